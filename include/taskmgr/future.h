@@ -1,0 +1,146 @@
+/**
+ * @file
+ * Futures: pending, then done, once, with an error and a value. They join threads and loops.
+ *
+ * Caller's memory: all zero (TMGR_FUTURE_INIT, static storage) is a pending future. It must stay in place until all waits on it have
+ * returned; destroying one that is waited for is a bug of the caller and stops the program.
+ */
+#ifndef TMGR_FUTURE_H
+#define TMGR_FUTURE_H
+
+#include <taskmgr/context.h>
+
+/** Memory of a future; all fields are the library's. */
+struct tmgr_future {
+	unsigned lock;
+	int done;
+	int error;
+	void *value;
+	void *waiters;
+	void *callbacks, *callbacks_last;
+};
+
+#define TMGR_FUTURE_INIT \
+	{ \
+		0, 0, 0, NULL, NULL, NULL, NULL \
+	}
+
+/** A callback on a future: memory of the caller; all fields are the library's. */
+struct tmgr_future_callback {
+	struct tmgr_future_callback *next;
+	void (*function)(void *self, struct tmgr_future *future);
+	void *self;
+};
+
+TMGR_BEGIN_DECLS
+
+/**
+ * Make a pending future of any memory.
+ *
+ * @param future  written; NULL does nothing
+ *
+ * @thread one thread at a time
+ */
+TMGR_API void tmgr_future_init(struct tmgr_future *future);
+
+/**
+ * End a future. Nobody may be waiting for it (else the program is stopped, with a message). The memory is the caller's again.
+ *
+ * @param future  NULL does nothing
+ *
+ * @thread one thread at a time
+ */
+TMGR_API void tmgr_future_fini(struct tmgr_future *future);
+
+/**
+ * Complete a future: the first result wins, waits return, callbacks run in order of registration on this thread.
+ *
+ * @param future  a future
+ * @param error   0 or a negative errno
+ * @param value   kept; borrowed or owned as the users of this future agree
+ *
+ * @retval 0          completed
+ * @retval -EALREADY  it was done; this result is ignored
+ * @retval -EINVAL    future is NULL, or error is above 0
+ *
+ * @thread any thread
+ */
+TMGR_API int tmgr_future_complete(struct tmgr_future *future, int error, void *value);
+
+/**
+ * Whether a future is done. For reading: the memory may be released only after a wait or result has seen it done.
+ *
+ * @param future  NULL is not
+ *
+ * @return true for ever from its completion on
+ *
+ * @thread any thread
+ */
+TMGR_API bool tmgr_future_done(const struct tmgr_future *future);
+
+/**
+ * The result of a future.
+ *
+ * @param future     a future
+ * @param ret_error  written when it is done; may be NULL
+ * @param ret_value  written when it is done; may be NULL
+ *
+ * @retval 0        it is done
+ * @retval -EAGAIN  it is pending
+ * @retval -EINVAL  future is NULL
+ *
+ * @thread any thread
+ */
+TMGR_API int tmgr_future_result(struct tmgr_future *future, int *ret_error, void **ret_value);
+
+/**
+ * Wait until a future is done; tmgr_future_result() then tells its result.
+ *
+ * @param context   the task's, or NULL
+ * @param future    a future
+ * @param deadline  absolute, monotonic, nanoseconds
+ *
+ * @retval 0           it is done, whatever its error is
+ * @retval -ECANCELED  the token fired first
+ * @retval -ETIMEDOUT  the deadline came first
+ * @retval -EINVAL     future is NULL
+ *
+ * @thread the task's; may block; cancellation point
+ */
+TMGR_API int tmgr_future_wait(
+	struct tmgr_context *context, struct tmgr_future *future, int64_t deadline);
+
+/**
+ * Have a function called when the future is done; at once, by this thread, if it is. It is short and does not wait.
+ *
+ * @param future    a future
+ * @param callback  borrowed until it was called or is removed
+ * @param function  called once with self and the future
+ * @param self      for function
+ *
+ * @retval 0        registered, or called
+ * @retval -EINVAL  future, callback or function is NULL
+ *
+ * @thread any thread; the function runs on the one that completes
+ */
+TMGR_API int tmgr_future_on_done(struct tmgr_future *future, struct tmgr_future_callback *callback,
+	void (*function)(void *self, struct tmgr_future *future), void *self);
+
+/**
+ * Take a callback back.
+ *
+ * @param future    a future
+ * @param callback  one that was registered with it
+ *
+ * @retval 0        taken back: it will not be called
+ * @retval -ENOENT  it was not registered, or the completer has taken it already to call it
+ * @retval -EINVAL  future or callback is NULL
+ *
+ * @thread any thread
+ */
+TMGR_API int tmgr_future_remove_callback(
+	struct tmgr_future *future, struct tmgr_future_callback *callback);
+
+TMGR_END_DECLS
+
+#endif

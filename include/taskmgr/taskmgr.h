@@ -1,0 +1,35 @@
+/**
+ * @file
+ * Everything: the core and the provided tasks.
+ */
+#ifndef TMGR_TASKMGR_H
+#define TMGR_TASKMGR_H
+
+#include <taskmgr/channel.h>
+#include <taskmgr/context.h>
+#include <taskmgr/error.h>
+#include <taskmgr/event.h>
+#include <taskmgr/future.h>
+#include <taskmgr/group.h>
+#include <taskmgr/handle.h>
+#include <taskmgr/manager.h>
+#include <taskmgr/report.h>
+#include <taskmgr/signal.h>
+#include <taskmgr/snapshot.h>
+#include <taskmgr/task.h>
+#include <taskmgr/time.h>
+#include <taskmgr/token.h>
+#include <taskmgr/version.h>
+
+#include <taskmgr/tasks/force_stop.h>
+#include <taskmgr/tasks/interruptible.h>
+#include <taskmgr/tasks/interval.h>
+#include <taskmgr/tasks/manager.h>
+#include <taskmgr/tasks/parallel.h>
+#include <taskmgr/tasks/retry.h>
+#include <taskmgr/tasks/sequence.h>
+#include <taskmgr/tasks/signals.h>
+#include <taskmgr/tasks/timeout.h>
+#include <taskmgr/tasks/worker_pool.h>
+
+#endif
