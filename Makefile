@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: MIT
+#
+# make            the library, static and shared, in build/
+# make demo       a daemon made with it, on this machine's log files
+# make test       everything that proves it; T=name for one program only
+#
+# V=1 shows whole commands, WERROR=1 tolerates no warning, NO_INSTALL=1 lets demo and test only say
+# which Debian packages are missing. The other targets: examples bench asan tsan valgrind clean.
+
+# ---- What belongs to the caller --------------------------------------------------------------
+
+BUILD ?= build
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+DESTDIR ?=
+CFLAGS ?= -O2 -g
+CPPFLAGS ?=
+LDFLAGS ?=
+JOBS ?= 2
+
+# ---- Sources ---------------------------------------------------------------------------------
+# A folder that does not exist yet is an empty list. The SQLite store is to be a library of its
+# own, so that only its users need SQLite.
+
+PUBLIC_HEADERS := $(wildcard include/taskmgr/*.h include/taskmgr/*/*.h)
+LIB_SOURCES := $(wildcard taskmgr/base/*.c taskmgr/*.c tasks/*.c tasks/loop/*.c tasks/machine/*.c)
+LIB_SOURCES += $(filter-out %/store_sqlite.c,$(wildcard tasks/process/*.c))
+
+PKG_SOURCES := $(wildcard internal/examples/pkg/*/*.c)
+CMD_SOURCES := $(wildcard internal/examples/cmd/*/*.c)
+EXAMPLE_NAMES := $(sort $(patsubst internal/examples/cmd/%/,%,$(dir $(CMD_SOURCES))))
+
+SUPPORT_SOURCES := $(wildcard tests/support/*.c)
+TEST_SOURCES := $(wildcard tests/test_*.c tests/scenario/*.c tests/stress/*.c)
+TEST_SCRIPTS := $(wildcard tests/*.sh)
+FUZZ_SOURCES := $(wildcard tests/fuzz/*.c)
+BENCH_SOURCES := $(wildcard tests/bench/*.c)
+
+C_SOURCES := $(LIB_SOURCES) $(PKG_SOURCES) $(CMD_SOURCES) $(SUPPORT_SOURCES) $(TEST_SOURCES) \
+	$(FUZZ_SOURCES) $(BENCH_SOURCES)
+C_HEADERS := $(PUBLIC_HEADERS) $(shell find taskmgr tasks internal tests -name '*.h' 2>/dev/null)
+
+objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+
+# ---- Version and products --------------------------------------------------------------------
+# Before 1.0 interfaces may change with the minor version, so the soname carries it.
+
+version_part = $(shell awk '$$2 == "TMGR_VERSION_$(1)" { print $$3 }' include/taskmgr/version.h)
+MAJOR := $(call version_part,MAJOR)
+MINOR := $(call version_part,MINOR)
+VERSION := $(MAJOR).$(MINOR).$(call version_part,PATCH)
+
+SONAME := libtaskmgr.so.$(if $(filter 0,$(MAJOR)),0.$(MINOR),$(MAJOR))
+REALNAME := libtaskmgr.so.$(VERSION)
+
+STATIC_LIB := $(BUILD)/libtaskmgr.a
+SHARED_LIB := $(BUILD)/$(REALNAME)
+SHARED_LINKS := $(BUILD)/$(SONAME) $(BUILD)/libtaskmgr.so
+EXAMPLES := $(EXAMPLE_NAMES:%=$(BUILD)/examples/%)
+EXAMPLES_LIB := $(BUILD)/libexamples.a
+SUPPORT_LIB := $(BUILD)/libsupport.a
+TESTS := $(TEST_SOURCES:%.c=$(BUILD)/%)
+FUZZERS := $(FUZZ_SOURCES:%.c=$(BUILD)/%)
+BENCHES := $(BENCH_SOURCES:%.c=$(BUILD)/%)
+
+# ---- Flags -----------------------------------------------------------------------------------
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	-Wcast-function-type -Wvla -Wundef -Wwrite-strings -Wformat=2 -Wimplicit-fallthrough
+ifeq ($(WERROR),1)
+WARNINGS += -Werror
+endif
+
+HARDENING := -fstack-protector-strong -fstack-clash-protection
+LINK_HARDENING := -Wl,-z,relro,-z,now,-z,noexecstack
+ifneq ($(filter x86_64% i%86%,$(shell $(CC) -dumpmachine 2>/dev/null)),)
+HARDENING += -fcf-protection
+endif
+
+# Fortified functions hide from the sanitizers what they are to see, and need an optimizing build.
+# A sanitizer's own functions come with the program, so its libraries are linked with gaps.
+ifdef SANITIZE
+SANITIZING := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
+else
+LINK_HARDENING += -Wl,-z,defs
+ifneq ($(filter -O1 -O2 -O3 -Os,$(CFLAGS)),)
+ifeq ($(findstring _FORTIFY_SOURCE,$(CFLAGS) $(CPPFLAGS)),)
+HARDENING += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+endif
+endif
+endif
+
+ifdef COVERAGE
+INSTRUMENTING := --coverage -fprofile-update=atomic
+endif
+ifdef FUZZ
+INSTRUMENTING := -fsanitize=fuzzer-no-link
+endif
+
+LANGUAGE := -std=c11 -D_GNU_SOURCE -Iinclude -iquote .
+COMPILE = $(CC) $(LANGUAGE) -fPIC -fvisibility=hidden -pthread $(WARNINGS) $(HARDENING) \
+	$(CPPFLAGS) $(CFLAGS) $(SANITIZING) $(INSTRUMENTING)
+LINK = $(CC) -pthread $(CFLAGS) $(SANITIZING) $(INSTRUMENTING) $(LINK_HARDENING) -Wl,--as-needed \
+	$(LDFLAGS)
+
+# Asked when a command is run, not when this file is read: by then demo and test have installed
+# what was missing, pkg-config too.
+package = $(or $(shell pkg-config --libs $(1) 2>/dev/null),$(2))
+EV_LIBS = $(if $(wildcard tasks/loop/*.c),-lev)
+SQLITE_LIBS = $(call package,sqlite3,-lsqlite3)
+TEST_LIBS = $(call package,cmocka,-lcmocka) $(call package,jansson,-ljansson)
+
+# Faults are injected where the program is linked: tests/support/fault.c stands in for these
+# functions, and tests/support/wraps names more, one a line.
+ifneq ($(wildcard tests/support/fault.c),)
+WRAPPED := malloc calloc realloc pthread_create \
+	$(shell sed 's/\#.*//' tests/support/wraps 2>/dev/null)
+WRAPS := $(WRAPPED:%=-Wl,--wrap=%)
+endif
+
+# ---- How a command is shown ------------------------------------------------------------------
+
+ifeq ($(V),1)
+run =
+else
+run = @printf '  %-7s %s\n' $(1) $(2);
+endif
+
+.DELETE_ON_ERROR:
+.SECONDEXPANSION:
+.SUFFIXES:
+.PHONY: all demo test check examples bench asan tsan valgrind clean FORCE
+
+all: $(STATIC_LIB) $(SHARED_LIB) $(SHARED_LINKS)
+
+# ---- Packages --------------------------------------------------------------------------------
+# Only demo and test look for missing Debian packages, and do so before anything is compiled.
+
+PACKAGES := $(sort $(patsubst check,test,$(filter demo test check,$(MAKECMDGOALS))))
+PACKAGES := $(PACKAGES:%=packages-%)
+
+.PHONY: packages-demo packages-test
+packages-%: FORCE
+	@CC='$(CC)' NO_INSTALL='$(NO_INSTALL)' internal/tools/packages $*
+
+# ---- Compiling -------------------------------------------------------------------------------
+# The stamps change only when their text does: with other flags everything is compiled again, and
+# with a source added or removed the libraries are put together again.
+
+$(BUILD)/flags: export STAMP = $(COMPILE) / $(LINK) / $(WRAPS)
+$(BUILD)/sources: export STAMP = $(LIB_SOURCES) / $(PKG_SOURCES) / $(SUPPORT_SOURCES)
+$(BUILD)/flags $(BUILD)/sources: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' "$$STAMP" | cmp -s - $@ || printf '%s\n' "$$STAMP" >$@
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags | $(PACKAGES)
+	@mkdir -p $(@D)
+	$(call run,CC,$<)$(COMPILE) -MMD -MP -c -o $@ $<
+
+-include $(patsubst %.o,%.d,$(call objects,$(C_SOURCES)))
+
+# ---- Libraries -------------------------------------------------------------------------------
+
+$(STATIC_LIB): $(call objects,$(LIB_SOURCES))
+$(EXAMPLES_LIB): $(call objects,$(PKG_SOURCES))
+$(SUPPORT_LIB): $(call objects,$(SUPPORT_SOURCES))
+$(STATIC_LIB) $(EXAMPLES_LIB) $(SUPPORT_LIB): $(BUILD)/sources
+	@rm -f $@
+	$(call run,AR,$@)$(AR) rcs $@ $(filter %.o,$^)
+
+$(SHARED_LIB): $(call objects,$(LIB_SOURCES)) taskmgr/taskmgr.map $(BUILD)/sources
+	$(call run,LD,$@)$(LINK) -shared -Wl,-soname,$(SONAME) \
+		-Wl,--version-script=taskmgr/taskmgr.map -o $@ $(filter %.o,$^) $(EV_LIBS)
+
+$(SHARED_LINKS): $(SHARED_LIB)
+	@ln -sf $(REALNAME) $@
+
+# ---- Examples --------------------------------------------------------------------------------
+
+examples: $(EXAMPLES)
+
+$(BUILD)/examples/logship: EXAMPLE_LIBS = $(SQLITE_LIBS)
+$(EXAMPLES): $(BUILD)/examples/%: $$(call objects,$$(wildcard internal/examples/cmd/$$*/*.c)) \
+		$(EXAMPLES_LIB) $(STATIC_LIB)
+	@mkdir -p $(@D)
+	$(call run,LD,$@)$(LINK) -o $@ $^ $(EXAMPLE_LIBS) $(EV_LIBS)
+
+demo: packages-demo $(BUILD)/examples/logship
+	@exec $(BUILD)/examples/logship --database $(BUILD)/logship.db
+
+# ---- Tests -----------------------------------------------------------------------------------
+
+$(TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(STATIC_LIB)
+	@mkdir -p $(@D)
+	$(call run,LD,$@)$(LINK) $(WRAPS) -o $@ $^ $(TEST_LIBS) $(EV_LIBS)
+
+# T picks by the name of the source, with or without "test_" before it.
+ifdef T
+PICKED := $(foreach d,tests/test_ tests/ tests/scenario/ tests/stress/,$(d)$(T).c $(d)$(T).sh)
+PICKED := $(filter $(PICKED),$(TEST_SOURCES) $(TEST_SCRIPTS))
+else
+PICKED := $(TEST_SOURCES) $(TEST_SCRIPTS)
+endif
+PICKED_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(filter %.c,$(PICKED)))
+PICKED_SCRIPTS := $(filter %.sh,$(PICKED))
+
+run_tests = BUILD='$(abspath $(BUILD))' CC='$(CC)' TOP='$(CURDIR)' V='$(V)' JOBS='$(JOBS)' \
+	SANITIZE='$(SANITIZE)' internal/tools/run-tests
+
+test check: $(PICKED_PROGRAMS) $(if $(PICKED_SCRIPTS),all $(EXAMPLES)) | $(PACKAGES)
+	@$(run_tests) $(abspath $(PICKED_PROGRAMS) $(PICKED_SCRIPTS))
+
+# The same file with another BUILD, so that builds do not disturb each other.
+asan:
+	+@$(MAKE) --no-print-directory BUILD=$(BUILD)-asan SANITIZE=address,undefined TEST_TIMEOUT_SCALE=3 test
+
+tsan:
+	+@$(MAKE) --no-print-directory BUILD=$(BUILD)-tsan SANITIZE=thread TEST_TIMEOUT_SCALE=5 test
+
+ifdef SANITIZE
+export ASAN_OPTIONS ?= detect_leaks=1:detect_stack_use_after_return=1
+export UBSAN_OPTIONS ?= halt_on_error=1:print_stacktrace=1
+export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1
+endif
+
+# Threads take fair turns, or one that waits for another by looking at it waits for long. Stress
+# programs are left out: they prove things about real parallelism, and valgrind has one processor.
+# A program listed here has its reason beside it.
+VALGRIND_EXCLUDED :=
+VALGRIND = valgrind --quiet --error-exitcode=99 --leak-check=full --fair-sched=yes \
+	--errors-for-leak-kinds=definite,indirect,possible --show-leak-kinds=definite,indirect,possible
+VALGRIND_TESTS := $(filter-out tests/stress/% $(VALGRIND_EXCLUDED),$(filter %.c,$(PICKED)))
+VALGRIND_TESTS := $(VALGRIND_TESTS:%.c=$(BUILD)/%)
+
+valgrind: $(VALGRIND_TESTS)
+	@TEST_WRAPPER='$(VALGRIND)' TEST_TIMEOUT_SCALE=10 $(run_tests) $(abspath $(VALGRIND_TESTS))
+
+# ---- Benchmarks, fuzzing ---------------------------------------------------------------------
+# Linked without faults, one after another: a figure is only worth something on a quiet machine.
+
+$(BENCHES): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(STATIC_LIB)
+	@mkdir -p $(@D)
+	$(call run,LD,$@)$(LINK) -o $@ $^ $(EV_LIBS) -lm
+
+bench: $(BENCHES)
+	@set -e; for program in $(BENCHES); do $$program; done
+
+# ---- Cleaning --------------------------------------------------------------------------------
+
+clean:
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-coverage $(BUILD)-fuzz dist
