@@ -1,11 +1,11 @@
-# SPDX-License-Identifier: MIT
-#
 # make            the library, static and shared, in build/
 # make demo       a daemon made with it, on this machine's log files
 # make test       everything that proves it; T=name for one program only
+# make install    PREFIX, LIBDIR and DESTDIR say where to
 #
 # V=1 shows whole commands, WERROR=1 tolerates no warning, NO_INSTALL=1 lets demo and test only say
-# which Debian packages are missing. The other targets: examples bench asan tsan valgrind clean.
+# which Debian packages are missing. The other targets: examples bench asan tsan valgrind coverage
+# lint format doc uninstall dist clean.
 
 # ---- What belongs to the caller --------------------------------------------------------------
 
@@ -30,7 +30,8 @@ PKG_SOURCES := $(wildcard internal/examples/pkg/*/*.c)
 CMD_SOURCES := $(wildcard internal/examples/cmd/*/*.c)
 EXAMPLE_NAMES := $(sort $(patsubst internal/examples/cmd/%/,%,$(dir $(CMD_SOURCES))))
 
-SUPPORT_SOURCES := $(wildcard tests/support/*.c)
+# The fuzzer brings a main of its own in place of replay's.
+SUPPORT_SOURCES := $(filter-out $(if $(FUZZ),%/replay.c),$(wildcard tests/support/*.c))
 TEST_SOURCES := $(wildcard tests/test_*.c tests/scenario/*.c tests/stress/*.c)
 TEST_SCRIPTS := $(wildcard tests/*.sh)
 FUZZ_SOURCES := $(wildcard tests/fuzz/*.c)
@@ -111,11 +112,12 @@ SQLITE_LIBS = $(call package,sqlite3,-lsqlite3)
 TEST_LIBS = $(call package,cmocka,-lcmocka) $(call package,jansson,-ljansson)
 
 # Faults are injected where the program is linked: tests/support/fault.c stands in for these
-# functions, and tests/support/wraps names more, one a line.
+# functions, and tests/support/wraps names more, one a line. Each is asked for by name (-u), for
+# the compiler's own libraries, which come after, call them too.
 ifneq ($(wildcard tests/support/fault.c),)
 WRAPPED := malloc calloc realloc pthread_create \
 	$(shell sed 's/\#.*//' tests/support/wraps 2>/dev/null)
-WRAPS := $(WRAPPED:%=-Wl,--wrap=%)
+WRAPS := $(foreach f,$(WRAPPED),-Wl,--wrap=$(f),-u,__wrap_$(f))
 endif
 
 # ---- How a command is shown ------------------------------------------------------------------
@@ -129,7 +131,8 @@ endif
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
 .SUFFIXES:
-.PHONY: all demo test check examples bench asan tsan valgrind clean FORCE
+.PHONY: all demo test tests check examples bench asan tsan valgrind coverage lint format doc install \
+	uninstall dist clean FORCE
 
 all: $(STATIC_LIB) $(SHARED_LIB) $(SHARED_LINKS)
 
@@ -194,12 +197,16 @@ $(TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(call run,LD,$@)$(LINK) $(WRAPS) -o $@ $^ $(TEST_LIBS) $(EV_LIBS)
 
+# Every program, without running one: for a compiler that is only asked for its warnings.
+tests: $(TESTS) $(FUZZERS) $(BENCHES)
+
 # T picks by the name of the source, with or without "test_" before it.
 ifdef T
-PICKED := $(foreach d,tests/test_ tests/ tests/scenario/ tests/stress/,$(d)$(T).c $(d)$(T).sh)
-PICKED := $(filter $(PICKED),$(TEST_SOURCES) $(TEST_SCRIPTS))
+PICKED := $(foreach d,tests/test_ tests/ tests/scenario/ tests/stress/ tests/fuzz/,\
+	$(d)$(T).c $(d)$(T).sh)
+PICKED := $(filter $(PICKED),$(TEST_SOURCES) $(FUZZ_SOURCES) $(TEST_SCRIPTS))
 else
-PICKED := $(TEST_SOURCES) $(TEST_SCRIPTS)
+PICKED := $(TEST_SOURCES) $(FUZZ_SOURCES) $(TEST_SCRIPTS)
 endif
 PICKED_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(filter %.c,$(PICKED)))
 PICKED_SCRIPTS := $(filter %.sh,$(PICKED))
@@ -235,6 +242,13 @@ VALGRIND_TESTS := $(VALGRIND_TESTS:%.c=$(BUILD)/%)
 valgrind: $(VALGRIND_TESTS)
 	@TEST_WRAPPER='$(VALGRIND)' TEST_TIMEOUT_SCALE=10 $(run_tests) $(abspath $(VALGRIND_TESTS))
 
+coverage:
+	+@find $(BUILD)-coverage -name '*.gcda' -delete 2>/dev/null || true
+	+@$(MAKE) --no-print-directory BUILD=$(BUILD)-coverage COVERAGE=1 CFLAGS='-O0 -g' test
+	@mkdir -p $(BUILD)
+	@internal/tools/coverage $(BUILD)-coverage $(LIB_SOURCES) >$(BUILD)/coverage.txt
+	@cat $(BUILD)/coverage.txt
+
 # ---- Benchmarks, fuzzing ---------------------------------------------------------------------
 # Linked without faults, one after another: a figure is only worth something on a quiet machine.
 
@@ -245,7 +259,28 @@ $(BENCHES): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(STATIC_LIB)
 bench: $(BENCHES)
 	@set -e; for program in $(BENCHES); do $$program; done
 
+# A fuzz program replays its corpus in every other build, so what was found once stays tested.
+# `make fuzz` lets clang's fuzzer search on from there, FUZZ_SECONDS for each program.
+ifneq ($(FUZZ_SOURCES),)
+FUZZ_SECONDS ?= 60
+
+$(FUZZERS): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(STATIC_LIB)
+	@mkdir -p $(@D)
+	$(call run,LD,$@)$(LINK) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(EV_LIBS)
+
+.PHONY: fuzz fuzz-run
+fuzz:
+	+@$(MAKE) --no-print-directory BUILD=$(BUILD)-fuzz CC=clang SANITIZE=address,undefined FUZZ=1 \
+		fuzz-run
+
+fuzz-run: $(FUZZERS)
+	@set -e; for program in $(FUZZERS); do name=$${program##*/}; \
+		printf '  %-7s %s\n' FUZZ $$name; mkdir -p $(BUILD)/corpus/$$name; \
+		$$program -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$(BUILD)/$$name- -verbosity=0 \
+			-print_final_stats=1 $(BUILD)/corpus/$$name $$(ls -d tests/fuzz/corpus/$$name 2>/dev/null); done
+endif
+
 # ---- Cleaning --------------------------------------------------------------------------------
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-coverage $(BUILD)-fuzz dist
+	rm -rf $(BUILD) $(addprefix $(BUILD)-,asan tsan coverage fuzz clang ci) dist
