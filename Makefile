@@ -280,6 +280,69 @@ fuzz-run: $(FUZZERS)
 			-print_final_stats=1 $(BUILD)/corpus/$$name $$(ls -d tests/fuzz/corpus/$$name 2>/dev/null); done
 endif
 
+# ---- Installing ------------------------------------------------------------------------------
+
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+DOCDIR ?= $(PREFIX)/share/doc/taskmgr
+INSTALL ?= install
+
+MAN_PAGES := $(wildcard docs/man/*.3 docs/man/*.7)
+DOC_FILES := $(wildcard LICENSE NEWS README.md)
+
+# Each file that is installed, as its path below DESTDIR; install and uninstall share these.
+INSTALLED_LIBS := $(addprefix $(LIBDIR)/,libtaskmgr.a $(REALNAME) $(SONAME) libtaskmgr.so)
+INSTALLED_HEADERS := $(PUBLIC_HEADERS:include/%=$(INCLUDEDIR)/%)
+INSTALLED_PAGES := $(foreach p,$(MAN_PAGES),$(MANDIR)/man$(patsubst .%,%,$(suffix $(p)))/$(notdir $(p)))
+INSTALLED_DOCS := $(DOC_FILES:%=$(DOCDIR)/%)
+INSTALLED_PC := $(LIBDIR)/pkgconfig/libtaskmgr.pc
+INSTALLED := $(INSTALLED_LIBS) $(INSTALLED_HEADERS) $(INSTALLED_PAGES) $(INSTALLED_DOCS) $(INSTALLED_PC)
+
+# Paths below the prefix are written with it, so that pkg-config can move them all at once.
+define PC_TEXT
+prefix=$(PREFIX)
+libdir=$(LIBDIR:$(PREFIX)/%=$${prefix}/%)
+includedir=$(INCLUDEDIR:$(PREFIX)/%=$${prefix}/%)
+
+Name: taskmgr
+Description: Structures daemons as tasks
+Version: $(VERSION)
+Libs: -L$${libdir} -ltaskmgr
+Libs.private: -lev -pthread
+Cflags: -I$${includedir}
+endef
+
+install: export PC = $(PC_TEXT)
+install: all
+	$(call run,INSTALL,$(DESTDIR)$(PREFIX))$(INSTALL) -d \
+		$(sort $(dir $(addprefix $(DESTDIR),$(INSTALLED))))
+	@$(INSTALL) -m 644 $(STATIC_LIB) $(DESTDIR)$(LIBDIR)/
+	@$(INSTALL) -m 755 $(SHARED_LIB) $(DESTDIR)$(LIBDIR)/
+	@ln -sf $(REALNAME) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	@ln -sf $(REALNAME) $(DESTDIR)$(LIBDIR)/libtaskmgr.so
+	@set -e; for header in $(PUBLIC_HEADERS:include/%=%); do \
+		$(INSTALL) -m 644 include/$$header $(DESTDIR)$(INCLUDEDIR)/$$header; done
+	@set -e; for page in $(MAN_PAGES); do \
+		$(INSTALL) -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/; done
+	@$(INSTALL) -m 644 $(DOC_FILES) $(DESTDIR)$(DOCDIR)/
+	@printf '%s\n' "$$PC" >$(DESTDIR)$(INSTALLED_PC)
+	@chmod 644 $(DESTDIR)$(INSTALLED_PC)
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
+	@for dir in $(INCLUDEDIR)/taskmgr/tasks $(INCLUDEDIR)/taskmgr $(DOCDIR); do \
+		if [ -d $(DESTDIR)$$dir ]; then \
+			rmdir --ignore-fail-on-non-empty $(DESTDIR)$$dir; fi; done
+
+# What git has at HEAD, bit for bit the same whenever and wherever it is packed.
+DIST := dist/taskmgr-$(VERSION)
+
+dist:
+	@mkdir -p dist
+	$(call run,DIST,$(DIST).tar.gz)git -c tar.umask=0022 archive --format=tar \
+		--prefix=taskmgr-$(VERSION)/ -o $(DIST).tar HEAD
+	@gzip -9 -n -f $(DIST).tar
+
 # ---- Cleaning --------------------------------------------------------------------------------
 
 clean:
