@@ -280,6 +280,59 @@ fuzz-run: $(FUZZERS)
 			-print_final_stats=1 $(BUILD)/corpus/$$name $$(ls -d tests/fuzz/corpus/$$name 2>/dev/null); done
 endif
 
+# ---- Lint ------------------------------------------------------------------------------------
+# `make -k lint` goes on after the first check that fails.
+
+LINTS := lint-layers lint-symbols lint-headers lint-comments lint-doxygen lint-format \
+	lint-spelling lint-shell lint-tidy
+TEXTS := $(wildcard README.md NEWS Makefile .ci docs include taskmgr tasks internal tests)
+SHELL_SCRIPTS := $(wildcard .ci/run internal/tools/* tests/*.sh tests/support/*.sh)
+
+.PHONY: $(LINTS) lint-packages
+lint: $(LINTS)
+$(LINTS): lint-packages
+
+lint-packages:
+	@CC='$(CC)' NO_INSTALL=1 internal/tools/packages lint
+
+lint-layers:
+	$(call run,LINT,layers)internal/tools/check-layers
+
+lint-symbols:
+	$(call run,LINT,symbols)internal/tools/check-symbols taskmgr/taskmgr.map $(PUBLIC_HEADERS)
+
+lint-headers:
+	$(call run,LINT,headers)CC='$(CC)' internal/tools/check-headers $(PUBLIC_HEADERS)
+
+lint-comments:
+	$(call run,LINT,comments)internal/tools/check-comments $(PUBLIC_HEADERS)
+
+doxygen = { cat docs/Doxyfile; printf '%s\n' $(1); } | BUILD='$(BUILD)' VERSION='$(VERSION)' doxygen -
+
+lint-doxygen:
+	@mkdir -p $(BUILD)/doc
+	$(call run,LINT,doxygen)$(call doxygen,GENERATE_HTML=NO GENERATE_XML=YES)
+
+lint-format:
+	$(call run,LINT,format)clang-format --dry-run -Werror $(C_SOURCES) $(C_HEADERS)
+
+lint-spelling:
+	$(call run,LINT,spelling)codespell --ignore-words docs/words $(TEXTS)
+
+lint-shell:
+	$(call run,LINT,shell)shellcheck $(filter-out %.md,$(SHELL_SCRIPTS))
+
+lint-tidy:
+	$(call run,LINT,tidy)printf '%s\n' $(C_SOURCES) | xargs -r -n 4 -P $(JOBS) sh -c \
+		'clang-tidy --quiet "$$@" -- $(LANGUAGE) 2>/dev/null' sh
+
+format:
+	clang-format -i $(C_SOURCES) $(C_HEADERS)
+
+doc:
+	@mkdir -p $(BUILD)/doc
+	$(call run,DOC,$(BUILD)/doc/html)$(call doxygen)
+
 # ---- Installing ------------------------------------------------------------------------------
 
 INCLUDEDIR ?= $(PREFIX)/include
