@@ -143,7 +143,7 @@ PACKAGES := $(sort $(patsubst check,test,$(filter demo test check,$(MAKECMDGOALS
 PACKAGES := $(PACKAGES:%=packages-%)
 
 .PHONY: packages-demo packages-test
-packages-%: FORCE
+packages-demo packages-test: packages-%:
 	@CC='$(CC)' NO_INSTALL='$(NO_INSTALL)' internal/tools/packages $*
 
 # ---- Compiling -------------------------------------------------------------------------------
