@@ -193,9 +193,9 @@ demo: packages-demo $(BUILD)/examples/logship
 
 # ---- Tests -----------------------------------------------------------------------------------
 
-$(TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(STATIC_LIB)
+$(TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(EXAMPLES_LIB) $(STATIC_LIB)
 	@mkdir -p $(@D)
-	$(call run,LD,$@)$(LINK) $(WRAPS) -o $@ $^ $(TEST_LIBS) $(EV_LIBS)
+	$(call run,LD,$@)$(LINK) $(WRAPS) -o $@ $^ $(TEST_LIBS) $(SQLITE_LIBS) $(EV_LIBS)
 
 # Every program, without running one: for a compiler that is only asked for its warnings.
 tests: $(TESTS) $(FUZZERS) $(BENCHES)
@@ -320,7 +320,7 @@ lint-spelling:
 	$(call run,LINT,spelling)codespell --ignore-words docs/words $(TEXTS)
 
 lint-shell:
-	$(call run,LINT,shell)shellcheck $(filter-out %.md,$(SHELL_SCRIPTS))
+	$(call run,LINT,shell)shellcheck $(filter-out %.md %.awk,$(SHELL_SCRIPTS))
 
 lint-tidy:
 	$(call run,LINT,tidy)printf '%s\n' $(C_SOURCES) | xargs -r -n 4 -P $(JOBS) sh -c \
