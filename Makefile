@@ -66,8 +66,10 @@ BENCHES := $(BENCH_SOURCES:%.c=$(BUILD)/%)
 
 # ---- Flags -----------------------------------------------------------------------------------
 
+# A task's function has the parameters all of them have, whether it uses them or not.
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
-	-Wcast-function-type -Wvla -Wundef -Wwrite-strings -Wformat=2 -Wimplicit-fallthrough
+	-Wcast-function-type -Wvla -Wundef -Wwrite-strings -Wformat=2 -Wimplicit-fallthrough \
+	-Wno-unused-parameter
 ifeq ($(WERROR),1)
 WARNINGS += -Werror
 endif
