@@ -2,7 +2,7 @@
 
 #define TEXT_OF(x) #x
 #define TEXT(x) TEXT_OF(x)
-#define VERSION_TEXT                                                                               \
+#define VERSION_TEXT \
 	TEXT(TMGR_VERSION_MAJOR) "." TEXT(TMGR_VERSION_MINOR) "." TEXT(TMGR_VERSION_PATCH)
 
 /* The text is written out in the header, where people look for it; it must not drift. */
