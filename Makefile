@@ -316,7 +316,8 @@ lint-doxygen:
 	$(call run,LINT,doxygen)$(call doxygen,GENERATE_HTML=NO GENERATE_XML=YES)
 
 lint-format:
-	$(call run,LINT,format)clang-format --dry-run -Werror $(C_SOURCES) $(C_HEADERS)
+	$(call run,LINT,format)! clang-format --dry-run -Werror $(C_SOURCES) $(C_HEADERS) 2>&1 | \
+		grep error:
 
 lint-spelling:
 	$(call run,LINT,spelling)codespell --ignore-words docs/words $(TEXTS)
