@@ -306,7 +306,8 @@ static void a_callback_on_a_done_future_is_called_at_once(void **state)
 struct race {
 	struct tmgr_future future;
 	pthread_barrier_t start;
-	atomic_int winners, woken, called;
+	atomic_int winners, woken, called, registered;
+	struct tmgr_future_callback callbacks[2]; /* may still be called when a wait has returned */
 };
 
 static void race_called(void *self, struct tmgr_future *future)
@@ -328,13 +329,14 @@ static void *race_complete(void *argument)
 static void *race_wait(void *argument)
 {
 	struct race *race = argument;
-	struct tmgr_future_callback callback = { 0 };
+	struct tmgr_future_callback *callback =
+		&race->callbacks[atomic_fetch_add(&race->registered, 1)];
 
 	pthread_barrier_wait(&race->start);
-	tmgr_future_on_done(&race->future, &callback, race_called, &race->called);
+	tmgr_future_on_done(&race->future, callback, race_called, &race->called);
 	if (tmgr_future_wait(NULL, &race->future, TMGR_NEVER) == 0)
 		atomic_fetch_add(&race->woken, 1);
-	if (tmgr_future_remove_callback(&race->future, &callback) == 0)
+	if (tmgr_future_remove_callback(&race->future, callback) == 0)
 		atomic_fetch_add(&race->called, 1);
 	return NULL;
 }
