@@ -240,7 +240,8 @@ static bool task_is(void *argument)
 		if (wanted->waiting != NULL)
 			is = strcmp(task->waiting, wanted->waiting) == 0;
 		else
-			is = task->state == wanted->state;
+			is = task->state == wanted->state ||
+			     (wanted->state == TMGR_STATE_ENDED && task->state > TMGR_STATE_ENDED);
 	}
 	tmgr_snapshot_destroy(snapshot);
 	return is;

@@ -102,7 +102,8 @@ int runner_join(struct runner *runner);
 /* Wait until a manager is in a state; false when it took too long. */
 bool manager_reaches(struct tmgr_manager *manager, enum tmgr_manager_state state);
 
-/* Wait until a task, found by its path, is in a state; false when it took too long. */
+/* Wait until a task, found by its path, is in a state, or past it for ended; false when it took too
+ * long. */
 bool task_reaches(struct tmgr_manager *manager, const char *path, enum tmgr_state state);
 
 /* Wait until a task waits in a wait of this kind, as a snapshot calls it. */
