@@ -16,6 +16,7 @@ static int forever(void *self, struct tmgr_context *context)
 		fflush(stdout);
 		sleep(1);
 	}
+	return 0; /* never */
 }
 
 struct tmgr_task forever_task(void)
