@@ -3,8 +3,9 @@
  *
  *     privileges [--pid-file PATH] [--port N] [--user NAME]
  *
- * The order of adding is the order of initialize: the pid file first, so that a second instance touches nothing; then the
- * privileged port; then the privileges go; then the server. Cleanup goes the other way round, the pid file last.
+ * The order of adding is the order of initialize: the pid file first, so that a second instance
+ * touches nothing; then the privileged port; then the privileges go; then the server. Cleanup goes
+ * the other way round, the pid file last.
  */
 #include <getopt.h>
 #include <pwd.h>
@@ -43,7 +44,7 @@ static bool parse(int argc, char **argv, struct settings *settings)
 		else if (c != 'p')
 			return false;
 		else if ((settings->port = strtol(optarg, &end, 10)) < 1 ||
-			settings->port > UINT16_MAX || *end != '\0')
+			 settings->port > UINT16_MAX || *end != '\0')
 			return false;
 	}
 	return optind == argc;
@@ -75,8 +76,7 @@ int main(int argc, char **argv)
 	tmgr_manager_add_task(manager, "pid file",
 		pidfile_task(settings.pid_file, root ? passwd->pw_uid : (uid_t)-1, passwd->pw_gid),
 		TMGR_ERROR);
-	tmgr_manager_add_task(
-		manager, "listener", daytime_listener_task(&daytime), TMGR_ERROR);
+	tmgr_manager_add_task(manager, "listener", daytime_listener_task(&daytime), TMGR_ERROR);
 	tmgr_manager_add_task(
 		manager, "privileges", drop_task(passwd->pw_uid, passwd->pw_gid), TMGR_ERROR);
 	tmgr_manager_add_task(manager, "server", daytime_server_task(&daytime), TMGR_STRICT);

@@ -1,6 +1,6 @@
 /*
- * Publish and subscribe: two publishers, a broker, two subscribers that are slower. On Ctrl-C everything that was published is
- * still delivered.
+ * Publish and subscribe: two publishers, a broker, two subscribers that are slower. On Ctrl-C
+ * everything that was published is still delivered.
  */
 #include <stdio.h>
 

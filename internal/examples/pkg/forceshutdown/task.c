@@ -4,8 +4,8 @@
 #include "task.h"
 
 /*
- * Wrong on purpose: sleep() of libc knows nothing of the token, and nobody looks at it. With tmgr_sleep(context, ...),
- * and its -ECANCELED returned, this would be a good task.
+ * Wrong on purpose: sleep() of libc knows nothing of the token, and nobody looks at it. With
+ * tmgr_sleep(context, ...), and its -ECANCELED returned, this would be a good task.
  */
 static int forever(void *self, struct tmgr_context *context)
 {

@@ -1,5 +1,6 @@
 /*
- * Two tasks: one listens on a TCP port of the loopback address, one serves it. Whoever connects is sent the date (RFC 867).
+ * Two tasks: one listens on a TCP port of the loopback address, one serves it. Whoever connects is
+ * sent the date (RFC 867).
  *
  * They are two because dropping privileges belongs between their initializes.
  */

@@ -1,6 +1,6 @@
 /*
- * The threads of a run exist before the first initialize. The functions of glibc used here change all threads of the program, the
- * system calls of the same names would change only the calling one.
+ * The threads of a run exist before the first initialize. The functions of glibc used here change
+ * all threads of the program, the system calls of the same names would change only the calling one.
  */
 #include <errno.h>
 #include <grp.h>
@@ -35,7 +35,7 @@ static bool is_dropped(const struct drop *drop)
 static bool can_regain(void)
 {
 	return setuid(0) == 0 || seteuid(0) == 0 || setgid(0) == 0 || setegid(0) == 0 ||
-		setgroups(0, NULL) == 0;
+	       setgroups(0, NULL) == 0;
 }
 
 /* Groups first: after setresuid() there is no right left to change them. */

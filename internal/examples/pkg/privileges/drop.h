@@ -1,6 +1,6 @@
 /*
- * A task that has only initialize: it becomes an ordinary user, for good. Add it behind the tasks that need root in their
- * initialize, and before those that talk to the world.
+ * A task that has only initialize: it becomes an ordinary user, for good. Add it behind the tasks
+ * that need root in their initialize, and before those that talk to the world.
  */
 #ifndef PRIVILEGES_DROP_H
 #define PRIVILEGES_DROP_H

@@ -1,6 +1,7 @@
 /*
- * The file's directory may belong to the unprivileged user, who could have put anything there. So the file is opened without
- * following links and is refused unless it is a regular file with one name.
+ * The file's directory may belong to the unprivileged user, who could have put anything there. So
+ * the file is opened without following links and is refused unless it is a regular file with one
+ * name.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -56,7 +57,7 @@ static bool same_file(const char *path, const struct stat *locked)
 	struct stat named;
 
 	return lstat(path, &named) == 0 && named.st_dev == locked->st_dev &&
-		named.st_ino == locked->st_ino;
+	       named.st_ino == locked->st_ino;
 }
 
 /* A locked descriptor, or a negative errno; -EAGAIN: the file went away meanwhile. */
@@ -69,9 +70,9 @@ static int open_and_lock(const char *path, struct tmgr_context *context)
 		return tmgr_fail(context, -errno, "open %s", path);
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		r = errno != EWOULDBLOCK
-			? tmgr_fail(context, -errno, "flock %s", path)
-			: tmgr_fail(context, -EBUSY, "%s: already running as pid %ld", path,
-				  read_pid(fd));
+			    ? tmgr_fail(context, -errno, "flock %s", path)
+			    : tmgr_fail(context, -EBUSY, "%s: already running as pid %ld", path,
+				      read_pid(fd));
 		goto fail;
 	}
 	if (fstat(fd, &status) < 0) {
@@ -132,7 +133,8 @@ static int pidfile_initialize(void *self, struct tmgr_context *context)
 	return tmgr_fail(context, r, "writing %s", pidfile->path);
 }
 
-/* Removed while it is locked: whoever opens it meanwhile finds in open_and_lock() that its name is gone. */
+/* Removed while it is locked: whoever opens it meanwhile finds in open_and_lock() that its name is
+ * gone. */
 static int pidfile_cleanup(void *self, struct tmgr_context *context)
 {
 	struct pidfile *pidfile = self;

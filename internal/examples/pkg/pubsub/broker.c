@@ -66,15 +66,15 @@ int broker_subscribe(struct broker *broker, struct subscription **ret_subscripti
 static void deliver(
 	struct broker *broker, struct tmgr_context *context, const struct message *message)
 {
-	/* One that has ended early has closed its channel: -EPIPE, and the others still get theirs. */
+	/* One that has ended early has closed its channel: -EPIPE, and the others still get theirs.
+	 */
 	for (size_t i = 0; i < broker->subscriptions_count; i++)
-		tmgr_channel_send(
-			context, broker->subscriptions[i].channel, message, TMGR_NEVER);
+		tmgr_channel_send(context, broker->subscriptions[i].channel, message, TMGR_NEVER);
 }
 
 /*
- * The broker does not hear the cancel, it hears the inbox close. Should that never happen it is stuck at the end of the manager's
- * shutdown deadline, and named.
+ * The broker does not hear the cancel, it hears the inbox close. Should that never happen it is
+ * stuck at the end of the manager's shutdown deadline, and named.
  */
 static int broker_execute(void *self, struct tmgr_context *context)
 {

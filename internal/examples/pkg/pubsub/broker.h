@@ -4,10 +4,12 @@
  *     publisher --.               .-- channel --> subscriber
  *     publisher ---- inbox --> broker -- channel --> subscriber
  *
- * On a stop only the publishers are cut short. The end then travels down the channels: the last publisher closes the inbox, the
- * broker drains it and closes the subscribers' channels, the subscribers drain those. So whatever was sent is delivered.
+ * On a stop only the publishers are cut short. The end then travels down the channels: the last
+ * publisher closes the inbox, the broker drains it and closes the subscribers' channels, the
+ * subscribers drain those. So whatever was sent is delivered.
  *
- * The broker's memory is the caller's of broker_create(), and borrowed by all these tasks until the manager is destroyed.
+ * The broker's memory is the caller's of broker_create(), and borrowed by all these tasks until the
+ * manager is destroyed.
  */
 #ifndef PUBSUB_BROKER_H
 #define PUBSUB_BROKER_H
