@@ -366,7 +366,7 @@ END {
 		print ".Nm " functions[i] (i < functions_count ? " ," : "")
 	print ".Nd " summary
 	print ".Sh LIBRARY"
-	print "taskmgr (libtaskmgr, pkg\\-config taskmgr)"
+	print "taskmgr (libtaskmgr, pkg\\-config libtaskmgr)"
 	print_synopsis()
 	print ".Sh DESCRIPTION"
 	printf "%s", body["@description"]
