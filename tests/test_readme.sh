@@ -81,15 +81,41 @@ others()
 	done <"$dir/blocks"
 }
 
+# Links within the project lead somewhere; those into a page, to a heading of it.
+links_lead_somewhere()
+{
+	for page in $pages tasks/README.md; do
+		[ -f "$page" ] || continue
+		# shellcheck disable=SC2016 # backquotes of Markdown
+		sed 's/`[^`]*`//g' "$page" | grep -o '](\([^)]*\))' | sed 's/^](//; s/)$//' >"$dir/links"
+		while read -r link; do
+			case $link in
+			http*) continue ;;
+			esac
+			file=${link%%#*}
+			[ -z "$file" ] || [ -e "$(dirname "$page")/$file" ] || fail "$page: no $file"
+			[ -n "$file" ] || headings "$page" | grep -qx -e "${link#"#"}" ||
+				fail "$page: no heading $link"
+		done <"$dir/links"
+	done
+}
+
+# The names a page's headings have in links.
+headings()
+{
+	sed -n 's/^##* //p' "$1" | tr '[:upper:]' '[:lower:]' | sed 's/[^a-z0-9 _-]//g; s/ /-/g'
+}
+
+pages=$(ls README.md docs/*.md internal/examples/README.md)
 LIBS=$(ls tasks/loop/*.c >/dev/null 2>&1 && echo -lev)
 mkdir "$dir/programs"
 : >"$dir/blocks"
-for page in README.md docs/*.md internal/examples/README.md; do
-	[ -f "$page" ] || continue
+for page in $pages; do
 	awk -v dir="$dir" -f tests/support/doc-blocks.awk "$page" >>"$dir/blocks" || fail "$page"
 done
 programs
 others
+links_lead_somewhere
 if [ "$failures" -eq 0 ]; then
 	cut -d ' ' -f 1 "$dir/blocks" | sort | uniq -c
 	cmp -s internal/examples/cmd/hello/main.c "$dir/programs/hello.c" ||

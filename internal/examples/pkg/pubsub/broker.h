@@ -19,7 +19,7 @@
 #include <taskmgr/taskmgr.h>
 
 #define SUBSCRIBERS_MAX 8
-#define INBOX_ITEMS 16
+#define INBOX_ITEMS 4
 /* What a slow subscriber may fall behind before it slows the publishers down. */
 #define SUBSCRIBER_ITEMS 5
 

@@ -31,7 +31,7 @@ static int subscriber_execute(void *self, struct tmgr_context *context)
 		0) {
 		printf("%s: %u of %s\n", subscriber->name, message.number, message.publisher);
 		subscription->delivered++;
-		tmgr_sleep(context, 300 * TMGR_MILLISECOND);
+		tmgr_sleep(context, 150 * TMGR_MILLISECOND);
 	}
 	tmgr_uninterrupted_end(context);
 	tmgr_channel_close(subscription->channel);

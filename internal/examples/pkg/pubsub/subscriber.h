@@ -1,5 +1,5 @@
 /*
- * A task that takes 300 ms for each message, which is slower than one publisher is.
+ * A task that takes 150 ms for each message: two publishers are faster.
  */
 #ifndef PUBSUB_SUBSCRIBER_H
 #define PUBSUB_SUBSCRIBER_H
