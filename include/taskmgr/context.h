@@ -224,7 +224,7 @@ TMGR_API void tmgr_heartbeat(struct tmgr_context *context);
 /**
  * Keep an error's text, and return its code: `return tmgr_fail(context, -EIO, "reading %s", path);`
  *
- * The text is formatted into memory the task already owns, cut to what it holds (159 bytes). The last call before the
+ * The text is formatted into memory the task already owns, cut to what it holds (127 bytes). The last call before the
  * function returns counts.
  *
  * @param context  NULL keeps nothing

@@ -17,7 +17,7 @@
 /** A token has at most this many ancestors. */
 #define TMGR_TOKEN_DEPTH_MAX 64
 /** Bytes kept of a cause's text, its terminating NUL included; longer texts are cut. */
-#define TMGR_CAUSE_TEXT_SIZE 96
+#define TMGR_CAUSE_TEXT_SIZE 64
 
 struct tmgr_token;
 

@@ -1,0 +1,409 @@
+# make            the library, static and shared, in build/
+# make demo       a daemon made with it, on this machine's log files
+# make test       everything that proves it; T=name for one program only
+# make install    PREFIX, LIBDIR and DESTDIR say where to
+#
+# V=1 shows whole commands, WERROR=1 tolerates no warning, NO_INSTALL=1 lets demo and test only say
+# which Debian packages are missing. The other targets: examples bench asan tsan valgrind coverage
+# lint format doc uninstall dist clean.
+
+# ---- What belongs to the caller --------------------------------------------------------------
+
+BUILD ?= build
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+DESTDIR ?=
+CFLAGS ?= -O2 -g
+CPPFLAGS ?=
+LDFLAGS ?=
+JOBS ?= 2
+
+# ---- Sources ---------------------------------------------------------------------------------
+# A folder that does not exist yet is an empty list. The SQLite store is to be a library of its
+# own, so that only its users need SQLite.
+
+PUBLIC_HEADERS := $(wildcard include/taskmgr/*.h include/taskmgr/*/*.h)
+LIB_SOURCES := $(wildcard taskmgr/base/*.c taskmgr/*.c tasks/*.c tasks/loop/*.c tasks/machine/*.c)
+LIB_SOURCES += $(filter-out %/store_sqlite.c,$(wildcard tasks/process/*.c))
+
+PKG_SOURCES := $(wildcard internal/examples/pkg/*/*.c)
+CMD_SOURCES := $(wildcard internal/examples/cmd/*/*.c)
+EXAMPLE_NAMES := $(sort $(patsubst internal/examples/cmd/%/,%,$(dir $(CMD_SOURCES))))
+
+# The fuzzer brings a main of its own in place of replay's.
+SUPPORT_SOURCES := $(filter-out $(if $(FUZZ),%/replay.c),$(wildcard tests/support/*.c))
+TEST_SOURCES := $(wildcard tests/test_*.c tests/scenario/*.c tests/stress/*.c)
+TEST_SCRIPTS := $(wildcard tests/*.sh)
+FUZZ_SOURCES := $(wildcard tests/fuzz/*.c)
+BENCH_SOURCES := $(wildcard tests/bench/*.c)
+
+C_SOURCES := $(LIB_SOURCES) $(PKG_SOURCES) $(CMD_SOURCES) $(SUPPORT_SOURCES) $(TEST_SOURCES) \
+	$(FUZZ_SOURCES) $(BENCH_SOURCES)
+C_HEADERS := $(PUBLIC_HEADERS) $(shell find taskmgr tasks internal tests -name '*.h' 2>/dev/null)
+
+objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+
+# ---- Version and products --------------------------------------------------------------------
+# Before 1.0 interfaces may change with the minor version, so the soname carries it.
+
+version_part = $(shell awk '$$2 == "TMGR_VERSION_$(1)" { print $$3 }' include/taskmgr/version.h)
+MAJOR := $(call version_part,MAJOR)
+MINOR := $(call version_part,MINOR)
+VERSION := $(MAJOR).$(MINOR).$(call version_part,PATCH)
+
+SONAME := libtaskmgr.so.$(if $(filter 0,$(MAJOR)),0.$(MINOR),$(MAJOR))
+REALNAME := libtaskmgr.so.$(VERSION)
+
+STATIC_LIB := $(BUILD)/libtaskmgr.a
+SHARED_LIB := $(BUILD)/$(REALNAME)
+SHARED_LINKS := $(BUILD)/$(SONAME) $(BUILD)/libtaskmgr.so
+EXAMPLES := $(EXAMPLE_NAMES:%=$(BUILD)/examples/%)
+EXAMPLES_LIB := $(BUILD)/libexamples.a
+SUPPORT_LIB := $(BUILD)/libsupport.a
+TESTS := $(TEST_SOURCES:%.c=$(BUILD)/%)
+FUZZERS := $(FUZZ_SOURCES:%.c=$(BUILD)/%)
+BENCHES := $(BENCH_SOURCES:%.c=$(BUILD)/%)
+
+# ---- Flags -----------------------------------------------------------------------------------
+
+# A task's function has the parameters all of them have, whether it uses them or not.
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	-Wcast-function-type -Wvla -Wundef -Wwrite-strings -Wformat=2 -Wimplicit-fallthrough \
+	-Wno-unused-parameter
+ifeq ($(WERROR),1)
+WARNINGS += -Werror
+endif
+
+HARDENING := -fstack-protector-strong -fstack-clash-protection
+LINK_HARDENING := -Wl,-z,relro,-z,now,-z,noexecstack
+ifneq ($(filter x86_64% i%86%,$(shell $(CC) -dumpmachine 2>/dev/null)),)
+HARDENING += -fcf-protection
+endif
+
+# Fortified functions hide from the sanitizers what they are to see, and need an optimizing build.
+# A sanitizer's own functions come with the program, so its libraries are linked with gaps.
+ifdef SANITIZE
+SANITIZING := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
+else
+LINK_HARDENING += -Wl,-z,defs
+ifneq ($(filter -O1 -O2 -O3 -Os,$(CFLAGS)),)
+ifeq ($(findstring _FORTIFY_SOURCE,$(CFLAGS) $(CPPFLAGS)),)
+HARDENING += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+endif
+endif
+endif
+
+ifdef COVERAGE
+INSTRUMENTING := --coverage -fprofile-update=atomic
+endif
+ifdef FUZZ
+INSTRUMENTING := -fsanitize=fuzzer-no-link
+endif
+
+LANGUAGE := -std=c11 -D_GNU_SOURCE -Iinclude -iquote .
+COMPILE = $(CC) $(LANGUAGE) -fPIC -fvisibility=hidden -pthread $(WARNINGS) $(HARDENING) \
+	$(CPPFLAGS) $(CFLAGS) $(SANITIZING) $(INSTRUMENTING)
+LINK = $(CC) -pthread $(CFLAGS) $(SANITIZING) $(INSTRUMENTING) $(LINK_HARDENING) -Wl,--as-needed \
+	$(LDFLAGS)
+
+# Asked when a command is run, not when this file is read: by then demo and test have installed
+# what was missing, pkg-config too.
+package = $(or $(shell pkg-config --libs $(1) 2>/dev/null),$(2))
+EV_LIBS = $(if $(wildcard tasks/loop/*.c),-lev)
+SQLITE_LIBS = $(call package,sqlite3,-lsqlite3)
+TEST_LIBS = $(call package,cmocka,-lcmocka) $(call package,jansson,-ljansson)
+
+# Faults are injected where the program is linked: tests/support/fault.c stands in for these
+# functions, and tests/support/wraps names more, one a line. Each is asked for by name (-u), for
+# the compiler's own libraries, which come after, call them too.
+ifneq ($(wildcard tests/support/fault.c),)
+WRAPPED := malloc calloc realloc pthread_create \
+	$(shell sed 's/\#.*//' tests/support/wraps 2>/dev/null)
+WRAPS := $(foreach f,$(WRAPPED),-Wl,--wrap=$(f),-u,__wrap_$(f))
+endif
+
+# ---- How a command is shown ------------------------------------------------------------------
+
+ifeq ($(V),1)
+run =
+else
+run = @printf '  %-7s %s\n' $(1) $(2);
+endif
+
+.DELETE_ON_ERROR:
+.SECONDEXPANSION:
+.SUFFIXES:
+.PHONY: all demo test tests check examples bench asan tsan valgrind coverage lint format doc install \
+	uninstall dist clean FORCE
+
+all: $(STATIC_LIB) $(SHARED_LIB) $(SHARED_LINKS)
+
+# ---- Packages --------------------------------------------------------------------------------
+# Only demo and test look for missing Debian packages, and do so before anything is compiled.
+
+PACKAGES := $(sort $(patsubst check,test,$(filter demo test check,$(MAKECMDGOALS))))
+PACKAGES := $(PACKAGES:%=packages-%)
+
+.PHONY: packages-demo packages-test
+packages-demo packages-test: packages-%:
+	@CC='$(CC)' NO_INSTALL='$(NO_INSTALL)' internal/tools/packages $*
+
+# ---- Compiling -------------------------------------------------------------------------------
+# The stamps change only when their text does: with other flags everything is compiled again, and
+# with a source added or removed the libraries are put together again.
+
+$(BUILD)/flags: export STAMP = $(COMPILE) / $(LINK) / $(WRAPS)
+$(BUILD)/sources: export STAMP = $(LIB_SOURCES) / $(PKG_SOURCES) / $(SUPPORT_SOURCES)
+$(BUILD)/flags $(BUILD)/sources: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' "$$STAMP" | cmp -s - $@ || printf '%s\n' "$$STAMP" >$@
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags | $(PACKAGES)
+	@mkdir -p $(@D)
+	$(call run,CC,$<)$(COMPILE) -MMD -MP -c -o $@ $<
+
+-include $(patsubst %.o,%.d,$(call objects,$(C_SOURCES)))
+
+# ---- Libraries -------------------------------------------------------------------------------
+
+$(STATIC_LIB): $(call objects,$(LIB_SOURCES))
+$(EXAMPLES_LIB): $(call objects,$(PKG_SOURCES))
+$(SUPPORT_LIB): $(call objects,$(SUPPORT_SOURCES))
+$(STATIC_LIB) $(EXAMPLES_LIB) $(SUPPORT_LIB): $(BUILD)/sources
+	@rm -f $@
+	$(call run,AR,$@)$(AR) rcs $@ $(filter %.o,$^)
+
+$(SHARED_LIB): $(call objects,$(LIB_SOURCES)) taskmgr/taskmgr.map $(BUILD)/sources
+	$(call run,LD,$@)$(LINK) -shared -Wl,-soname,$(SONAME) \
+		-Wl,--version-script=taskmgr/taskmgr.map -o $@ $(filter %.o,$^) $(EV_LIBS)
+
+$(SHARED_LINKS): $(SHARED_LIB)
+	@ln -sf $(REALNAME) $@
+
+# ---- Examples --------------------------------------------------------------------------------
+
+examples: $(EXAMPLES)
+
+$(BUILD)/examples/logship: EXAMPLE_LIBS = $(SQLITE_LIBS)
+$(EXAMPLES): $(BUILD)/examples/%: $$(call objects,$$(wildcard internal/examples/cmd/$$*/*.c)) \
+		$(EXAMPLES_LIB) $(STATIC_LIB)
+	@mkdir -p $(@D)
+	$(call run,LD,$@)$(LINK) -o $@ $^ $(EXAMPLE_LIBS) $(EV_LIBS)
+
+demo: packages-demo $(BUILD)/examples/logship
+	@exec $(BUILD)/examples/logship --database $(BUILD)/logship.db
+
+# ---- Tests -----------------------------------------------------------------------------------
+
+$(TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(EXAMPLES_LIB) $(STATIC_LIB)
+	@mkdir -p $(@D)
+	$(call run,LD,$@)$(LINK) $(WRAPS) -o $@ $^ $(TEST_LIBS) $(SQLITE_LIBS) $(EV_LIBS)
+
+# Every program, without running one: for a compiler that is only asked for its warnings.
+tests: $(TESTS) $(FUZZERS) $(BENCHES)
+
+# T picks by the name of the source, with or without "test_" before it.
+ifdef T
+PICKED := $(foreach d,tests/test_ tests/ tests/scenario/ tests/stress/ tests/fuzz/,\
+	$(d)$(T).c $(d)$(T).sh)
+PICKED := $(filter $(PICKED),$(TEST_SOURCES) $(FUZZ_SOURCES) $(TEST_SCRIPTS))
+else
+PICKED := $(TEST_SOURCES) $(FUZZ_SOURCES) $(TEST_SCRIPTS)
+endif
+PICKED_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(filter %.c,$(PICKED)))
+PICKED_SCRIPTS := $(filter %.sh,$(PICKED))
+
+run_tests = BUILD='$(abspath $(BUILD))' CC='$(CC)' TOP='$(CURDIR)' V='$(V)' JOBS='$(JOBS)' \
+	SANITIZE='$(SANITIZE)' internal/tools/run-tests
+
+test check: $(PICKED_PROGRAMS) $(if $(PICKED_SCRIPTS),all $(EXAMPLES)) | $(PACKAGES)
+	@$(run_tests) $(abspath $(PICKED_PROGRAMS) $(PICKED_SCRIPTS))
+
+# The same file with another BUILD, so that builds do not disturb each other.
+asan:
+	+@$(MAKE) --no-print-directory BUILD=$(BUILD)-asan SANITIZE=address,undefined TEST_TIMEOUT_SCALE=3 test
+
+tsan:
+	+@$(MAKE) --no-print-directory BUILD=$(BUILD)-tsan SANITIZE=thread TEST_TIMEOUT_SCALE=5 test
+
+ifdef SANITIZE
+export ASAN_OPTIONS ?= detect_leaks=1:detect_stack_use_after_return=1
+export UBSAN_OPTIONS ?= halt_on_error=1:print_stacktrace=1
+export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1
+# Kernels that scatter addresses widely put things where this thread sanitizer has its shadow.
+ifeq ($(SANITIZE),thread)
+export TEST_WRAPPER ?= $(shell setarch -R true 2>/dev/null && echo setarch -R)
+endif
+endif
+
+# Threads take fair turns, or one that waits for another by looking at it waits for long. Stress
+# programs are left out: they prove things about real parallelism, and valgrind has one processor.
+# A program listed here has its reason beside it.
+VALGRIND_EXCLUDED :=
+VALGRIND = valgrind --quiet --error-exitcode=99 --leak-check=full --fair-sched=yes \
+	--errors-for-leak-kinds=definite,indirect,possible --show-leak-kinds=definite,indirect,possible
+VALGRIND_TESTS := $(filter-out tests/stress/% $(VALGRIND_EXCLUDED),$(filter %.c,$(PICKED)))
+VALGRIND_TESTS := $(VALGRIND_TESTS:%.c=$(BUILD)/%)
+
+valgrind: $(VALGRIND_TESTS)
+	@TEST_WRAPPER='$(VALGRIND)' TEST_TIMEOUT_SCALE=10 $(run_tests) $(abspath $(VALGRIND_TESTS))
+
+coverage:
+	+@find $(BUILD)-coverage -name '*.gcda' -delete 2>/dev/null || true
+	+@$(MAKE) --no-print-directory BUILD=$(BUILD)-coverage COVERAGE=1 CFLAGS='-O0 -g' test
+	@mkdir -p $(BUILD)
+	@internal/tools/coverage $(BUILD)-coverage $(LIB_SOURCES) >$(BUILD)/coverage.txt
+	@cat $(BUILD)/coverage.txt
+
+# ---- Benchmarks, fuzzing ---------------------------------------------------------------------
+# Linked without faults, one after another: a figure is only worth something on a quiet machine.
+
+$(BENCHES): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(STATIC_LIB)
+	@mkdir -p $(@D)
+	$(call run,LD,$@)$(LINK) -o $@ $^ $(EV_LIBS) -lm
+
+bench: $(BENCHES)
+	@set -e; for program in $(BENCHES); do $$program; done
+
+# A fuzz program replays its corpus in every other build, so what was found once stays tested.
+# `make fuzz` lets clang's fuzzer search on from there, FUZZ_SECONDS for each program.
+ifneq ($(FUZZ_SOURCES),)
+FUZZ_SECONDS ?= 60
+
+$(FUZZERS): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(STATIC_LIB)
+	@mkdir -p $(@D)
+	$(call run,LD,$@)$(LINK) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(EV_LIBS)
+
+.PHONY: fuzz fuzz-run
+fuzz:
+	+@$(MAKE) --no-print-directory BUILD=$(BUILD)-fuzz CC=clang SANITIZE=address,undefined FUZZ=1 \
+		fuzz-run
+
+fuzz-run: $(FUZZERS)
+	@set -e; for program in $(FUZZERS); do name=$${program##*/}; \
+		printf '  %-7s %s\n' FUZZ $$name; mkdir -p $(BUILD)/corpus/$$name; \
+		$$program -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$(BUILD)/$$name- -verbosity=0 \
+			-print_final_stats=1 $(BUILD)/corpus/$$name $$(ls -d tests/fuzz/corpus/$$name 2>/dev/null); done
+endif
+
+# ---- Lint ------------------------------------------------------------------------------------
+# `make -k lint` goes on after the first check that fails.
+
+LINTS := lint-layers lint-symbols lint-headers lint-comments lint-doxygen lint-format \
+	lint-spelling lint-shell lint-tidy
+TEXTS := $(wildcard README.md NEWS Makefile .ci docs include taskmgr tasks internal tests)
+SHELL_SCRIPTS := $(wildcard .ci/run internal/tools/* tests/*.sh tests/support/*.sh)
+
+.PHONY: $(LINTS) lint-packages
+lint: $(LINTS)
+$(LINTS): lint-packages
+
+lint-packages:
+	@CC='$(CC)' NO_INSTALL=1 internal/tools/packages lint
+
+lint-layers:
+	$(call run,LINT,layers)internal/tools/check-layers
+
+lint-symbols:
+	$(call run,LINT,symbols)internal/tools/check-symbols taskmgr/taskmgr.map $(PUBLIC_HEADERS)
+
+lint-headers:
+	$(call run,LINT,headers)CC='$(CC)' internal/tools/check-headers $(PUBLIC_HEADERS)
+
+lint-comments:
+	$(call run,LINT,comments)internal/tools/check-comments $(PUBLIC_HEADERS)
+
+doxygen = { cat docs/Doxyfile; printf '%s\n' $(1); } | BUILD='$(BUILD)' VERSION='$(VERSION)' doxygen -
+
+lint-doxygen:
+	@mkdir -p $(BUILD)/doc
+	$(call run,LINT,doxygen)$(call doxygen,GENERATE_HTML=NO GENERATE_XML=YES)
+
+lint-format:
+	$(call run,LINT,format)! clang-format --dry-run -Werror $(C_SOURCES) $(C_HEADERS) 2>&1 | \
+		grep error:
+
+lint-spelling:
+	$(call run,LINT,spelling)codespell --ignore-words docs/words $(TEXTS)
+
+lint-shell:
+	$(call run,LINT,shell)shellcheck $(filter-out %.md %.awk,$(SHELL_SCRIPTS))
+
+lint-tidy:
+	$(call run,LINT,tidy)printf '%s\n' $(C_SOURCES) | xargs -r -n 4 -P $(JOBS) sh -c \
+		'clang-tidy --quiet "$$@" -- $(LANGUAGE) 2>/dev/null' sh
+
+format:
+	clang-format -i $(C_SOURCES) $(C_HEADERS)
+
+doc:
+	@mkdir -p $(BUILD)/doc
+	$(call run,DOC,$(BUILD)/doc/html)$(call doxygen)
+
+# ---- Installing ------------------------------------------------------------------------------
+
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+DOCDIR ?= $(PREFIX)/share/doc/taskmgr
+INSTALL ?= install
+
+MAN_PAGES := $(wildcard docs/man/*.3 docs/man/*.7)
+DOC_FILES := $(wildcard LICENSE NEWS README.md)
+
+# Each file that is installed, as its path below DESTDIR; install and uninstall share these.
+INSTALLED_LIBS := $(addprefix $(LIBDIR)/,libtaskmgr.a $(REALNAME) $(SONAME) libtaskmgr.so)
+INSTALLED_HEADERS := $(PUBLIC_HEADERS:include/%=$(INCLUDEDIR)/%)
+INSTALLED_PAGES := $(foreach p,$(MAN_PAGES),$(MANDIR)/man$(patsubst .%,%,$(suffix $(p)))/$(notdir $(p)))
+INSTALLED_DOCS := $(DOC_FILES:%=$(DOCDIR)/%)
+INSTALLED_PC := $(LIBDIR)/pkgconfig/libtaskmgr.pc
+INSTALLED := $(INSTALLED_LIBS) $(INSTALLED_HEADERS) $(INSTALLED_PAGES) $(INSTALLED_DOCS) $(INSTALLED_PC)
+
+# Paths below the prefix are written with it, so that pkg-config can move them all at once.
+define PC_TEXT
+prefix=$(PREFIX)
+libdir=$(LIBDIR:$(PREFIX)/%=$${prefix}/%)
+includedir=$(INCLUDEDIR:$(PREFIX)/%=$${prefix}/%)
+
+Name: taskmgr
+Description: Structures daemons as tasks
+Version: $(VERSION)
+Libs: -L$${libdir} -ltaskmgr
+Libs.private: -lev -pthread
+Cflags: -I$${includedir}
+endef
+
+install: export PC = $(PC_TEXT)
+install: all
+	$(call run,INSTALL,$(DESTDIR)$(PREFIX))$(INSTALL) -d \
+		$(sort $(dir $(addprefix $(DESTDIR),$(INSTALLED))))
+	@$(INSTALL) -m 644 $(STATIC_LIB) $(DESTDIR)$(LIBDIR)/
+	@$(INSTALL) -m 755 $(SHARED_LIB) $(DESTDIR)$(LIBDIR)/
+	@ln -sf $(REALNAME) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	@ln -sf $(REALNAME) $(DESTDIR)$(LIBDIR)/libtaskmgr.so
+	@set -e; for header in $(PUBLIC_HEADERS:include/%=%); do \
+		$(INSTALL) -m 644 include/$$header $(DESTDIR)$(INCLUDEDIR)/$$header; done
+	@set -e; for page in $(MAN_PAGES); do \
+		$(INSTALL) -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/; done
+	@$(INSTALL) -m 644 $(DOC_FILES) $(DESTDIR)$(DOCDIR)/
+	@printf '%s\n' "$$PC" >$(DESTDIR)$(INSTALLED_PC)
+	@chmod 644 $(DESTDIR)$(INSTALLED_PC)
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
+	@for dir in $(INCLUDEDIR)/taskmgr/tasks $(INCLUDEDIR)/taskmgr $(DOCDIR); do \
+		if [ -d $(DESTDIR)$$dir ]; then \
+			rmdir --ignore-fail-on-non-empty $(DESTDIR)$$dir; fi; done
+
+# What git has at HEAD, bit for bit the same whenever and wherever it is packed.
+DIST := dist/taskmgr-$(VERSION)
+
+dist:
+	@mkdir -p dist
+	$(call run,DIST,$(DIST).tar.gz)git -c tar.umask=0022 archive --format=tar \
+		--prefix=taskmgr-$(VERSION)/ -o $(DIST).tar HEAD
+	@gzip -9 -n -f $(DIST).tar
+
+# ---- Cleaning --------------------------------------------------------------------------------
+
+clean:
+	rm -rf $(BUILD) $(addprefix $(BUILD)-,asan tsan coverage fuzz clang ci) dist

@@ -1,0 +1,72 @@
+#include "text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void tmgr__text_init(struct tmgr__text *text, char *buffer, size_t size)
+{
+	*text = (struct tmgr__text){ buffer, buffer ? size : 0, 0 };
+	if (text->size)
+		buffer[0] = '\0';
+}
+
+static void add_bytes(struct tmgr__text *text, const char *bytes, size_t count)
+{
+	if (text->length + 1 < text->size) {
+		size_t room = text->size - text->length - 1;
+		size_t n = count < room ? count : room;
+
+		memcpy(text->buffer + text->length, bytes, n);
+		text->buffer[text->length + n] = '\0';
+	}
+	text->length += count;
+}
+
+void tmgr__text_add(struct tmgr__text *text, const char *string)
+{
+	add_bytes(text, string, strlen(string));
+}
+
+void tmgr__text_add_escaped(struct tmgr__text *text, const char *string)
+{
+	for (; *string; string++) {
+		unsigned char c = (unsigned char)*string;
+		char escape[8];
+
+		if (c >= 0x20 && c != 0x7f) {
+			add_bytes(text, string, 1);
+			continue;
+		}
+		if (c == '\n')
+			strcpy(escape, "\\n");
+		else if (c == '\t')
+			strcpy(escape, "\\t");
+		else
+			snprintf(escape, sizeof(escape), "\\x%02x", c);
+		tmgr__text_add(text, escape);
+	}
+}
+
+void tmgr__text_format(struct tmgr__text *text, const char *format, ...)
+{
+	char line[512];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(line, sizeof(line), format, arguments);
+	va_end(arguments);
+	tmgr__text_add(text, line);
+}
+
+void tmgr__text_copy(char *buffer, size_t size, const char *string)
+{
+	size_t length = string ? strnlen(string, size) : 0;
+
+	if (length == size) {
+		length = size - 1;
+		while (length > 0 && ((unsigned char)string[length] & 0xc0) == 0x80)
+			length--;
+	}
+	memcpy(buffer, string ? string : "", length);
+	buffer[length] = '\0';
+}

@@ -1,0 +1,26 @@
+/*
+ * Text built into memory of the caller: cut where it is full, always terminated, its whole length counted.
+ */
+#ifndef TMGR__TEXT_H
+#define TMGR__TEXT_H
+
+#include <stdarg.h>
+#include <stddef.h>
+
+struct tmgr__text {
+	char *buffer;
+	size_t size;   /* of buffer; 0: only count */
+	size_t length; /* of the whole text, which may be more than fits */
+};
+
+void tmgr__text_init(struct tmgr__text *text, char *buffer, size_t size);
+void tmgr__text_add(struct tmgr__text *text, const char *string);
+/* Control characters become \n, \t or \xHH, and a backslash stays as it is. */
+void tmgr__text_add_escaped(struct tmgr__text *text, const char *string);
+void tmgr__text_format(struct tmgr__text *text, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Copy a string into size bytes, cut at a whole UTF-8 character, terminated; NULL counts as "". */
+void tmgr__text_copy(char *buffer, size_t size, const char *string);
+
+#endif

@@ -1,0 +1,223 @@
+/*
+ * Channels.
+ *
+ * The channel's lock guards buffer and lists. Of senders and receivers at most one kind waits, but for selects that stand in both.
+ * A partner takes the oldest node off the list, claims its waiter by one compare-and-swap, copies, and, after unlocking, completes and wakes
+ * it; a node whose waiter is over is just dropped. Owners withdraw their nodes under the lock before the stack frame
+ * that holds them goes.
+ */
+#include "channel.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+
+int tmgr_channel_create(size_t item_size, size_t capacity, struct tmgr_channel **ret_channel)
+{
+	struct tmgr_channel *channel;
+	size_t bytes;
+
+	if (!ret_channel || item_size > TMGR_CHANNEL_ITEM_MAX ||
+		capacity > TMGR_CHANNEL_CAPACITY_MAX)
+		return -EINVAL;
+	/* At most 2^40, so this cannot wrap. */
+	if (__builtin_mul_overflow(item_size, capacity, &bytes))
+		return -EINVAL;
+	channel = malloc(sizeof(*channel) + bytes);
+	if (!channel)
+		return -ENOMEM;
+	*channel = (struct tmgr_channel){ .refs = 1, .item_size = item_size, .capacity = capacity };
+	tmgr__list_init(&channel->senders);
+	tmgr__list_init(&channel->receivers);
+	*ret_channel = channel;
+	return 0;
+}
+
+struct tmgr_channel *tmgr_channel_ref(struct tmgr_channel *channel)
+{
+	if (channel)
+		check(__atomic_fetch_add(&channel->refs, 1, __ATOMIC_RELAXED) > 0);
+	return channel;
+}
+
+void tmgr_channel_unref(struct tmgr_channel *channel)
+{
+	uint32_t refs;
+
+	if (!channel)
+		return;
+	refs = __atomic_fetch_sub(&channel->refs, 1, __ATOMIC_ACQ_REL);
+	check(refs > 0);
+	if (refs == 1) {
+		check(tmgr__list_empty(&channel->senders) && tmgr__list_empty(&channel->receivers));
+		free(channel);
+	}
+}
+
+size_t tmgr_channel_count(const struct tmgr_channel *channel)
+{
+	return channel ? __atomic_load_n(&channel->count, __ATOMIC_RELAXED) : 0;
+}
+
+static void set_count(struct tmgr_channel *channel, size_t count)
+{
+	__atomic_store_n(&channel->count, count, __ATOMIC_RELAXED);
+}
+
+static void copy_item(struct tmgr_channel *channel, void *to, const void *from)
+{
+	if (channel->item_size > 0 && to)
+		memcpy(to, from, channel->item_size);
+}
+
+static unsigned char *slot(struct tmgr_channel *channel, size_t offset)
+{
+	size_t index = channel->head + offset;
+
+	if (index >= channel->capacity)
+		index -= channel->capacity;
+	return channel->buffer + index * channel->item_size;
+}
+
+bool tmgr__wait_node_claim(struct tmgr__wait_node *node, int result)
+{
+	if (!tmgr__waiter_claim(node->waiter))
+		return false;
+	node->result = result;
+	*node->winner = node;
+	return true;
+}
+
+void tmgr__wait_nodes_wake(struct tmgr__wait_node *node)
+{
+	while (node) {
+		struct tmgr__wait_node *next = node->next;
+		struct tmgr__waiter *waiter = node->waiter;
+
+		tmgr__waiter_complete(waiter)->wake(waiter);
+		node = next;
+	}
+}
+
+/* The oldest node of a list whose waiter can still be won; those before it are over and dropped. */
+static struct tmgr__wait_node *claim_oldest(struct tmgr__list *list)
+{
+	struct tmgr__list *link;
+
+	while ((link = tmgr__list_pop(list))) {
+		struct tmgr__wait_node *node = container_of(link, struct tmgr__wait_node, link);
+
+		if (tmgr__wait_node_claim(node, 0))
+			return node;
+	}
+	return NULL;
+}
+
+static void add_won(struct tmgr__wait_node **won, struct tmgr__wait_node *node)
+{
+	node->next = *won;
+	*won = node;
+}
+
+int tmgr__channel_try_send(struct tmgr_channel *channel, const void *item, int *result,
+	struct tmgr__wait_node **won)
+{
+	struct tmgr__wait_node *receiver;
+
+	*result = 0;
+	if (channel->closed) {
+		*result = -EPIPE;
+		return 1;
+	}
+	receiver = claim_oldest(&channel->receivers);
+	if (receiver) {
+		copy_item(channel, receiver->item, item);
+		add_won(won, receiver);
+		return 1;
+	}
+	if (channel->count == channel->capacity)
+		return 0;
+	copy_item(channel, slot(channel, channel->count), item);
+	set_count(channel, channel->count + 1);
+	return 1;
+}
+
+int tmgr__channel_try_receive(struct tmgr_channel *channel, void *item, int *result,
+	struct tmgr__wait_node **won)
+{
+	struct tmgr__wait_node *sender;
+
+	*result = 0;
+	if (channel->count > 0) {
+		copy_item(channel, item, slot(channel, 0));
+		channel->head = channel->head + 1 == channel->capacity ? 0 : channel->head + 1;
+		set_count(channel, channel->count - 1);
+		sender = claim_oldest(&channel->senders);
+		if (sender) {
+			copy_item(channel, slot(channel, channel->count), sender->item);
+			set_count(channel, channel->count + 1);
+			add_won(won, sender);
+		}
+		return 1;
+	}
+	sender = claim_oldest(&channel->senders);
+	if (sender) {
+		copy_item(channel, item, sender->item);
+		add_won(won, sender);
+		return 1;
+	}
+	if (channel->closed) {
+		*result = -EPIPE;
+		return 1;
+	}
+	return 0;
+}
+
+void tmgr__channel_enrol(
+	struct tmgr_channel *channel, struct tmgr__list *list, struct tmgr__wait_node *node)
+{
+	node->sequence = channel->sequence++;
+	tmgr__list_append(list, &node->link);
+}
+
+/* The older of the first sender and the first receiver. */
+static struct tmgr__wait_node *pop_oldest(struct tmgr_channel *channel)
+{
+	struct tmgr__list *a = tmgr__list_first(&channel->senders);
+	struct tmgr__list *b = tmgr__list_first(&channel->receivers);
+	struct tmgr__wait_node *sender = a ? container_of(a, struct tmgr__wait_node, link) : NULL;
+	struct tmgr__wait_node *receiver = b ? container_of(b, struct tmgr__wait_node, link) : NULL;
+	struct tmgr__wait_node *oldest = sender;
+
+	if (!sender || (receiver && receiver->sequence < sender->sequence))
+		oldest = receiver;
+	if (oldest)
+		tmgr__list_remove(&oldest->link);
+	return oldest;
+}
+
+int tmgr_channel_close(struct tmgr_channel *channel)
+{
+	struct tmgr__wait_node *node, *first = NULL, **last = &first;
+
+	if (!channel)
+		return -EINVAL;
+	tmgr__lock_acquire(&channel->lock);
+	if (channel->closed) {
+		tmgr__lock_release(&channel->lock);
+		return -EALREADY;
+	}
+	channel->closed = true;
+	while ((node = pop_oldest(channel))) {
+		if (tmgr__wait_node_claim(node, -EPIPE)) {
+			*last = node;
+			last = &node->next;
+		}
+	}
+	*last = NULL;
+	tmgr__lock_release(&channel->lock);
+	tmgr__wait_nodes_wake(first);
+	return 0;
+}

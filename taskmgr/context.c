@@ -1,0 +1,268 @@
+/*
+ * Contexts. A context belongs to one thread of control; what snapshots read of it is written atomically. What a task says of itself
+ * (ready, deadlines, restarts) goes into its record, under the manager's lock.
+ */
+#include "context.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "manager.h"
+
+static __thread struct tmgr_context *current;
+
+struct tmgr_context *tmgr_context_current(void)
+{
+	return current;
+}
+
+void tmgr__context_enter(struct tmgr_context *context)
+{
+	context->outer = current;
+	context->attached = false;
+	context->shield_depth = 0;
+	context->groups = context->default_group = NULL;
+	current = context;
+}
+
+void tmgr__context_leave(struct tmgr_context *context)
+{
+	/* Scopes that the task forgot to end do not outlive its function. */
+	context->shield_depth = 0;
+	if (context->groups)
+		tmgr__groups_close(context);
+	if (context->attached)
+		tmgr_token_unregister(&context->callback);
+	context->attached = false;
+	current = context->outer;
+}
+
+static void cancel_wait(void *self)
+{
+	tmgr__waiter_cancel(self);
+}
+
+struct tmgr_token *tmgr__context_attach(struct tmgr_context *context)
+{
+	if (!context->attached) {
+		if (context->parent_token && !context->token->parent)
+			tmgr__token_attach(context->token, context->parent_token);
+		tmgr_token_register(context->token, &context->callback, cancel_wait, context->waiter);
+		context->attached = true;
+	}
+	return context->token;
+}
+
+void tmgr__context_set_waiting(struct tmgr_context *context, const char *what)
+{
+	__atomic_store_n(&context->base->waiting, what, __ATOMIC_RELEASE);
+}
+
+struct tmgr_token *tmgr_context_token(struct tmgr_context *context)
+{
+	return context ? tmgr__context_attach(context) : NULL;
+}
+
+bool tmgr_context_cancelled(const struct tmgr_context *context)
+{
+	return context &&
+		(tmgr_token_fired(context->token) || tmgr_token_fired(context->parent_token));
+}
+
+struct tmgr_manager *tmgr_context_manager(const struct tmgr_context *context)
+{
+	return context ? context->record->manager : NULL;
+}
+
+const char *tmgr_context_name(const struct tmgr_context *context)
+{
+	return context ? context->record->name : "";
+}
+
+size_t tmgr_context_path(const struct tmgr_context *context, char *buffer, size_t size)
+{
+	if (!context) {
+		if (buffer && size > 0)
+			buffer[0] = '\0';
+		return 0;
+	}
+	return tmgr__manager_path(context->record->manager, context->record->name, buffer, size);
+}
+
+int64_t tmgr_context_deadline(const struct tmgr_context *context)
+{
+	int64_t deadline;
+
+	if (!context)
+		return TMGR_NEVER;
+	deadline = tmgr_token_deadline(context->token);
+	if (context->parent_token && !context->token->parent) {
+		int64_t above = tmgr_token_deadline(context->parent_token);
+
+		if (above < deadline)
+			deadline = above;
+	}
+	return context->base->deadline < deadline ? context->base->deadline : deadline;
+}
+
+bool tmgr_context_initialize_failed(const struct tmgr_context *context)
+{
+	return context && context->base->initialize_failed;
+}
+
+int tmgr_context_set_value(struct tmgr_context *context, void *value)
+{
+	if (!context)
+		return -EINVAL;
+	context->base->value = value;
+	return 0;
+}
+
+void *tmgr_context_value(const struct tmgr_context *context)
+{
+	return context ? context->base->value : NULL;
+}
+
+int tmgr_context_set_stop_timeout(struct tmgr_context *context, int64_t ns)
+{
+	struct tmgr__record *record;
+
+	if (!context || ns <= 0)
+		return -EINVAL;
+	record = context->record;
+	tmgr__manager_lock(record->manager);
+	record->stop_ns = ns;
+	if (record->stop_since)
+		tmgr__manager_check_at(record->manager, TMGR_NOW);
+	tmgr__manager_unlock(record->manager);
+	return 0;
+}
+
+int tmgr_context_set_end_deadline(struct tmgr_context *context, int64_t deadline)
+{
+	struct tmgr__record *record;
+
+	if (!context)
+		return -EINVAL;
+	record = context->record;
+	tmgr__manager_lock(record->manager);
+	record->end_deadline = deadline;
+	tmgr__manager_check_at(record->manager, deadline);
+	tmgr__manager_unlock(record->manager);
+	return 0;
+}
+
+int tmgr_context_note_restart(struct tmgr_context *context, int error, int64_t next_attempt)
+{
+	struct tmgr__record *record;
+
+	if (!context)
+		return -EINVAL;
+	record = context->record;
+	tmgr__manager_lock(record->manager);
+	record->restarts++;
+	if (error != 0)
+		record->last_error = error;
+	record->next_attempt = next_attempt;
+	tmgr__manager_event(record->manager, TMGR_EVENT_RESTARTING, TMGR_LEVEL_WARNING, record, error,
+		context->text);
+	tmgr__manager_unlock(record->manager);
+	return 0;
+}
+
+int tmgr_context_note_error(struct tmgr_context *context, int error)
+{
+	if (!context || error >= 0)
+		return -EINVAL;
+	tmgr__manager_lock(context->record->manager);
+	context->record->last_error = error;
+	tmgr__manager_unlock(context->record->manager);
+	return 0;
+}
+
+void tmgr_ready(struct tmgr_context *context)
+{
+	struct tmgr__record *record = context ? context->record : NULL;
+
+	if (!record)
+		return;
+	tmgr__manager_lock(record->manager);
+	if (!record->ready) {
+		record->ready = true;
+		tmgr__manager_event(
+			record->manager, TMGR_EVENT_READY, TMGR_LEVEL_INFO, record, 0, "");
+	}
+	tmgr__manager_unlock(record->manager);
+}
+
+void tmgr_heartbeat(struct tmgr_context *context)
+{
+	if (context)
+		__atomic_store_n(&context->record->heartbeat,
+			tmgr__manager_now(context->record->manager), __ATOMIC_RELAXED);
+}
+
+int tmgr_fail(struct tmgr_context *context, int code, const char *format, ...)
+{
+	va_list arguments;
+
+	if (!context || !format)
+		return code;
+	va_start(arguments, format);
+	vsnprintf(context->text, TMGR__ERROR_TEXT_SIZE, format, arguments);
+	va_end(arguments);
+	return code;
+}
+
+const char *tmgr_context_error_text(const struct tmgr_context *context)
+{
+	return context ? context->text : "";
+}
+
+void tmgr_log(struct tmgr_context *context, enum tmgr_level level, const char *format, ...)
+{
+	struct tmgr_manager *manager = context ? context->record->manager : NULL;
+	struct tmgr_event event = { .kind = TMGR_EVENT_LOG, .level = level };
+	va_list arguments;
+
+	if (!manager || !format || !tmgr__events_wanted(manager->events, level))
+		return;
+	event.time = tmgr__manager_now(manager);
+	tmgr_context_path(context, event.path, sizeof(event.path));
+	va_start(arguments, format);
+	vsnprintf(event.text, sizeof(event.text), format, arguments);
+	va_end(arguments);
+	tmgr__events_put(manager->events, &event);
+	tmgr__events_wake(manager->events);
+}
+
+static void leave_under(void *self)
+{
+	tmgr__context_leave(self);
+}
+
+int tmgr_task_execute_under(
+	struct tmgr_task task, struct tmgr_context *context, struct tmgr_token *token)
+{
+	struct tmgr_context under = { .deadline = TMGR_NEVER };
+	int r;
+
+	if (!context || !token)
+		return -EINVAL;
+	under.record = context->record;
+	under.base = context->base;
+	under.token = token;
+	under.waiter = context->waiter;
+	under.text = context->text;
+	/* A task that leaves by pthread_exit() must not leave its callback behind on a stack that is gone. */
+	pthread_cleanup_push(leave_under, &under);
+	tmgr__context_enter(&under);
+	r = tmgr_task_execute(task, &under);
+	pthread_cleanup_pop(1);
+	return r;
+}

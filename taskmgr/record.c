@@ -1,0 +1,117 @@
+#include "record.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/text.h"
+
+/* clang-format off */
+static const struct { const char *name; unsigned to; } states[] = {
+	[TMGR_STATE_ADDED]        = { "added",        BIT(TMGR_STATE_INITIALIZING) | BIT(TMGR_STATE_INITIALIZED)
+						    | BIT(TMGR_STATE_QUEUED) | BIT(TMGR_STATE_RUNNING) | BIT(TMGR_STATE_DONE) },
+	[TMGR_STATE_INITIALIZING] = { "initializing", BIT(TMGR_STATE_INITIALIZED) | BIT(TMGR_STATE_CLEANING)
+						    | BIT(TMGR_STATE_DONE) | BIT(TMGR_STATE_STUCK) },
+	[TMGR_STATE_INITIALIZED]  = { "initialized",  BIT(TMGR_STATE_RUNNING) | BIT(TMGR_STATE_CLEANING) | BIT(TMGR_STATE_DONE) },
+	[TMGR_STATE_QUEUED]       = { "queued",       BIT(TMGR_STATE_RUNNING) | BIT(TMGR_STATE_DONE) },
+	[TMGR_STATE_RUNNING]      = { "running",      BIT(TMGR_STATE_ENDED) | BIT(TMGR_STATE_STUCK) },
+	[TMGR_STATE_ENDED]        = { "ended",        BIT(TMGR_STATE_CLEANING) | BIT(TMGR_STATE_DONE) | BIT(TMGR_STATE_STUCK) },
+	[TMGR_STATE_CLEANING]     = { "cleaning",     BIT(TMGR_STATE_DONE) | BIT(TMGR_STATE_STUCK) },
+	[TMGR_STATE_DONE]         = { "done",         0 },
+	[TMGR_STATE_STUCK]        = { "stuck",        0 },
+};
+/* clang-format on */
+
+#define STATES (TMGR_STATE_STUCK + 1)
+_Static_assert(ARRAY_SIZE(states) == STATES, "every state has a row");
+
+const char *tmgr_state_name(enum tmgr_state state)
+{
+	return (unsigned)state < STATES ? states[state].name : "unknown";
+}
+
+unsigned tmgr__record_moves(enum tmgr_state from)
+{
+	return (unsigned)from < STATES ? states[from].to : 0;
+}
+
+void tmgr__record_set_state(struct tmgr__record *record, enum tmgr_state to, int64_t now)
+{
+	check((unsigned)to < STATES);
+	check(states[record->state].to & BIT((unsigned)to));
+	record->state = to;
+	record->since = now;
+}
+
+/* The memory goes when neither the record nor its token is referred to. */
+static void release_token(struct tmgr_token *token)
+{
+	free(container_of(token, struct tmgr__record, token));
+}
+
+void tmgr__record_init(struct tmgr__record *record, const char *name, struct tmgr_task task)
+{
+	/* All up to the embedded objects; those are set by their own functions, and texts need not be cleared. */
+	memset(record, 0, offsetof(struct tmgr__record, waiter));
+	tmgr__list_init(&record->node);
+	tmgr__list_init(&record->queue);
+	record->task = task;
+	record->kind = tmgr_task_kind(task);
+	record->refs = 1;
+	record->end_deadline = TMGR_NEVER;
+	tmgr__waiter_init(&record->waiter, &tmgr__thread_waiter_ops);
+	tmgr__token_init(&record->token, release_token);
+	memset(&record->context, 0, sizeof(record->context));
+	memset(&record->entry, 0, sizeof(record->entry));
+	record->context.record = record;
+	record->context.base = &record->context;
+	record->context.waiter = &record->waiter;
+	record->context.deadline = TMGR_NEVER;
+	record->context.waiting_fd = -1;
+	memcpy(record->name, name, strlen(name) + 1);
+	record->text[0] = '\0';
+}
+
+struct tmgr__record *tmgr__record_create(const char *name, struct tmgr_task task, bool with_cleanup)
+{
+	size_t size = sizeof(struct tmgr__record) + (with_cleanup ? sizeof(struct tmgr__cleanup) : 0);
+	struct tmgr__record *record = malloc(size);
+
+	if (!record)
+		return NULL;
+	tmgr__record_init(record, name, task);
+	if (!with_cleanup)
+		return record;
+	record->cleanup = (struct tmgr__cleanup *)(record + 1);
+	memset(record->cleanup, 0, sizeof(*record->cleanup));
+	if (tmgr_token_create(NULL, &record->cleanup->token) < 0) {
+		free(record);
+		return NULL;
+	}
+	return record;
+}
+
+struct tmgr__record *tmgr__record_ref(struct tmgr__record *record)
+{
+	check(__atomic_fetch_add(&record->refs, 1, __ATOMIC_RELAXED) > 0);
+	return record;
+}
+
+bool tmgr__record_alone(const struct tmgr__record *record)
+{
+	return __atomic_load_n(&record->refs, __ATOMIC_ACQUIRE) == 1 &&
+		tmgr__token_alone(&record->token);
+}
+
+void tmgr__record_unref(struct tmgr__record *record)
+{
+	uint32_t refs = __atomic_fetch_sub(&record->refs, 1, __ATOMIC_ACQ_REL);
+
+	check(refs > 0);
+	if (refs > 1)
+		return;
+	if (record->cleanup)
+		tmgr_token_unref(record->cleanup->token);
+	tmgr__waiter_fini(&record->waiter);
+	tmgr_token_unref(&record->token);
+}

@@ -1,0 +1,536 @@
+/*
+ * Tokens.
+ *
+ * Each token's lock guards its children, callbacks, parent and cause. Order of locks: parent before child; a timers'
+ * lock is innermost. No lock is held over a callback.
+ *
+ * Firing marks a token and its subtree, each level under the lock of the one above, and collects those that have something to be
+ * called, with a reference, on a list through the tokens themselves. Only then are callbacks called. A token is
+ * marked once, by whoever gets its lock first; that thread calls its callbacks.
+ *
+ * A child holds its parent. The last reference to a token is given back without its lock; from then on only its
+ * parent's list knows it, so firing the parent takes a reference only if the count is not 0.
+ */
+#include "token.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/text.h"
+
+static void release_heap(struct tmgr_token *token)
+{
+	free(token);
+}
+
+void tmgr__token_init(struct tmgr_token *token, void (*release)(struct tmgr_token *token))
+{
+	token->fired = 0;
+	token->lock.word = 0;
+	token->refs = 1;
+	token->depth = 0;
+	token->parent = NULL;
+	tmgr__list_init(&token->siblings);
+	tmgr__list_init(&token->children);
+	token->callbacks = token->callbacks_last = NULL;
+	token->running = NULL;
+	token->running_thread = 0;
+	token->running_count = 0;
+	token->running_waited = false;
+	token->fd = -1;
+	token->deadline = TMGR_NEVER;
+	token->timer.linked = false;
+	token->timers = NULL;
+	token->fire_next = NULL;
+	token->release = release;
+	token->source = NULL;
+	token->cause.reason = TMGR_REASON_NONE;
+}
+
+int tmgr_token_create(struct tmgr_token *parent, struct tmgr_token **ret_token)
+{
+	struct tmgr_token *token;
+
+	if (!ret_token)
+		return -EINVAL;
+	if (parent && parent->depth >= TMGR_TOKEN_DEPTH_MAX)
+		return -ELOOP;
+	token = malloc(sizeof(*token));
+	if (!token)
+		return -ENOMEM;
+	tmgr__token_init(token, release_heap);
+	if (parent)
+		tmgr__token_attach(token, parent);
+	*ret_token = token;
+	return 0;
+}
+
+struct tmgr_token *tmgr_token_ref(struct tmgr_token *token)
+{
+	if (token)
+		check(__atomic_fetch_add(&token->refs, 1, __ATOMIC_RELAXED) > 0);
+	return token;
+}
+
+static bool ref_unless_ending(struct tmgr_token *token)
+{
+	uint32_t refs = __atomic_load_n(&token->refs, __ATOMIC_RELAXED);
+
+	while (refs > 0) {
+		if (__atomic_compare_exchange_n(&token->refs, &refs, refs + 1, true,
+			    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+			return true;
+	}
+	return false;
+}
+
+/* Take a token out of its timers; it will not be fired by them afterwards. */
+static void stop_timer(struct tmgr_token *token)
+{
+	struct tmgr__timers *timers = token->timers;
+
+	if (!timers)
+		return;
+	tmgr__lock_acquire(&timers->lock);
+	tmgr__heap_remove(&timers->heap, &token->timer);
+	tmgr__lock_release(&timers->lock);
+}
+
+/* Leave the parent's list; its reference is returned. Nobody can find the token afterwards but who refers to it. */
+static struct tmgr_token *leave_parent(struct tmgr_token *token)
+{
+	struct tmgr_token *parent = token->parent;
+
+	check(tmgr__list_empty(&token->children));
+	if (parent) {
+		tmgr__lock_acquire(&parent->lock);
+		tmgr__list_remove(&token->siblings);
+		tmgr__lock_release(&parent->lock);
+		__atomic_store_n(&token->parent, NULL, __ATOMIC_RELAXED);
+	}
+	stop_timer(token);
+	return parent;
+}
+
+static void close_token(struct tmgr_token *token)
+{
+	check(!token->running);
+	if (token->timers)
+		tmgr__timers_unref(token->timers);
+	token->timers = NULL;
+	if (token->fd >= 0)
+		close(token->fd);
+	token->fd = -1;
+}
+
+bool tmgr__token_detach(struct tmgr_token *token)
+{
+	struct tmgr_token *parent = leave_parent(token);
+	bool alone = tmgr__token_alone(token);
+
+	/* Who is just firing the parent may hold it for a moment more. */
+	if (alone)
+		close_token(token);
+	tmgr_token_unref(parent);
+	return alone;
+}
+
+/* The last reference is gone: nobody but the parent's list and the timers know it. */
+static struct tmgr_token *end_token(struct tmgr_token *token)
+{
+	struct tmgr_token *parent;
+
+	parent = leave_parent(token);
+	close_token(token);
+	token->release(token);
+	return parent;
+}
+
+void tmgr_token_unref(struct tmgr_token *token)
+{
+	/* A loop, not a recursion: the parent's last reference may go with its child. */
+	while (token) {
+		uint32_t refs = __atomic_fetch_sub(&token->refs, 1, __ATOMIC_ACQ_REL);
+
+		check(refs > 0);
+		if (refs > 1)
+			return;
+		token = end_token(token);
+	}
+}
+
+/*
+ * Mark a token and what is below it, each under the lock of its parent; so at most TMGR_TOKEN_DEPTH_MAX locks are held. False when
+ * it was marked already.
+ */
+static bool mark(struct tmgr_token *token, const struct tmgr_token *source,
+	const struct tmgr_cause *cause, struct tmgr_token ***last)
+{
+	struct tmgr__list *node;
+
+	tmgr__lock_acquire(&token->lock);
+	if (token->fired) {
+		tmgr__lock_release(&token->lock);
+		return false;
+	}
+	if (cause)
+		token->cause = *cause;
+	token->source = source;
+	__atomic_store_n(&token->fired, 1, __ATOMIC_SEQ_CST);
+	if ((token->callbacks || token->fd >= 0) && ref_unless_ending(token)) {
+		token->fire_next = NULL;
+		**last = token;
+		*last = &token->fire_next;
+	}
+	tmgr__list_for(node, &token->children)
+		mark(container_of(node, struct tmgr_token, siblings), source, NULL, last);
+	tmgr__lock_release(&token->lock);
+	return true;
+}
+
+static struct tmgr_token_callback *pop_callback(struct tmgr_token *token)
+{
+	struct tmgr_token_callback *callback = token->callbacks;
+
+	if (!callback)
+		return NULL;
+	token->callbacks = callback->next;
+	if (callback->next)
+		callback->next->previous = NULL;
+	else
+		token->callbacks_last = NULL;
+	callback->next = callback->previous = NULL;
+	return callback;
+}
+
+static void call_callbacks(struct tmgr_token *token)
+{
+	struct tmgr_token_callback *callback;
+	uint64_t one = 1;
+
+	tmgr__lock_acquire(&token->lock);
+	if (token->fd >= 0) {
+		ssize_t written = write(token->fd, &one, sizeof(one));
+
+		check(written == sizeof(one));
+	}
+	while ((callback = pop_callback(token))) {
+		void (*function)(void *self) = callback->function;
+		void *self = callback->self;
+
+		token->running = callback;
+		token->running_thread = tmgr__thread_id();
+		tmgr__lock_release(&token->lock);
+		function(self);
+		tmgr__lock_acquire(&token->lock);
+		token->running = NULL;
+		if (token->running_waited) {
+			token->running_waited = false;
+			__atomic_fetch_add(&token->running_count, 1, __ATOMIC_RELEASE);
+			tmgr__futex_wake(&token->running_count, INT32_MAX);
+		}
+	}
+	tmgr__lock_release(&token->lock);
+}
+
+/* Call the callbacks of all on a list of marked tokens, and give the list's references back. */
+static void call_marked(struct tmgr_token *first)
+{
+	while (first) {
+		struct tmgr_token *next = first->fire_next;
+
+		call_callbacks(first);
+		tmgr_token_unref(first);
+		first = next;
+	}
+}
+
+static int fire(struct tmgr_token *token, const struct tmgr_cause *cause)
+{
+	struct tmgr_token *first = NULL, **last = &first;
+
+	if (tmgr_token_fired(token) || !mark(token, token, cause, &last))
+		return -EALREADY;
+	call_marked(first);
+	return 0;
+}
+
+int tmgr_token_fire(struct tmgr_token *token, const struct tmgr_cause *cause)
+{
+	struct tmgr_cause copy;
+
+	if (!token || !cause || cause->reason <= TMGR_REASON_NONE ||
+		cause->reason > TMGR_REASON_LIMIT)
+		return -EINVAL;
+	copy.reason = cause->reason;
+	copy.code = cause->code;
+	tmgr__text_copy(copy.text, sizeof(copy.text), cause->text);
+	return fire(token, &copy);
+}
+
+int tmgr_token_cancel(struct tmgr_token *token, int code, const char *text)
+{
+	struct tmgr_cause cause = { .reason = TMGR_REASON_CANCELLED, .code = code };
+
+	if (!token)
+		return -EINVAL;
+	tmgr__text_copy(cause.text, sizeof(cause.text), text);
+	return fire(token, &cause);
+}
+
+int tmgr_token_cause(const struct tmgr_token *token, struct tmgr_cause *ret_cause)
+{
+	if (!token || !ret_cause)
+		return -EINVAL;
+	if (!tmgr_token_fired(token))
+		return -EAGAIN;
+	*ret_cause = token->source->cause;
+	return 0;
+}
+
+void tmgr__token_attach(struct tmgr_token *token, struct tmgr_token *parent)
+{
+	struct tmgr_token *first = NULL, **last = &first;
+
+	tmgr_token_ref(parent);
+	tmgr__lock_acquire(&parent->lock);
+	token->depth = parent->depth + 1;
+	__atomic_store_n(&token->parent, parent, __ATOMIC_RELEASE);
+	tmgr__list_append(&parent->children, &token->siblings);
+	if (parent->fired)
+		mark(token, parent->source, NULL, &last);
+	tmgr__lock_release(&parent->lock);
+	call_marked(first);
+}
+
+int tmgr_token_register(struct tmgr_token *token, struct tmgr_token_callback *callback,
+	void (*function)(void *self), void *self)
+{
+	if (!token || !callback || !function)
+		return -EINVAL;
+	*callback = (struct tmgr_token_callback){ .token = token, .function = function, .self = self };
+	tmgr__lock_acquire(&token->lock);
+	if (token->fired) {
+		callback->token = NULL;
+		tmgr__lock_release(&token->lock);
+		function(self);
+		return 0;
+	}
+	callback->previous = token->callbacks_last;
+	if (token->callbacks_last)
+		token->callbacks_last->next = callback;
+	else
+		token->callbacks = callback;
+	token->callbacks_last = callback;
+	tmgr__lock_release(&token->lock);
+	return 0;
+}
+
+static bool unlink_callback(struct tmgr_token *token, struct tmgr_token_callback *callback)
+{
+	if (!callback->previous && token->callbacks != callback)
+		return false;
+	if (callback->previous)
+		callback->previous->next = callback->next;
+	else
+		token->callbacks = callback->next;
+	if (callback->next)
+		callback->next->previous = callback->previous;
+	else
+		token->callbacks_last = callback->previous;
+	callback->next = callback->previous = NULL;
+	return true;
+}
+
+bool tmgr_token_unregister(struct tmgr_token_callback *callback)
+{
+	struct tmgr_token *token = callback ? callback->token : NULL;
+	bool taken;
+
+	if (!token)
+		return false;
+	tmgr__lock_acquire(&token->lock);
+	taken = unlink_callback(token, callback);
+	while (!taken && token->running == callback &&
+		token->running_thread != tmgr__thread_id()) {
+		uint32_t count = token->running_count;
+
+		token->running_waited = true;
+		tmgr__lock_release(&token->lock);
+		tmgr__futex_wait(&token->running_count, count, TMGR_NEVER);
+		tmgr__lock_acquire(&token->lock);
+	}
+	tmgr__lock_release(&token->lock);
+	callback->token = NULL;
+	return taken;
+}
+
+int tmgr_token_fd(struct tmgr_token *token)
+{
+	int fd;
+
+	if (!token)
+		return -EINVAL;
+	tmgr__lock_acquire(&token->lock);
+	fd = token->fd;
+	if (fd < 0) {
+		fd = eventfd(token->fired ? 1 : 0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (fd < 0)
+			fd = -errno;
+		else
+			token->fd = fd;
+	}
+	tmgr__lock_release(&token->lock);
+	return fd;
+}
+
+/* The timers of the run a token is below, referenced, or NULL. */
+static struct tmgr__timers *find_timers(struct tmgr_token *token)
+{
+	/* Parents are set once, and held by what is below them. */
+	for (; token; token = __atomic_load_n(&token->parent, __ATOMIC_ACQUIRE)) {
+		struct tmgr__timers *timers = __atomic_load_n(&token->timers, __ATOMIC_ACQUIRE);
+
+		if (timers) {
+			__atomic_fetch_add(&timers->refs, 1, __ATOMIC_RELAXED);
+			return timers;
+		}
+	}
+	return NULL;
+}
+
+static void start_timer(struct tmgr__timers *timers, struct tmgr_token *token, int64_t deadline)
+{
+	tmgr__lock_acquire(&timers->lock);
+	if (!timers->closed) {
+		tmgr__heap_remove(&timers->heap, &token->timer);
+		tmgr__heap_insert(&timers->heap, &token->timer, deadline);
+		/* Under the lock, so that nobody calls it once the timers are closed. */
+		if (tmgr__heap_first(&timers->heap) == &token->timer)
+			timers->changed(timers->self);
+	}
+	tmgr__lock_release(&timers->lock);
+}
+
+void tmgr__token_set_timers(struct tmgr_token *token, struct tmgr__timers *timers)
+{
+	__atomic_fetch_add(&timers->refs, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&token->timers, timers, __ATOMIC_RELEASE);
+}
+
+int tmgr_token_set_deadline(struct tmgr_token *token, int64_t deadline)
+{
+	struct tmgr__timers *timers, *given_back = NULL;
+
+	if (!token)
+		return -EINVAL;
+	timers = find_timers(token);
+	tmgr__lock_acquire(&token->lock);
+	if (token->fired) {
+		tmgr__lock_release(&token->lock);
+		tmgr__timers_unref(timers);
+		return -EALREADY;
+	}
+	if (deadline < token->deadline) {
+		__atomic_store_n(&token->deadline, deadline, __ATOMIC_RELEASE);
+		if (timers && !token->timers)
+			__atomic_store_n(&token->timers, timers, __ATOMIC_RELEASE);
+		else
+			given_back = timers;
+		if (token->timers)
+			start_timer(token->timers, token, deadline);
+	} else {
+		given_back = timers;
+	}
+	tmgr__lock_release(&token->lock);
+	tmgr__timers_unref(given_back);
+	return 0;
+}
+
+int64_t tmgr_token_deadline(const struct tmgr_token *token)
+{
+	int64_t deadline = TMGR_NEVER;
+
+	for (; token; token = __atomic_load_n(&token->parent, __ATOMIC_ACQUIRE)) {
+		int64_t own = __atomic_load_n(&token->deadline, __ATOMIC_ACQUIRE);
+
+		if (own < deadline)
+			deadline = own;
+	}
+	return deadline;
+}
+
+bool tmgr__token_expire(struct tmgr_token *token, int64_t now)
+{
+	static const struct tmgr_cause cause = { TMGR_REASON_DEADLINE, -ETIMEDOUT, "deadline" };
+	struct tmgr_token *oldest = NULL;
+
+	for (; token; token = __atomic_load_n(&token->parent, __ATOMIC_ACQUIRE))
+		if (__atomic_load_n(&token->deadline, __ATOMIC_ACQUIRE) <= now)
+			oldest = token;
+	if (!oldest)
+		return false;
+	fire(oldest, &cause);
+	return true;
+}
+
+struct tmgr__timers *tmgr__timers_create(void (*changed)(void *self), void *self)
+{
+	struct tmgr__timers *timers = calloc(1, sizeof(*timers));
+
+	if (timers) {
+		timers->refs = 1;
+		timers->changed = changed;
+		timers->self = self;
+	}
+	return timers;
+}
+
+void tmgr__timers_close(struct tmgr__timers *timers)
+{
+	struct tmgr__heap_node *node;
+
+	tmgr__lock_acquire(&timers->lock);
+	timers->closed = true;
+	while ((node = tmgr__heap_first(&timers->heap)))
+		tmgr__heap_remove(&timers->heap, node);
+	tmgr__lock_release(&timers->lock);
+}
+
+void tmgr__timers_unref(struct tmgr__timers *timers)
+{
+	if (timers && __atomic_fetch_sub(&timers->refs, 1, __ATOMIC_ACQ_REL) == 1)
+		free(timers);
+}
+
+int64_t tmgr__timers_run(struct tmgr__timers *timers, int64_t now)
+{
+	int64_t next = TMGR_NEVER;
+
+	for (;;) {
+		struct tmgr__heap_node *node;
+		struct tmgr_token *token = NULL;
+
+		tmgr__lock_acquire(&timers->lock);
+		node = tmgr__heap_first(&timers->heap);
+		if (node && node->key <= now) {
+			tmgr__heap_remove(&timers->heap, node);
+			token = container_of(node, struct tmgr_token, timer);
+			if (!ref_unless_ending(token))
+				token = NULL;
+		} else if (node) {
+			next = node->key;
+		}
+		tmgr__lock_release(&timers->lock);
+		if (next != TMGR_NEVER || !node)
+			return next;
+		if (token) {
+			tmgr__token_expire(token, now);
+			tmgr_token_unref(token);
+		}
+	}
+}

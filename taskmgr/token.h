@@ -1,0 +1,76 @@
+/*
+ * Tokens from inside: their memory, which a record embeds, and the timers that fire them.
+ */
+#ifndef TMGR__TOKEN_H
+#define TMGR__TOKEN_H
+
+#include <taskmgr/token.h>
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/sync.h"
+
+struct tmgr__clock;
+
+/*
+ * Deadlines of tokens below one run, fired by its watcher. Counted: tokens with a deadline refer to it, and it may outlive
+ * the run, which closes it.
+ */
+struct tmgr__timers {
+	struct tmgr__lock lock;
+	uint32_t refs;
+	bool closed;
+	struct tmgr__heap heap;
+	void (*changed)(void *self); /* the earliest deadline has become earlier; called under the lock, short */
+	void *self;
+};
+
+struct tmgr_token {
+	int fired; /* first: the inline check of the public header reads it */
+	struct tmgr__lock lock;
+	uint32_t refs;
+	uint32_t depth;
+	struct tmgr_token *parent; /* referenced; set once, under lock */
+	struct tmgr__list siblings;
+	struct tmgr__list children;
+	struct tmgr_token_callback *callbacks, *callbacks_last;
+	struct tmgr_token_callback *running; /* being called */
+	int running_thread;
+	uint32_t running_count; /* a futex for who waits for the end of a call */
+	bool running_waited;
+	int fd;                 /* -1 until asked for */
+	int64_t deadline;
+	struct tmgr__heap_node timer;
+	struct tmgr__timers *timers;
+	struct tmgr_token *fire_next;
+	void (*release)(struct tmgr_token *token); /* memory, when the last reference goes */
+	const struct tmgr_token *source;           /* whose cause it is: itself or an ancestor */
+	struct tmgr_cause cause;
+};
+
+/* A token in memory of the caller, with one reference, not yet below a parent. */
+void tmgr__token_init(struct tmgr_token *token, void (*release)(struct tmgr_token *token));
+/* Put it below a parent, once; it fires at once where the parent has fired. */
+void tmgr__token_attach(struct tmgr_token *token, struct tmgr_token *parent);
+/*
+ * The reverse. True: nobody else refers to it, and its memory may be used again; false: give the reference back as usual.
+ */
+bool tmgr__token_detach(struct tmgr_token *token);
+/* Whether only the caller's reference is left. */
+static inline bool tmgr__token_alone(const struct tmgr_token *token)
+{
+	return __atomic_load_n(&token->refs, __ATOMIC_ACQUIRE) == 1;
+}
+/* Fire it if its deadline, or an ancestor's, has passed at `now`. */
+bool tmgr__token_expire(struct tmgr_token *token, int64_t now);
+
+/* Tokens at and below this one have these timers. */
+void tmgr__token_set_timers(struct tmgr_token *token, struct tmgr__timers *timers);
+struct tmgr__timers *tmgr__timers_create(void (*changed)(void *self), void *self);
+/* No more `changed` afterwards, and no more firing. */
+void tmgr__timers_close(struct tmgr__timers *timers);
+void tmgr__timers_unref(struct tmgr__timers *timers);
+/* Fire what is due at `now`; returns the next deadline. Callbacks run on this thread. */
+int64_t tmgr__timers_run(struct tmgr__timers *timers, int64_t now);
+
+#endif

@@ -1,0 +1,294 @@
+/*
+ * The watcher: one thread for each run. It takes signals, fires tokens whose time has come, watches deadlines and ticks the pool; it runs no
+ * code of the user's but token callbacks.
+ *
+ * It sleeps on watch_word, which signal handlers may write too. Each time it wakes it does all it has to; what it looks for by time
+ * is: the earliest token (timers), the earliest deadline of a record (check_at), the pool's tick.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "manager.h"
+
+/* How often a thread that is to be interrupted is sent its signal. */
+#define INTERRUPT_NS (10 * TMGR_MILLISECOND)
+
+void tmgr__watcher_wake(struct tmgr_manager *manager)
+{
+	__atomic_fetch_add(&manager->watch_word, 1, __ATOMIC_RELEASE);
+	tmgr__futex_wake(&manager->watch_word, 1);
+}
+
+static void take_cancel_signal(struct tmgr_manager *manager)
+{
+	int signo = __atomic_exchange_n(&manager->cancel_signal, 0, __ATOMIC_ACQ_REL) - 1;
+	struct tmgr_cause cause = { .reason = TMGR_REASON_SIGNAL, .code = signo };
+	const char *name;
+
+	if (signo < 0)
+		return;
+	name = signo > 0 ? sigabbrev_np(signo) : NULL;
+	if (signo == 0)
+		cause.reason = TMGR_REASON_CANCELLED;
+	else if (name)
+		snprintf(cause.text, sizeof(cause.text), "SIG%s", name);
+	else
+		snprintf(cause.text, sizeof(cause.text), "%d", signo);
+	tmgr__manager_lock(manager);
+	tmgr__manager_begin_stop(manager, &cause);
+	tmgr__manager_unlock(manager);
+}
+
+/* When a hosting manager stops too, the inner one has to be done a little before it. No lock held. */
+static void heed_outer(struct tmgr_manager *manager)
+{
+	int64_t deadline = TMGR_NEVER, now = tmgr__manager_now(manager), rest, margin;
+	struct tmgr__record *hosting = manager->outer_record;
+
+	if (!manager->outer || manager->outer_looked)
+		return;
+	tmgr__manager_lock(manager->outer);
+	if (manager->outer->stopping)
+		deadline = manager->outer->shutdown_deadline;
+	if (hosting->stop_ns > 0 && manager->outer->stopping &&
+		tmgr__time_add(manager->outer->stop_began, hosting->stop_ns) < deadline)
+		deadline = tmgr__time_add(manager->outer->stop_began, hosting->stop_ns);
+	tmgr__manager_unlock(manager->outer);
+	if (deadline == TMGR_NEVER)
+		return;
+	rest = deadline > now ? deadline - now : 0;
+	margin = rest / 10 < 100 * TMGR_MILLISECOND ? rest / 10 : 100 * TMGR_MILLISECOND;
+	deadline = now + rest - margin;
+	tmgr__manager_lock(manager);
+	manager->outer_looked = true;
+	if (manager->stopping && deadline < manager->shutdown_deadline) {
+		manager->shutdown_deadline = deadline;
+		manager->check_at = TMGR_NOW;
+	}
+	tmgr__manager_unlock(manager);
+}
+
+/* What is to be done about one record at a time, and when to look again. */
+struct look {
+	struct tmgr_manager *manager;
+	int64_t now, next;
+};
+
+static void look_again(struct look *look, int64_t at)
+{
+	if (at < look->next)
+		look->next = at;
+}
+
+/* True when the time has come; otherwise it is looked at again then. */
+static bool is_due(struct look *look, int64_t at)
+{
+	if (at <= look->now)
+		return true;
+	look_again(look, at);
+	return false;
+}
+
+static void look_at_ready(struct look *look, struct tmgr__record *record)
+{
+	struct tmgr_cause cause = { .reason = TMGR_REASON_TASK_FAILED, .code = -ETIMEDOUT };
+
+	if (record->ready || record->ready_ns == 0 || record->failed || look->manager->stopping)
+		return;
+	if (!is_due(look, tmgr__time_add(record->began, record->ready_ns)))
+		return;
+	tmgr__record_fail(record, TMGR_REPORT_ERROR, TMGR_STAGE_EXECUTE, -ETIMEDOUT, 0);
+	/* The task may be writing its own text just now. */
+	record->entry.text = "not ready in time";
+	tmgr__text_copy(cause.text, sizeof(cause.text), record->name);
+	tmgr__manager_begin_stop(look->manager, &cause);
+}
+
+static void look_at_heartbeat(struct look *look, struct tmgr__record *record)
+{
+	int64_t last = __atomic_load_n(&record->heartbeat, __ATOMIC_RELAXED);
+
+	if (record->heartbeat_ns == 0)
+		return;
+	if (!is_due(look, tmgr__time_add(last, record->heartbeat_ns))) {
+		record->late_heartbeat = false;
+		return;
+	}
+	if (!record->late_heartbeat)
+		tmgr__manager_event(look->manager, TMGR_EVENT_LATE_HEARTBEAT, TMGR_LEVEL_WARNING,
+			record, 0, "");
+	record->late_heartbeat = true;
+	look_again(look, look->now + record->heartbeat_ns);
+}
+
+static void warn_waiting(struct look *look, struct tmgr__record *record, int64_t since, int64_t deadline)
+{
+	char text[TMGR_EVENT_TEXT_SIZE];
+
+	if (record->warned || deadline == TMGR_NEVER)
+		return;
+	if (!is_due(look, since + (deadline - since) / 3))
+		return;
+	record->warned = true;
+	snprintf(text, sizeof(text), "told to stop %lld ms ago, %lld ms are left",
+		(long long)((look->now - since) / TMGR_MILLISECOND),
+		(long long)((deadline - look->now) / TMGR_MILLISECOND));
+	tmgr__manager_event(
+		look->manager, TMGR_EVENT_WAITING, TMGR_LEVEL_WARNING, record, 0, text);
+}
+
+static void interrupt(struct look *look, struct tmgr__record *record)
+{
+	if (record->interrupt_signal == 0)
+		return;
+	if (record->pool_thread)
+		pthread_kill(record->pool_thread->thread, record->interrupt_signal);
+	else if (record->thread_made)
+		pthread_kill(record->thread, record->interrupt_signal);
+	look_again(look, look->now + INTERRUPT_NS);
+}
+
+/* The moment a record counts as told to stop, or 0. */
+static int64_t told_to_stop(struct look *look, struct tmgr__record *record)
+{
+	struct tmgr_manager *manager = look->manager;
+
+	if (!record->stop_since && manager->stopping &&
+		manager->options.stop_order != TMGR_STOP_REVERSE)
+		record->stop_since = manager->stop_began;
+	return record->stop_since;
+}
+
+static void look_at_running(struct look *look, struct tmgr__record *record)
+{
+	struct tmgr_manager *manager = look->manager;
+	int64_t deadline = record->end_deadline, since = told_to_stop(look, record);
+
+	look_at_ready(look, record);
+	look_at_heartbeat(look, record);
+	if (manager->stopping && manager->shutdown_deadline < deadline)
+		deadline = manager->shutdown_deadline;
+	if (since && record->stop_ns > 0 && tmgr__time_add(since, record->stop_ns) < deadline)
+		deadline = tmgr__time_add(since, record->stop_ns);
+	if (manager->second_signal || is_due(look, deadline)) {
+		tmgr__record_mark_stuck(record, look->now);
+		return;
+	}
+	if (since) {
+		warn_waiting(look, record, since, deadline);
+		interrupt(look, record);
+	}
+}
+
+static void look_at_list(struct look *look, struct tmgr__list *list)
+{
+	struct tmgr__list *node, *following;
+
+	tmgr__list_for_safe(node, following, list) {
+		struct tmgr__record *record = container_of(node, struct tmgr__record, node);
+
+		if (record->state == TMGR_STATE_RUNNING)
+			look_at_running(look, record);
+	}
+}
+
+/* An initialize or cleanup hangs on the run's own thread: it is named, and under tmgr_main() that is the end. */
+static void look_at_phase(struct look *look)
+{
+	struct tmgr_manager *manager = look->manager;
+	struct tmgr__record *record = manager->phase_record;
+
+	if (!manager->stopping || !record)
+		return;
+	warn_waiting(look, record, manager->stop_began, manager->shutdown_deadline);
+	/* A cleanup that began late has its own grace. */
+	if (!is_due(look, tmgr__time_add(manager->shutdown_deadline, 50 * TMGR_MILLISECOND)))
+		return;
+	if (record->state != TMGR_STATE_INITIALIZING && record->state != TMGR_STATE_CLEANING)
+		return;
+	tmgr__record_mark_stuck(record, look->now);
+	if (manager->is_main)
+		manager->hung = true;
+}
+
+/* Look at all deadlines of records that have come; the next. */
+static int64_t look_at_records(struct tmgr_manager *manager, int64_t now)
+{
+	struct look look = { .manager = manager, .now = now, .next = TMGR_NEVER };
+	bool hung;
+
+	tmgr__manager_lock(manager);
+	if (manager->check_at > now) {
+		look.next = manager->check_at;
+		tmgr__manager_unlock(manager);
+		return look.next;
+	}
+	manager->check_at = TMGR_NEVER;
+	look_at_list(&look, &manager->tasks);
+	look_at_list(&look, &manager->executes);
+	look_at_phase(&look);
+	/* What was asked for while looking (a stop) is looked at at once. */
+	if (look.next < manager->check_at)
+		manager->check_at = look.next;
+	look.next = manager->check_at;
+	hung = manager->hung;
+	tmgr__manager_unlock(manager);
+	if (hung)
+		tmgr__main_leave(manager);
+	return look.next;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static void *watcher_main(void *self)
+{
+	struct tmgr_manager *manager = self;
+
+	tmgr__thread_enter(manager->clock, "watcher", NULL);
+	if (manager->signals)
+		tmgr__signals_unblock(manager);
+	for (;;) {
+		uint32_t word = __atomic_load_n(&manager->watch_word, __ATOMIC_ACQUIRE);
+		int64_t now, next;
+
+		if (__atomic_load_n(&manager->watch_end, __ATOMIC_ACQUIRE))
+			return NULL;
+		take_cancel_signal(manager);
+		now = tmgr__manager_now(manager);
+		next = manager->signals ? tmgr__signals_deliver(manager, now) : TMGR_NEVER;
+		next = earlier(next, tmgr__timers_run(manager->timers, now));
+		if (tmgr_token_fired(manager->token))
+			heed_outer(manager);
+		next = earlier(next, look_at_records(manager, now));
+		next = earlier(next, tmgr__pool_run_tick(manager, now));
+		tmgr__clock_sleep(manager->clock, &manager->watch_word, word, next);
+	}
+}
+
+int tmgr__watcher_start(struct tmgr_manager *manager)
+{
+	int r;
+
+	manager->watch_end = false;
+	r = tmgr__thread_create(&manager->watcher, 0, watcher_main, manager);
+	manager->watching = r == 0;
+	return r;
+}
+
+void tmgr__watcher_stop(struct tmgr_manager *manager)
+{
+	if (!manager->watching)
+		return;
+	__atomic_store_n(&manager->watch_end, true, __ATOMIC_RELEASE);
+	tmgr__watcher_wake(manager);
+	pthread_join(manager->watcher, NULL);
+	manager->watching = false;
+}

@@ -1,0 +1,99 @@
+#include <errno.h>
+#include <stdlib.h>
+
+#include <taskmgr/tasks/signals.h>
+
+#include "tasks/signal_rule.h"
+
+struct signals {
+	struct tmgr_channel *channel;
+	size_t count;
+	struct {
+		int signo;
+		struct tmgr_signal_watch *watch;
+	} watched[];
+};
+
+static int watch_all(struct signals *signals, struct tmgr_context *context)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < signals->count; i++) {
+		r = tmgr_signal_watch_create(context, signals->watched[i].signo, signals->channel,
+			&signals->watched[i].watch);
+		if (r != 0)
+			tmgr_fail(context, r, "watching signal %d: %s", signals->watched[i].signo,
+				tmgr_strerror(r));
+	}
+	return r;
+}
+
+static int signals_execute(void *self, struct tmgr_context *context)
+{
+	struct signals *signals = self;
+	int r = watch_all(signals, context);
+
+	if (r == 0) {
+		tmgr_ready(context);
+		r = tmgr_sleep_until(context, TMGR_NEVER);
+	}
+	for (size_t i = signals->count; i > 0; i--) {
+		tmgr_signal_watch_destroy(signals->watched[i - 1].watch);
+		signals->watched[i - 1].watch = NULL;
+	}
+	return r;
+}
+
+static void signals_destroy(void *self)
+{
+	struct signals *signals = self;
+
+	tmgr_channel_unref(signals->channel);
+	free(signals);
+}
+
+static const struct tmgr_task_ops signals_ops = {
+	.kind = "signals",
+	.execute = signals_execute,
+	.destroy = signals_destroy,
+};
+
+static const struct tmgr_refusal *refuse(
+	const struct tmgr_channel *channel, const int *signals, size_t count)
+{
+	static const struct tmgr_refusal no_channel = { -EINVAL, "signals are sent on a channel" };
+	static const struct tmgr_refusal bad_count = { -EINVAL,
+		"there are 1 to 64 signals to watch" };
+	static const struct tmgr_refusal bad_signal = { -EINVAL, "this signal cannot be watched" };
+	static const struct tmgr_refusal twice = { -EINVAL, "each signal is watched once" };
+
+	if (channel == NULL)
+		return &no_channel;
+	if (signals == NULL || count < 1 || count > TMGR_SIGNALS_MAX)
+		return &bad_count;
+	for (size_t i = 0; i < count; i++) {
+		if (!tmgr__signal_can_be_watched(signals[i]))
+			return &bad_signal;
+		for (size_t j = 0; j < i; j++)
+			if (signals[j] == signals[i])
+				return &twice;
+	}
+	return NULL;
+}
+
+struct tmgr_task tmgr_signals(struct tmgr_channel *channel, const int *signals, size_t count)
+{
+	const struct tmgr_refusal *refusal = refuse(channel, signals, count);
+	struct signals *self;
+
+	if (refusal != NULL)
+		return tmgr_task_refused(refusal);
+	self = calloc(1, sizeof(*self) + count * sizeof(self->watched[0]));
+	if (self == NULL)
+		return tmgr_task_failed(-ENOMEM);
+	self->channel = tmgr_channel_ref(channel);
+	self->count = count;
+	for (size_t i = 0; i < count; i++)
+		self->watched[i].signo = signals[i];
+	return (struct tmgr_task){ &signals_ops, self };
+}

@@ -1,0 +1,85 @@
+#!/bin/sh
+# What a stranger does: installs into an empty root, compiles a program that knows only
+# pkg-config, runs it, and takes everything away again.
+set -eu
+
+if [ -n "${SANITIZE-}" ]; then
+	echo 'a sanitizer build is not one that is installed'
+	exit 77
+fi
+
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+lib=$root/usr/lib
+
+fail() {
+	echo "FAILED: $*"
+	exit 1
+}
+
+# The caller's umask is not the installed files' mode.
+umask 077
+make -C "$TOP" BUILD="$BUILD" CC="$CC" DESTDIR="$root" PREFIX=/usr install
+umask 022
+for file in "$lib/libtaskmgr.a" "$lib/pkgconfig/libtaskmgr.pc" "$root/usr/include/taskmgr/version.h"; do
+	[ "$(stat -c %a "$file")" = 644 ] || fail "others cannot read $file"
+done
+[ -z "$(find "$root/usr" -type d ! -perm -005)" ] || fail 'others cannot enter the folders'
+
+# -- names -------------------------------------------------------------------------------------
+
+version=$(PKG_CONFIG_PATH=$lib/pkgconfig pkg-config --modversion libtaskmgr)
+real=$lib/libtaskmgr.so.$version
+[ -f "$real" ] || fail "no $real"
+soname=$(objdump -p "$real" | awk '$1 == "SONAME" { print $2 }')
+case $version in
+0.*) wanted=libtaskmgr.so.${version%.*} ;;
+*) wanted=libtaskmgr.so.${version%%.*} ;;
+esac
+[ "$soname" = "$wanted" ] || fail "soname $soname, not $wanted"
+[ -e "$lib/$soname" ] || fail "no link $soname"
+
+nm -D --defined-only --without-symbol-versions "$real" | awk '$2 != "A" { print $3 }' >"$root/exported"
+grep -q '^tmgr_version$' "$root/exported" || fail 'tmgr_version is not exported'
+! grep -v '^tmgr_[^_]' "$root/exported" || fail 'names are exported that are not public'
+
+objdump -p "$real" | awk '$1 == "NEEDED" { print $2 }' >"$root/needed"
+! grep -E -v '^(libc|libm|libpthread|librt|libev|ld-linux[-a-z0-9_]*)\.so' "$root/needed" ||
+	fail 'the library needs what it does not say'
+
+# -- a program ---------------------------------------------------------------------------------
+
+cat >"$root/program.c" <<'PROGRAM'
+#include <stdio.h>
+#include <string.h>
+
+#include <taskmgr/version.h>
+
+int main(void)
+{
+	puts(tmgr_version());
+	return strcmp(tmgr_version(), TMGR_VERSION_STRING) != 0;
+}
+PROGRAM
+
+# The build root is where pkg-config looks, and in front of what it says.
+flags() {
+	PKG_CONFIG_LIBDIR=$lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$root \
+		PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 PKG_CONFIG_ALLOW_SYSTEM_LIBS=1 pkg-config "$@" libtaskmgr
+}
+
+# shellcheck disable=SC2046 # flags are words
+"$CC" -Wall -Werror -o "$root/shared" "$root/program.c" $(flags --cflags --libs)
+LD_LIBRARY_PATH=$lib "$root/shared"
+objdump -p "$root/shared" | grep -q "NEEDED *$soname" || fail 'the shared program is not shared'
+
+# shellcheck disable=SC2046
+"$CC" -Wall -Werror -static -o "$root/static" "$root/program.c" $(flags --static --cflags --libs)
+"$root/static"
+
+# -- away --------------------------------------------------------------------------------------
+
+touch "$lib/libother.so"
+make -C "$TOP" BUILD="$BUILD" CC="$CC" DESTDIR="$root" PREFIX=/usr uninstall
+left=$(find "$root/usr" ! -type d -o -name '*taskmgr*')
+[ "$left" = "$lib/libother.so" ] || fail "uninstall left: $left"
