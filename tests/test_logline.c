@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "../internal/examples/pkg/logline/logline.h"
+#include "internal/examples/pkg/logline/logline.h"
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -8,8 +8,8 @@
 #ifndef STORE_H
 #define STORE_H
 
-#include "../logline/logline.h"
-#include "../tail/follow.h"
+#include "internal/examples/pkg/logline/logline.h"
+#include "internal/examples/pkg/tail/follow.h"
 
 struct store;
 

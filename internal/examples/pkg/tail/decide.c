@@ -2,17 +2,20 @@
 
 enum tail_verdict tail_decide(const struct tail_view *view)
 {
-	if (!view->known)
-		return view->exists ? TAIL_BEGIN : TAIL_WAIT;
-	if (!view->exists)
-		return view->open ? TAIL_CONTINUE : TAIL_SEARCH;
-	if (!view->same_inode)
-		return view->open ? TAIL_REOPEN : TAIL_SEARCH;
 	/* Shorter than what was read: truncated. As long or longer: truncated and grown again,
 	 * which only the head can tell. */
-	if (view->size < view->offset || !view->head_matches)
+	bool cut = view->size < view->offset || !view->head_matches;
+
+	if (!view->known)
+		return view->exists ? TAIL_BEGIN : TAIL_WAIT;
+	/* First, for it may have been cut and then renamed, which is the next decision. */
+	if (view->open && cut)
 		return TAIL_RESTART;
-	return TAIL_CONTINUE;
+	if (view->open)
+		return view->exists && !view->same_inode ? TAIL_REOPEN : TAIL_CONTINUE;
+	if (!view->exists || !view->same_inode)
+		return TAIL_SEARCH;
+	return cut ? TAIL_RESTART : TAIL_CONTINUE;
 }
 
 const char *tail_verdict_name(enum tail_verdict verdict)

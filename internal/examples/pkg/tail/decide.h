@@ -10,9 +10,9 @@ struct tail_view {
 	bool open;         /* and it is open */
 	bool exists;       /* the path names a regular file now */
 	bool same_inode;   /* which has the device and inode of the known file */
-	bool head_matches; /* and begins with the bytes that were hashed */
-	int64_t size;      /* of what the path names now */
-	int64_t offset;    /* up to which the known file was read */
+	bool head_matches; /* the known file begins with the bytes that were hashed */
+	int64_t size;      /* of the known file: the open one, else what the path names now */
+	int64_t offset;    /* up to which it was read */
 };
 
 enum tail_verdict {

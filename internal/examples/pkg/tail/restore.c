@@ -70,14 +70,16 @@ int tail__seek(struct tail *tail, struct tail_record *record, bool by_inode)
 	return r == -ESTALE ? -EAGAIN : r;
 }
 
-/* The same content, as far as the heads can tell: the file itself, or a finished copy of it. */
+/*
+ * The file of the record, or a copy of it. A head that is not whole says too little for that: short
+ * files are often alike.
+ */
 static int is_known(int fd, const struct tail_sibling *sibling, const struct tail_record *record)
 {
 	const struct tail_identity *identity = &record->identity;
 	bool same = sibling->device == identity->device && sibling->inode == identity->inode;
 
-	if (!same && identity->head_length < TAIL_HEAD_MAX &&
-		(identity->head_length == 0 || sibling->size != identity->head_length))
+	if (!same && identity->head_length < TAIL_HEAD_MAX)
 		return 0;
 	return tail_head_matches(fd, identity);
 }
@@ -85,14 +87,12 @@ static int is_known(int fd, const struct tail_sibling *sibling, const struct tai
 static int known_anywhere(struct tail *tail, int fd, const struct tail_sibling *sibling,
 	const struct tail_record *records, size_t record_count)
 {
-	size_t kept = tail->history_count < TAIL_HISTORY_MAX ? tail->history_count
-							     : TAIL_HISTORY_MAX;
 	struct tail_record newest;
 	int r = 0;
 
 	for (size_t i = 0; i < tail->count && r == 0; i++)
 		r = is_known(fd, sibling, &tail->files[i].record);
-	for (size_t i = 0; i < kept && r == 0; i++)
+	for (size_t i = 0; i < tail__history_count(tail) && r == 0; i++)
 		r = is_known(fd, sibling, &tail->history[i]);
 	for (size_t i = 0; i < record_count && r == 0; i++)
 		r = is_known(fd, sibling, &records[i]);
@@ -197,10 +197,12 @@ static int find_again(struct tail *tail, struct tail_record *record, bool trunca
 static int restore_rotated(struct tail *tail, struct tail_record *record, bool truncated)
 {
 	struct tail_file file = { .fd = -1 };
+	uint64_t inode = record->identity.inode;
 	int r = find_again(tail, record, truncated);
 
 	if (r < 0 && r != -ENOENT)
 		return r;
+	file.changed = record->identity.inode != inode; /* a copy has another */
 	file.record = *record;
 	file.fd = r < 0 ? -1 : r;
 	if (r < 0)
@@ -236,6 +238,7 @@ static enum tail_verdict judge(int fd, const struct tail_record *record, int *re
 	return tail_decide(&view);
 }
 
+/* ret_current: the path's file is known, and was not empty, so nothing came in between. */
 static int restore_records(
 	struct tail *tail, int fd, struct tail_record *records, size_t count, bool *ret_current)
 {
@@ -250,14 +253,26 @@ static int restore_records(
 		if (r < 0)
 			return r;
 		if (verdict == TAIL_CONTINUE && !truncated) {
-			*ret_current = true; /* begun when all that was rotated is in place */
-			continue;
+			*ret_current = records[i].identity.head_length > 0;
+			continue; /* begun when all that was rotated is in place */
 		}
 		r = restore_rotated(tail, &records[i], truncated || verdict == TAIL_RESTART);
 		if (r < 0)
 			return r;
 	}
 	return 0;
+}
+
+/* Of the files that are not done; what came between them may not have been remembered. */
+static int64_t oldest_mtime(const struct tail_record *records, size_t count)
+{
+	int64_t oldest = records[count - 1].mtime_ns;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!records[i].done && records[i].mtime_ns < oldest)
+			oldest = records[i].mtime_ns;
+	}
+	return oldest;
 }
 
 int tail__restore(struct tail *tail)
@@ -286,7 +301,7 @@ int tail__restore(struct tail *tail)
 		r = tail__begin(tail, fd);
 		fd = -1;
 		if (r == 0 && count > 0 && !current)
-			r = tail__adopt(tail, index, tail->last_mtime_ns, records, count);
+			r = tail__adopt(tail, index, oldest_mtime(records, count), records, count);
 	}
 	if (fd >= 0)
 		close(fd);

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define LOOKS_MAX 8 /* a file may be cut and renamed; but not on and on */
+
 void tail__note(const struct tail *tail, enum tail_note note, const char *format, ...)
 {
 	char text[512];
@@ -64,24 +66,45 @@ int tail__open_path(const struct tail *tail)
 	return fd;
 }
 
+/*
+ * What the memory gives may be old: a record that is open or done by now, perhaps as that of a
+ * copy, is not to be used once more.
+ */
+static bool in_use(const struct tail *tail, const struct tail_record *record)
+{
+	for (size_t i = 0; i < tail->count; i++) {
+		if (tail->files[i].record.id == record->id)
+			return true;
+	}
+	for (size_t i = 0; i < tail__history_count(tail); i++) {
+		if (tail->history[i].id == record->id)
+			return !tail_same_inode(&tail->history[i].identity, &record->identity);
+	}
+	return false;
+}
+
 /* The record of an open file if it was read before: in this run, or in another. */
 static int find_record(struct tail *tail, int fd, const struct tail_identity *identity,
 	int64_t size, struct tail_record *ret_record)
 {
-	size_t kept = tail->history_count < TAIL_HISTORY_MAX ? tail->history_count
-							     : TAIL_HISTORY_MAX;
 	int r = -ENOENT;
 
-	for (size_t back = 1; back <= kept && r < 0; back++) {
-		*ret_record = tail->history[(tail->history_count - back) % TAIL_HISTORY_MAX];
-		if (tail_same_inode(&ret_record->identity, identity))
+	for (size_t i = 0; i < tail__history_count(tail); i++) {
+		const struct tail_record *record = &tail->history[i];
+
+		if (tail_same_inode(&record->identity, identity) &&
+			(r < 0 || record->id > ret_record->id)) {
+			*ret_record = *record;
 			r = 0;
+		}
 	}
 	if (r < 0)
 		r = tail->memory->newest(
 			tail->memory->self, identity->device, identity->inode, ret_record);
 	if (r < 0)
 		return r;
+	if (in_use(tail, ret_record))
+		return -ENOENT;
 	r = tail_head_matches(fd, &ret_record->identity);
 	if (r < 0)
 		return r;
@@ -146,12 +169,24 @@ int tail__begin(struct tail *tail, int fd)
 	return 0;
 }
 
+/* What came and went since the oldest file that is still read was last seen to change. */
+static int64_t oldest_mtime(const struct tail *tail)
+{
+	int64_t oldest = tail->last_mtime_ns;
+
+	for (size_t i = 0; i < tail->count; i++) {
+		if (tail->files[i].record.mtime_ns < oldest)
+			oldest = tail->files[i].record.mtime_ns;
+	}
+	return oldest;
+}
+
 /* The file was cut: what is left of the old content in a copy comes first, then the new one. */
 static int restart(struct tail *tail)
 {
 	struct tail_file *file = &tail->files[tail->count - 1];
 	struct tail_file old = { .fd = -1, .record = file->record };
-	int64_t since_ns = file->record.mtime_ns;
+	int64_t since_ns = oldest_mtime(tail);
 	int fd = dup(file->fd);
 	int r;
 
@@ -170,6 +205,7 @@ static int restart(struct tail *tail)
 		return r;
 	}
 	old.fd = r < 0 ? -1 : r;
+	old.changed = r >= 0; /* the copy has another inode */
 	close(file->fd);
 	*file = old;
 	tail->current = false;
@@ -185,7 +221,7 @@ static int restart(struct tail *tail)
 /* The path is another file now: the one that is open has been renamed, and is finished first. */
 static int reopen(struct tail *tail)
 {
-	int64_t since_ns = tail->last_mtime_ns;
+	int64_t since_ns = oldest_mtime(tail);
 	bool had_current = tail->current;
 	bool had_file = tail->had_file;
 	size_t index;
@@ -195,7 +231,6 @@ static int reopen(struct tail *tail)
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
 	if (had_current) {
-		since_ns = tail->files[tail->count - 1].record.mtime_ns;
 		tail__note(tail, TAIL_NOTE_ROTATED, "rotated after %lld bytes were read",
 			(long long)tail->files[tail->count - 1].record.offset);
 	}
@@ -219,37 +254,83 @@ static int reopen(struct tail *tail)
 	return r;
 }
 
-int tail__look(struct tail *tail)
+/* What the path and the open file are now. */
+static int view_now(struct tail *tail, struct tail_view *view)
 {
 	struct tail_file *file = tail->current ? &tail->files[tail->count - 1] : NULL;
-	struct tail_view view = { .known = file != NULL, .open = file != NULL };
+	struct stat st, open_st;
+	int r;
+
+	*view = (struct tail_view){ .known = file != NULL, .open = file != NULL };
+	view->exists = stat(tail->path, &st) == 0;
+	if (!view->exists && errno != ENOENT && errno != ENOTDIR)
+		return -errno;
+	if (view->exists && !S_ISREG(st.st_mode))
+		return -ENOTSUP;
+	if (!file)
+		return 0;
+	if (fstat(file->fd, &open_st) < 0)
+		return -errno;
+	r = tail_head_matches(file->fd, &file->record.identity);
+	if (r < 0)
+		return r;
+	view->head_matches = r;
+	view->size = open_st.st_size;
+	view->offset = file->record.offset;
+	view->same_inode = view->exists && st.st_dev == open_st.st_dev &&
+			   st.st_ino == open_st.st_ino;
+	tail->last_mtime_ns = file->record.mtime_ns;
+	return 0;
+}
+
+/*
+ * An empty file has no head to tell by whether it has been cut: it may have been filled, copied and
+ * cut since it was looked at. So when it was modified its neighbours are looked at.
+ */
+static int look_beside_empty(struct tail *tail)
+{
+	size_t index = tail->count - 1;
+	struct tail_record *record = &tail->files[index].record;
+	struct tail_identity identity = record->identity;
 	struct stat st;
 	int r;
 
-	view.exists = stat(tail->path, &st) == 0;
-	if (!view.exists && errno != ENOENT && errno != ENOTDIR)
+	if (fstat(tail->files[index].fd, &st) < 0)
 		return -errno;
-	if (view.exists && !S_ISREG(st.st_mode))
-		return -ENOTSUP;
-	if (file && view.exists) {
-		view.offset = file->record.offset;
-		view.same_inode = st.st_dev == file->record.identity.device &&
-				  st.st_ino == file->record.identity.inode;
-		view.size = st.st_size;
-		r = view.same_inode ? tail_head_matches(file->fd, &file->record.identity) : 0;
+	if (identity.head_length > 0 || tail_mtime_ns(&st) == record->mtime_ns)
+		return 0;
+	r = tail_identity_extend(tail->files[index].fd, &identity);
+	if (r >= 0)
+		r = tail__adopt(tail, index, oldest_mtime(tail), NULL, 0);
+	if (r < 0)
+		return r;
+	record = &tail->files[tail->count - 1].record; /* they may have moved */
+	record->identity = identity;
+	record->mtime_ns = tail_mtime_ns(&st);
+	return 0;
+}
+
+int tail__look(struct tail *tail)
+{
+	for (int looks = 0; looks < LOOKS_MAX; looks++) {
+		struct tail_view view;
+		int r = view_now(tail, &view);
+
 		if (r < 0)
 			return r;
-		view.head_matches = r;
+		switch (tail_decide(&view)) {
+		case TAIL_RESTART:
+			r = restart(tail);
+			break;
+		case TAIL_BEGIN:
+		case TAIL_REOPEN:
+			r = reopen(tail);
+			break;
+		default:
+			return view.known ? look_beside_empty(tail) : 0;
+		}
+		if (r < 0)
+			return r;
 	}
-	if (file)
-		tail->last_mtime_ns = file->record.mtime_ns;
-	switch (tail_decide(&view)) {
-	case TAIL_BEGIN:
-	case TAIL_REOPEN:
-		return reopen(tail);
-	case TAIL_RESTART:
-		return restart(tail);
-	default:
-		return 0;
-	}
+	return -EAGAIN;
 }

@@ -34,6 +34,11 @@ struct tail {
 	size_t history_count;
 };
 
+static inline size_t tail__history_count(const struct tail *tail)
+{
+	return tail->history_count < TAIL_HISTORY_MAX ? tail->history_count : TAIL_HISTORY_MAX;
+}
+
 /* Bring `files` in line with what the path names now; 0 or -errno. */
 int tail__look(struct tail *tail);
 
