@@ -25,12 +25,11 @@ static int lock(struct store *store)
 	snprintf(path, size, "%s-lock", store->path);
 	store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	if (store->lock_fd < 0)
-		r = store__fail(store, -errno, "%s: %s", path, strerror(errno));
+		r = store__fail(store, -errno, "%s: cannot be opened", path);
 	else if (flock(store->lock_fd, LOCK_EX | LOCK_NB) < 0)
-		r = errno == EWOULDBLOCK
-			    ? store__fail(store, -EBUSY, "%s: another logship writes to it",
-				      store->path)
-			    : store__fail(store, -errno, "%s: %s", path, strerror(errno));
+		r = errno == EWOULDBLOCK ? store__fail(store, -EBUSY,
+						   "%s: another logship writes to it", store->path)
+					 : store__fail(store, -errno, "%s: cannot be locked", path);
 	free(path);
 	return r;
 }
