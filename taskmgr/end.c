@@ -152,7 +152,9 @@ static void retire_execute(struct tmgr__record *record, int64_t now)
 	if (record->handles && !record->failed)
 		return;
 	tmgr__list_remove(&record->node);
-	if (record->failed && !record->task_group)
+	if (record->failed && record->task_group)
+		tmgr__child_keep_failed(record);
+	else if (record->failed)
 		tmgr__list_append(&manager->failed, &record->node);
 }
 

@@ -215,6 +215,8 @@ struct tmgr_manager *tmgr__manager_root(struct tmgr_manager *manager);
 
 /* Children of task groups (group.c). Under the lock: one has ended; and the task that spawned it, or NULL for others. */
 void tmgr__child_end(struct tmgr__record *record, struct tmgr__end end);
+/* Put it, with its error, into its group, in order of recording. */
+void tmgr__child_keep_failed(struct tmgr__record *record);
 struct tmgr__record *tmgr__child_parent(const struct tmgr__record *record);
 /* No lock held: tell the group, and give the child's memory back. */
 void tmgr__child_settle(struct tmgr__record *record, struct tmgr_group *group);
