@@ -317,7 +317,8 @@ static void tell_failure(struct adding *add, int error)
 
 	tmgr__text_copy(path, sizeof(path), name);
 	tmgr__manager_lock(manager);
-	if (manager->state == TMGR_MANAGER_ADDING && manager->add_error == 0) {
+	/* One that came after the cancel is no mistake: run will not begin anything. */
+	if (manager->state == TMGR_MANAGER_ADDING && manager->add_error == 0 && error != -ESHUTDOWN) {
 		manager->add_error = error;
 		manager->add_rule = add->rule;
 		memcpy(manager->add_name, path, sizeof(path));
