@@ -248,6 +248,25 @@ static void initialize_all(struct tmgr_manager *manager)
 	}
 }
 
+/* Tasks that will not execute: whoever waits for their end need not. Before any other may have begun. */
+static void settle_unexecuted(struct tmgr_manager *manager)
+{
+	struct tmgr__list *node;
+
+	tmgr__list_for(node, &manager->tasks) {
+		struct tmgr__record *record = record_of(node);
+		bool never;
+
+		tmgr__manager_lock(manager);
+		never = !record->executing && record->state != TMGR_STATE_STUCK;
+		if (never)
+			record->result = -ECANCELED;
+		tmgr__manager_unlock(manager);
+		if (never)
+			tmgr_future_complete(&record->done, 0, NULL);
+	}
+}
+
 /* Let all executes start, long-running ones first. */
 static void start_executes(struct tmgr_manager *manager)
 {
@@ -277,6 +296,7 @@ static void start_executes(struct tmgr_manager *manager)
 	}
 	tmgr__manager_look_quiet(manager);
 	tmgr__manager_unlock(manager);
+	settle_unexecuted(manager);
 	set_gate(manager, TMGR__GATE_OPEN);
 	tmgr__pool_open(manager);
 }
@@ -577,6 +597,7 @@ static int abort_start(struct tmgr_manager *manager, int error)
 	if (manager->report.errors == 0)
 		note_start_error(manager, TMGR_STAGE_START, "", error,
 			error == -EAGAIN ? "no thread" : "");
+	settle_unexecuted(manager);
 	end_run(manager);
 	return manager->report.result;
 }
@@ -602,6 +623,7 @@ static void execute_all(struct tmgr_manager *manager)
 {
 	manager->waited = true;
 	if (is_stopping(manager)) {
+		settle_unexecuted(manager);
 		set_gate(manager, TMGR__GATE_ABORT);
 		return;
 	}
