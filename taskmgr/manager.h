@@ -187,6 +187,8 @@ void tmgr__thread_block_signals(sigset_t *old);
 
 /* The watcher (watcher.c). */
 int tmgr__watcher_start(struct tmgr_manager *manager);
+/* Begin the stop that tmgr_manager_cancel_from_signal() noted, if it did. */
+void tmgr__watcher_take_cancel(struct tmgr_manager *manager);
 void tmgr__watcher_stop(struct tmgr_manager *manager);
 /* No lock held; async-signal-safe. */
 void tmgr__watcher_wake(struct tmgr_manager *manager);

@@ -125,8 +125,11 @@ static int prepare(struct tmgr_manager *manager)
 		if (record_of(node)->interrupt_signal)
 			tmgr__interrupt_take(manager, record_of(node)->interrupt_signal);
 	r = manager->outer && !manager->own_events ? 0 : tmgr__events_start(manager->events);
-	if (r == 0)
+	if (r == 0) {
+		/* What came before run counts before the first initialize, not when the watcher gets to it. */
+		tmgr__watcher_take_cancel(manager);
 		r = tmgr__watcher_start(manager);
+	}
 	if (r == 0)
 		r = start_threads(manager);
 	if (r == 0)

@@ -24,7 +24,7 @@ void tmgr__watcher_wake(struct tmgr_manager *manager)
 	tmgr__futex_wake(&manager->watch_word, 1);
 }
 
-static void take_cancel_signal(struct tmgr_manager *manager)
+void tmgr__watcher_take_cancel(struct tmgr_manager *manager)
 {
 	int signo = __atomic_exchange_n(&manager->cancel_signal, 0, __ATOMIC_ACQ_REL) - 1;
 	struct tmgr_cause cause = { .reason = TMGR_REASON_SIGNAL, .code = signo };
@@ -261,7 +261,7 @@ static void *watcher_main(void *self)
 
 		if (__atomic_load_n(&manager->watch_end, __ATOMIC_ACQUIRE))
 			return NULL;
-		take_cancel_signal(manager);
+		tmgr__watcher_take_cancel(manager);
 		now = tmgr__manager_now(manager);
 		next = manager->signals ? tmgr__signals_deliver(manager, now) : TMGR_NEVER;
 		next = earlier(next, tmgr__timers_run(manager->timers, now));
