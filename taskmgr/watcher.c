@@ -202,12 +202,14 @@ static void look_at_phase(struct look *look)
 {
 	struct tmgr_manager *manager = look->manager;
 	struct tmgr__record *record = manager->phase_record;
+	int64_t due;
 
 	if (!manager->stopping || !record)
 		return;
 	warn_waiting(look, record, manager->stop_began, manager->shutdown_deadline);
-	/* A cleanup that began late has its own grace. */
-	if (!is_due(look, tmgr__time_add(manager->shutdown_deadline, 50 * TMGR_MILLISECOND)))
+	/* A cleanup that began late has its own grace: those before it may have used up the total. */
+	due = record->began > manager->shutdown_deadline ? record->began : manager->shutdown_deadline;
+	if (!is_due(look, tmgr__time_add(due, 50 * TMGR_MILLISECOND)))
 		return;
 	if (record->state != TMGR_STATE_INITIALIZING && record->state != TMGR_STATE_CLEANING)
 		return;
