@@ -187,6 +187,8 @@ void tmgr__thread_block_signals(sigset_t *old);
 
 /* The watcher (watcher.c). */
 int tmgr__watcher_start(struct tmgr_manager *manager);
+/* Leave the program, by a signal that is not to wait any more, naming all that has not ended. */
+_Noreturn void tmgr__watcher_give_up(struct tmgr_manager *manager, int signo);
 /* Begin the stop that tmgr_manager_cancel_from_signal() noted, if it did. */
 void tmgr__watcher_take_cancel(struct tmgr_manager *manager);
 void tmgr__watcher_stop(struct tmgr_manager *manager);

@@ -245,6 +245,23 @@ static int64_t look_at_records(struct tmgr_manager *manager, int64_t now)
 	return look.next;
 }
 
+void tmgr__watcher_give_up(struct tmgr_manager *manager, int signo)
+{
+	struct look look = { .manager = manager, .now = tmgr__manager_now(manager) };
+	struct tmgr__record *record;
+
+	tmgr__manager_lock(manager);
+	manager->forced_signal = signo;
+	manager->second_signal = true;
+	look_at_list(&look, &manager->tasks);
+	look_at_list(&look, &manager->executes);
+	record = manager->phase_record;
+	if (record && (record->state == TMGR_STATE_INITIALIZING || record->state == TMGR_STATE_CLEANING))
+		tmgr__record_mark_stuck(record, look.now);
+	tmgr__manager_unlock(manager);
+	tmgr__main_leave(manager);
+}
+
 static int64_t earlier(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
