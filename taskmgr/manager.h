@@ -192,14 +192,13 @@ void tmgr__thread_block_signals(sigset_t *old);
 
 /* The watcher (watcher.c). */
 int tmgr__watcher_start(struct tmgr_manager *manager);
+/* Leave the program, by a signal that is not to wait any more, naming all that has not ended. */
+_Noreturn void tmgr__watcher_give_up(struct tmgr_manager *manager, int signo);
+/* Begin the stop that tmgr_manager_cancel_from_signal() noted, if it did. */
+void tmgr__watcher_take_cancel(struct tmgr_manager *manager);
 void tmgr__watcher_stop(struct tmgr_manager *manager);
 /* No lock held; async-signal-safe. */
 void tmgr__watcher_wake(struct tmgr_manager *manager);
-
-/* Begin the stop that a signal handler asked for, if one did. No lock held. */
-void tmgr__watcher_take_cancel(struct tmgr_manager *manager);
-/* Under the lock: call all that still runs stuck, since the program leaves. */
-void tmgr__watcher_name_all(struct tmgr_manager *manager);
 
 /* Handles (handle.c), under the lock. */
 int tmgr__handle_reserve(struct tmgr_manager *manager);

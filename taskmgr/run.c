@@ -139,8 +139,11 @@ static int prepare(struct tmgr_manager *manager)
 		if (record_of(node)->interrupt_signal)
 			tmgr__interrupt_take(manager, record_of(node)->interrupt_signal);
 	r = manager->outer && !manager->own_events ? 0 : tmgr__events_start(manager->events);
-	if (r == 0)
+	if (r == 0) {
+		/* What came before run counts before the first initialize, not when the watcher gets to it. */
+		tmgr__watcher_take_cancel(manager);
 		r = tmgr__watcher_start(manager);
+	}
 	if (r == 0)
 		r = start_threads(manager);
 	if (r == 0)
@@ -262,6 +265,23 @@ static void initialize_all(struct tmgr_manager *manager)
 	}
 }
 
+/* Tasks that will not execute: whoever waits for their end need not. Before any other may have begun. */
+static void settle_unexecuted(struct tmgr_manager *manager)
+{
+	struct tmgr__list *node;
+
+	tmgr__list_for(node, &manager->tasks) {
+		struct tmgr__record *record = record_of(node);
+		bool never;
+
+		tmgr__manager_lock(manager);
+		never = !record->executing && record->state != TMGR_STATE_STUCK;
+		tmgr__manager_unlock(manager);
+		if (never)
+			tmgr_future_complete(&record->done, 0, NULL);
+	}
+}
+
 /* Let all executes start, long-running ones first. */
 static void start_executes(struct tmgr_manager *manager)
 {
@@ -291,6 +311,7 @@ static void start_executes(struct tmgr_manager *manager)
 	}
 	tmgr__manager_look_quiet(manager);
 	tmgr__manager_unlock(manager);
+	settle_unexecuted(manager);
 	set_gate(manager, TMGR__GATE_OPEN);
 	tmgr__pool_open(manager);
 }
@@ -506,8 +527,6 @@ static void clean_up_one(struct tmgr__record *record)
 	manager->state = TMGR_MANAGER_CLEANING;
 	wanted = decide_cleanup(record, tmgr__manager_now(manager));
 	tmgr__manager_unlock(manager);
-	/* One that never executed, and never will, has that as its result. */
-	tmgr_future_complete(&record->done, 0, NULL);
 	if (wanted)
 		clean_up(record, false);
 }
@@ -593,6 +612,7 @@ static int abort_start(struct tmgr_manager *manager, int error)
 	if (manager->report.errors == 0)
 		note_start_error(manager, "", error,
 			error == -EAGAIN ? "no thread" : "");
+	settle_unexecuted(manager);
 	end_run(manager);
 	return manager->report.result;
 }
@@ -610,8 +630,6 @@ static int start(struct tmgr_manager *manager, struct tmgr_token *parent)
 		if (tmgr_token_deadline(parent) != TMGR_NEVER)
 			tmgr_token_set_deadline(manager->token, tmgr_token_deadline(parent));
 	}
-	/* Asked for before run: it must not depend on how soon the watcher looks. */
-	tmgr__watcher_take_cancel(manager);
 	initialize_all(manager);
 	return 0;
 }
@@ -620,6 +638,7 @@ static void execute_all(struct tmgr_manager *manager)
 {
 	manager->waited = true;
 	if (is_stopping(manager)) {
+		settle_unexecuted(manager);
 		set_gate(manager, TMGR__GATE_ABORT);
 		return;
 	}

@@ -170,14 +170,8 @@ static void stop_by_signal(struct tmgr_manager *manager, int signo)
 	struct tmgr_token *cleanup = NULL;
 	int nth = ++signals.stops;
 
-	if (nth >= 3) {
-		tmgr__manager_lock(manager);
-		manager->forced_signal = signo;
-		/* Whoever kept it from ending stands in the report. */
-		tmgr__watcher_name_all(manager);
-		tmgr__manager_unlock(manager);
-		tmgr__main_leave(manager);
-	}
+	if (nth >= 3)
+		tmgr__watcher_give_up(manager, signo);
 	snprintf(cause.text, sizeof(cause.text), "SIG%s", sigabbrev_np(signo));
 	tmgr__manager_lock(manager);
 	tmgr__manager_begin_stop(manager, &cause);
