@@ -418,14 +418,15 @@ static bool layer_runs(struct tmgr_manager *manager, struct tmgr__record *adder)
 	return runs;
 }
 
-/* Stop the execute-tasks that a task added, and the task; NULL: those that no task added. */
+/*
+ * Stop a task and the execute-tasks that it added; NULL: those that no task added. The task comes first: its children are
+ * below its token, and if they ended before it fired a task that ends with them would have ended unexpectedly.
+ */
 static void stop_layer(struct tmgr_manager *manager, struct tmgr__record *adder)
 {
 	struct tmgr_cause cause = manager->stop_cause;
 	struct tmgr__record *record;
 
-	while ((record = take_running(manager, adder)))
-		cancel_record(record, &cause);
 	if (adder) {
 		tmgr__manager_lock(manager);
 		if (!adder->stop_since)
@@ -434,6 +435,8 @@ static void stop_layer(struct tmgr_manager *manager, struct tmgr__record *adder)
 		tmgr__manager_unlock(manager);
 		cancel_record(tmgr__record_ref(adder), &cause);
 	}
+	while ((record = take_running(manager, adder)))
+		cancel_record(record, &cause);
 	for (;;) {
 		uint32_t word = run_word(manager);
 
