@@ -208,6 +208,11 @@ void tmgr__child_end(struct tmgr__record *record, struct tmgr__end end)
 		verdict.error, record->text);
 }
 
+void tmgr__child_keep_failed(struct tmgr__record *record)
+{
+	tmgr__list_append(&record->task_group->failed, &record->node);
+}
+
 void tmgr__child_settle(struct tmgr__record *record, struct tmgr_group *group)
 {
 	struct tmgr_manager *manager = record->manager;
@@ -217,8 +222,6 @@ void tmgr__child_settle(struct tmgr__record *record, struct tmgr_group *group)
 	if (record->failed && !group->options.keep_going)
 		tmgr_token_cancel(group->token, record->last_error, record->name);
 	tmgr__manager_lock(manager);
-	if (record->failed)
-		tmgr__list_append(&group->failed, &record->node);
 	group->running--;
 	/* This thread looks at the pool's queue next. */
 	next = tmgr__list_pop(&group->queued);
