@@ -38,11 +38,7 @@ static int judge(struct pool *pool, struct tmgr_context *context, int r)
 {
 	if (r == 0 || !pool->options.keep_going)
 		return r;
-	tmgr_context_note_error(context, tmgr__result_error(r));
-	tmgr_log(context, TMGR_LEVEL_WARNING, "a job failed: %s",
-		tmgr_context_error_text(context)[0] != '\0' ? tmgr_context_error_text(context)
-							    : tmgr_strerror(r));
-	tmgr__forget_text(context);
+	tmgr__go_on(context, "a job", r);
 	return 0;
 }
 
