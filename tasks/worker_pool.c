@@ -153,8 +153,12 @@ static int pool_execute(void *self, struct tmgr_context *context)
 	atomic_store(&pool->failed, false);
 	atomic_store(&pool->dropped, 0);
 	tmgr_ready(context);
-	r = tmgr__children_run(context, &worker_ops, pool->workers, sizeof(pool->workers[0]),
-		pool->options.workers);
+	r = tmgr__children_run(context, &(struct tmgr__children){
+						.ops = &worker_ops,
+						.elements = pool->workers,
+						.size = sizeof(pool->workers[0]),
+						.count = pool->options.workers,
+					});
 	if ((r == 0 || r == -ECANCELED) && tmgr_context_cancelled(context))
 		r = finish(&pool->workers[pool->options.workers], context);
 	return verdict(pool, context, r);
