@@ -353,6 +353,8 @@ static int add_task(struct adding *add)
 		r = make_record(add);
 	if (r == 0) {
 		fill_record(add);
+		if (!add->long_running && add->options->interrupt_signal)
+			tmgr__interrupt_take(add->manager, add->options->interrupt_signal);
 		tmgr__manager_lock(add->manager);
 		r = admit(add);
 	}

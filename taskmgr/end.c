@@ -11,15 +11,29 @@
 #include "base/text.h"
 #include "manager.h"
 
+/* Let the signal through that ends blocking calls which are not ours, or no longer. */
+static void allow_interrupt(const struct tmgr__record *record, int how)
+{
+	sigset_t mask;
+
+	if (record->interrupt_signal == 0)
+		return;
+	sigemptyset(&mask);
+	sigaddset(&mask, record->interrupt_signal);
+	pthread_sigmask(how, &mask, NULL);
+}
+
 struct tmgr__end tmgr__record_execute(struct tmgr__record *record)
 {
 	struct tmgr_context *context = &record->context;
 	struct tmgr__end end = { .result = 0 };
 
 	tmgr__context_enter(context);
+	allow_interrupt(record, SIG_UNBLOCK);
 	end.result = tmgr_task_execute(record->task, context);
 	/* Before any lock: whether it ended before or after is judged by when it returned. */
 	end.after = tmgr_context_cancelled(context);
+	allow_interrupt(record, SIG_BLOCK);
 	tmgr__context_leave(context);
 	return end;
 }
@@ -223,18 +237,26 @@ void tmgr__record_recycle(struct tmgr__record *record)
 void tmgr__record_settle(struct tmgr__record *record)
 {
 	struct tmgr_group *group = record->task_group;
-	bool kept = record->failed || record->settle_ref;
+	bool referenced, kept;
 
-	if (record->long_running || record->leaked) {
+	/* The run's thread may be at the flags of a long-running task already. */
+	if (record->long_running) {
+		tmgr_future_complete(&record->done, 0, NULL);
+		return;
+	}
+	referenced = record->settle_ref;
+	kept = record->failed || referenced;
+	if (record->leaked) {
 		tmgr_future_complete(&record->done, 0, NULL);
 		return;
 	}
 	tmgr_task_destroy(record->task);
 	record->task = (struct tmgr_task){ NULL, NULL };
 	tmgr_future_complete(&record->done, 0, NULL);
+	/* A failed child is the group's from then on, and may be gone. */
 	if (group)
 		tmgr__child_settle(record, group);
-	if (record->settle_ref)
+	if (referenced)
 		tmgr__record_unref(record);
 	else if (!kept)
 		tmgr__record_recycle(record);

@@ -84,20 +84,25 @@ static struct tmgr__handle_slot *find_slot(struct tmgr_handle handle)
 	return slot->record && slot->generation == (uint32_t)(handle.id >> 32) ? slot : NULL;
 }
 
-/* The record a handle means, referenced, or NULL. */
-static struct tmgr__record *take_record(struct tmgr_handle handle)
+static int check_handle(struct tmgr_handle handle)
 {
-	struct tmgr__record *record = NULL;
-	struct tmgr__handle_slot *slot;
+	return handle.manager ? tmgr__manager_check_fork(handle.manager) : -ENOENT;
+}
 
-	if (!handle.manager)
-		return NULL;
+/* The record a handle means, referenced. */
+static int take_record(struct tmgr_handle handle, struct tmgr__record **ret_record)
+{
+	struct tmgr__handle_slot *slot;
+	int r = check_handle(handle);
+
+	if (r < 0)
+		return r;
 	tmgr__manager_lock(handle.manager);
 	slot = find_slot(handle);
 	if (slot)
-		record = tmgr__record_ref(slot->record);
+		*ret_record = tmgr__record_ref(slot->record);
 	tmgr__manager_unlock(handle.manager);
-	return record;
+	return slot ? 0 : -ENOENT;
 }
 
 static bool has_ended(enum tmgr_state state)
@@ -110,10 +115,10 @@ int tmgr_handle_cancel(struct tmgr_handle handle, int code, const char *text)
 {
 	struct tmgr__handle_slot *slot;
 	struct tmgr__record *record;
-	int r = 0;
+	int r = check_handle(handle);
 
-	if (!handle.manager)
-		return -ENOENT;
+	if (r < 0)
+		return r;
 	tmgr__manager_lock(handle.manager);
 	slot = find_slot(handle);
 	record = slot ? slot->record : NULL;
@@ -138,11 +143,11 @@ int tmgr_handle_cancel(struct tmgr_handle handle, int code, const char *text)
 
 int tmgr_handle_wait(struct tmgr_context *context, struct tmgr_handle handle, int64_t deadline)
 {
-	struct tmgr__record *record = take_record(handle);
-	int r;
+	struct tmgr__record *record;
+	int r = take_record(handle, &record);
 
-	if (!record)
-		return -ENOENT;
+	if (r < 0)
+		return r;
 	r = tmgr_future_wait(context, &record->done, deadline);
 	tmgr__record_unref(record);
 	return r;
@@ -155,9 +160,9 @@ int tmgr_handle_result(struct tmgr_handle handle, int *ret_result)
 
 	if (!ret_result)
 		return -EINVAL;
-	record = take_record(handle);
-	if (!record)
-		return -ENOENT;
+	r = take_record(handle, &record);
+	if (r < 0)
+		return r;
 	/* A positive value that a task returned is no error of a future; so it is read from the record. */
 	r = tmgr_future_result(&record->done, NULL, NULL);
 	if (r == 0)
@@ -171,9 +176,10 @@ int tmgr_handle_release(struct tmgr_handle handle)
 	struct tmgr__handle_slot *slot;
 	struct tmgr__record *record = NULL;
 	bool listed = false;
+	int r = check_handle(handle);
 
-	if (!handle.manager)
-		return -ENOENT;
+	if (r < 0)
+		return r;
 	tmgr__manager_lock(handle.manager);
 	slot = find_slot(handle);
 	if (slot) {

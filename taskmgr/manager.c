@@ -162,9 +162,12 @@ void tmgr_manager_destroy(struct tmgr_manager *manager)
 
 	if (!manager)
 		return;
+	/* In a forked child all of it may be half changed for ever: it is left alone. */
+	if (tmgr__manager_check_fork(manager) < 0)
+		return;
 	tmgr__manager_lock(manager);
 	state = manager->state;
-	if (state == TMGR_MANAGER_ADDING || tmgr__manager_check_fork(manager) < 0)
+	if (state == TMGR_MANAGER_ADDING)
 		manager->state = state = TMGR_MANAGER_ENDED;
 	manager->stopping = true;
 	tmgr__manager_unlock(manager);

@@ -53,6 +53,7 @@ struct tmgr_manager {
 	struct tmgr__clock *clock;
 	struct tmgr__timers *timers;
 	struct tmgr__events *events;
+	bool own_events; /* hosted by a task, and yet with observers of its own */
 
 	struct tmgr__list tasks;    /* long-running, in order of adding */
 	struct tmgr__list executes; /* not yet ended, or with a handle */
@@ -99,6 +100,7 @@ struct tmgr_manager {
 	int cancel_signal; /* atomic: tmgr_manager_cancel_from_signal(), the signal + 1 */
 	struct tmgr__signals *signals; /* when this run takes them */
 	struct tmgr__reload reload;
+	uint64_t interrupts; /* signals taken for interrupting tasks, as bits; the signals' lock */
 	bool is_main; /* under tmgr_main(): leave by _exit() when it hangs */
 	int forced_signal;
 
@@ -202,8 +204,9 @@ int tmgr__signals_start(struct tmgr_manager *manager);
 /* Note the caller's mask, for programs that are started. */
 void tmgr__signals_note_mask(void);
 void tmgr__signals_stop(struct tmgr_manager *manager);
-/* Install the handler that does nothing for a signal that interrupts tasks. */
-int tmgr__interrupt_prepare(int signo);
+/* Have a signal that interrupts tasks do nothing else, from now until all that took it have given it back. */
+void tmgr__interrupt_take(struct tmgr_manager *manager, int signo);
+void tmgr__interrupts_give_back(struct tmgr_manager *manager);
 /* On the watcher: take signals on this thread. */
 void tmgr__signals_unblock(struct tmgr_manager *manager);
 /* On the watcher: act on what has arrived; when to look again. */

@@ -35,19 +35,20 @@ struct tmgr__record {
 	struct tmgr_manager *manager;
 	struct tmgr_task task;
 	uint32_t refs; /* atomic; the memory also stays for the token's references */
-	enum tmgr_state state;
-	enum tmgr_policy policy;
-	enum tmgr_host host;
+	/* These do not change once it was admitted, and are read without the lock. */
 	bool long_running;
 	unsigned char phases; /* that do something: bits of enum tmgr_phase */
+	bool cleanup_after_failed_initialize;
+	bool cleanup_beside_users;
+	enum tmgr_policy policy;
+	enum tmgr_host host;
+	enum tmgr_state state;
 	bool executing;     /* counted among those that run waits for */
 	bool by_handle;     /* cancelled by its handle */
 	bool ready;
 	bool warned;        /* a third of its stop deadline has passed */
 	bool late_heartbeat;
 	bool inner_stuck;   /* a manager in it left a task behind */
-	bool cleanup_after_failed_initialize;
-	bool cleanup_beside_users;
 	bool thread_made;   /* it has a thread of its own, to be joined */
 	bool failed;        /* entry is in the report, or in its group */
 	bool settle_ref;    /* who settles it holds a reference */

@@ -109,6 +109,7 @@ static int start_threads(struct tmgr_manager *manager)
 
 static int prepare(struct tmgr_manager *manager)
 {
+	struct tmgr__list *node;
 	int r;
 
 	if (manager->add_error < 0) {
@@ -120,7 +121,10 @@ static int prepare(struct tmgr_manager *manager)
 	if (!manager->timers)
 		return -ENOMEM;
 	tmgr__token_set_timers(manager->token, manager->timers);
-	r = tmgr__events_start(manager->events);
+	tmgr__list_for(node, &manager->tasks)
+		if (record_of(node)->interrupt_signal)
+			tmgr__interrupt_take(manager, record_of(node)->interrupt_signal);
+	r = manager->outer && !manager->own_events ? 0 : tmgr__events_start(manager->events);
 	if (r == 0)
 		r = tmgr__watcher_start(manager);
 	if (r == 0)
@@ -547,6 +551,7 @@ static int end_run(struct tmgr_manager *manager)
 	join_threads(manager);
 	tmgr__pool_close(manager);
 	tmgr__watcher_stop(manager);
+	tmgr__interrupts_give_back(manager);
 	if (manager->timers)
 		tmgr__timers_close(manager->timers);
 	tmgr__manager_lock(manager);
@@ -555,7 +560,7 @@ static int end_run(struct tmgr_manager *manager)
 	tmgr__manager_event(manager, TMGR_EVENT_RUN_ENDED, TMGR_LEVEL_NOTICE, NULL,
 		manager->report.result, "");
 	tmgr__manager_unlock(manager);
-	if (!manager->outer)
+	if (!manager->outer || manager->own_events)
 		tmgr__events_stop(manager->events);
 	manager->report.events_dropped =
 		__atomic_load_n(&manager->events->dropped, __ATOMIC_RELAXED);
@@ -583,8 +588,12 @@ static int start(struct tmgr_manager *manager, struct tmgr_token *parent)
 
 	if (r < 0)
 		return abort_start(manager, r);
-	if (parent)
+	if (parent) {
 		tmgr__token_attach(manager->token, parent);
+		/* The tokens above may be nobody's to watch. */
+		if (tmgr_token_deadline(parent) != TMGR_NEVER)
+			tmgr_token_set_deadline(manager->token, tmgr_token_deadline(parent));
+	}
 	initialize_all(manager);
 	return 0;
 }
@@ -644,7 +653,8 @@ static int set_outer(struct tmgr_manager *manager, struct tmgr_context *context)
 	manager->outer = record->manager;
 	manager->outer_record = record;
 	/* Observers of its own keep their events; without any they go to those outside. */
-	if (!manager->events->observers) {
+	manager->own_events = manager->events->observers != NULL;
+	if (!manager->own_events) {
 		tmgr__events_unref(manager->events);
 		manager->events = record->manager->events;
 		__atomic_fetch_add(&manager->events->refs, 1, __ATOMIC_RELAXED);

@@ -387,11 +387,36 @@ int tmgr_child_signals(void)
 	return 0;
 }
 
-int tmgr__interrupt_prepare(int signo)
+/* Signals that interrupt tasks: how many managers use each, and what it did before. Guarded by signals.lock. */
+static struct {
+	unsigned users;
+	struct sigaction before;
+} interrupts[SIGNALS];
+
+void tmgr__interrupt_take(struct tmgr_manager *manager, int signo)
 {
 	struct sigaction action = { .sa_handler = do_nothing };
 
-	/* Left installed: a thread may be sent it until it ends, and its default might end the program. */
-	sigemptyset(&action.sa_mask);
-	return sigaction(signo, &action, NULL) < 0 ? -errno : 0;
+	tmgr__lock_acquire(&signals.lock);
+	if (!(manager->interrupts & UINT64_C(1) << (signo - 1))) {
+		manager->interrupts |= UINT64_C(1) << (signo - 1);
+		sigemptyset(&action.sa_mask);
+		/* Without SA_RESTART, which is the point of it. */
+		if (interrupts[signo].users++ == 0)
+			sigaction(signo, &action, &interrupts[signo].before);
+	}
+	tmgr__lock_release(&signals.lock);
+}
+
+void tmgr__interrupts_give_back(struct tmgr_manager *manager)
+{
+	tmgr__lock_acquire(&signals.lock);
+	for (int signo = 1; signo < SIGNALS; signo++) {
+		if (!(manager->interrupts & UINT64_C(1) << (signo - 1)))
+			continue;
+		if (--interrupts[signo].users == 0)
+			sigaction(signo, &interrupts[signo].before, NULL);
+	}
+	manager->interrupts = 0;
+	tmgr__lock_release(&signals.lock);
 }

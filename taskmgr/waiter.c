@@ -27,7 +27,7 @@ void tmgr__waiter_init(struct tmgr__waiter *waiter, const struct tmgr__waiter_op
 
 void tmgr__waiter_fini(struct tmgr__waiter *waiter)
 {
-	check(waiter->state == TMGR__WAITER_IDLE);
+	check(__atomic_load_n(&waiter->state, __ATOMIC_RELAXED) == TMGR__WAITER_IDLE);
 	if (waiter->wake_fd >= 0)
 		close(waiter->wake_fd);
 	waiter->wake_fd = -1;
@@ -136,7 +136,7 @@ void tmgr__wait_begin_shielded(
 	wait->token = NULL;
 	wait->deadline = wait->limit = deadline;
 	wait->shielded = true;
-	check(wait->waiter->state == TMGR__WAITER_IDLE);
+	check(__atomic_load_n(&wait->waiter->state, __ATOMIC_RELAXED) == TMGR__WAITER_IDLE);
 }
 
 int tmgr__wait_begin(struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline)

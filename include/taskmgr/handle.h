@@ -27,6 +27,7 @@ TMGR_BEGIN_DECLS
  * @retval 0          asked; an execute-task that had not begun will not
  * @retval -EALREADY  it was asked before, or has ended
  * @retval -ENOENT    the handle was released or never was one
+ * @retval -ECHILD    this is a forked child, and the manager ran in its parent
  *
  * @thread any thread; never blocks on a task
  */
@@ -43,6 +44,7 @@ TMGR_API int tmgr_handle_cancel(struct tmgr_handle handle, int code, const char 
  * @retval -ECANCELED  the waiting task's token fired first
  * @retval -ETIMEDOUT  the deadline came first
  * @retval -ENOENT     the handle was released or never was one
+ * @retval -ECHILD     this is a forked child, and the manager ran in its parent
  *
  * @thread the waiting task's; may block; cancellation point
  */
@@ -58,6 +60,7 @@ TMGR_API int tmgr_handle_wait(
  * @retval 0        it has ended
  * @retval -EAGAIN  it has not
  * @retval -ENOENT  the handle was released or never was one
+ * @retval -ECHILD  this is a forked child, and the manager ran in its parent
  * @retval -EINVAL  ret_result is NULL
  *
  * @thread any thread

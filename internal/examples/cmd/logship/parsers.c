@@ -1,0 +1,64 @@
+/* The parsers: a worker pool that makes lines of chunks. */
+#include "pipeline.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <taskmgr/tasks/worker_pool.h>
+
+static size_t count_lines(const struct tail_block *block)
+{
+	struct tail_line line;
+	size_t cursor = 0, count = 0;
+
+	while (tail_block_next(block->bytes, block->length, block->offset, &cursor, &line))
+		count++;
+	return count;
+}
+
+static int64_t realtime_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * TMGR_SECOND + now.tv_nsec;
+}
+
+static int parse_chunk(struct chunk *chunk)
+{
+	const struct tail_block *block = &chunk->block;
+	struct logline_clock clock = { .now_ns = realtime_ns() };
+	size_t count = count_lines(block), cursor = 0;
+	struct store_line *lines = calloc(count, sizeof(*lines));
+
+	if (!lines)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		tail_block_next(block->bytes, block->length, block->offset, &cursor, &lines[i].raw);
+		logline_parse(lines[i].raw.text, lines[i].raw.length, &clock, &lines[i].parsed);
+	}
+	chunk->lines = lines;
+	chunk->count = count;
+	return 0;
+}
+
+static int parse(void *self, struct tmgr_context *context, void *job)
+{
+	struct chunk *chunk;
+
+	memcpy(&chunk, job, sizeof(struct chunk *));
+	tmgr_future_complete(&chunk->parsed, parse_chunk(chunk), NULL);
+	return 0;
+}
+
+struct tmgr_task parsers_task(struct pipeline *pipeline)
+{
+	struct tmgr_worker_pool_options options = {
+		.workers = PARSERS,
+		.on_stop = TMGR_WORKER_POOL_DRAIN,
+	};
+
+	return tmgr_worker_pool(pipeline->jobs, parse, pipeline, &options);
+}

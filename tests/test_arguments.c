@@ -1,0 +1,660 @@
+/*
+ * Every public function with NULL, empty, too long, out of range and in the wrong state gives the
+ * error its comment states, and changes nothing. Written like a script: each line is a call and
+ * what it must give. The last test looks that no function is left out.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <taskmgr/channel.h>
+#include <taskmgr/event.h>
+#include <taskmgr/future.h>
+#include <taskmgr/group.h>
+#include <taskmgr/manager.h>
+#include <taskmgr/signal.h>
+
+#include "tests/support/leak.h"
+#include "tests/support/recorder.h"
+
+static int wrong;
+
+static void look(long got, long expected, const char *call, int line)
+{
+	if (got == expected)
+		return;
+	fprintf(stderr, "line %d: %s is %ld, not %ld\n", line, call, got, expected);
+	__atomic_add_fetch(&wrong, 1, __ATOMIC_SEQ_CST);
+}
+
+#define IS(call, expected) look((long)(call), (long)(expected), #call, __LINE__)
+#define IS_TEXT(call, expected) look(strcmp((call), (expected)), 0, #call, __LINE__)
+
+static void nothing(void *self)
+{
+	(void)self;
+}
+
+static void no_future(void *self, struct tmgr_future *future)
+{
+	(void)self;
+	(void)future;
+}
+
+static void no_event(void *self, const struct tmgr_event *event)
+{
+	(void)self;
+	(void)event;
+}
+
+static int no_task(void *self, struct tmgr_context *context)
+{
+	(void)self;
+	(void)context;
+	return 0;
+}
+
+static void of_versions_errors_and_times(void)
+{
+	IS_TEXT(tmgr_version(), TMGR_VERSION_STRING);
+	IS(tmgr_strerror(0) != NULL, 1);
+	IS_TEXT(tmgr_strerror(EIO), tmgr_strerror(-EIO));
+	IS_TEXT(tmgr_strerror(-EIO), strerror(EIO));
+	IS_TEXT(tmgr_strerror(INT_MAX), "unknown error");
+	IS_TEXT(tmgr_strerror(INT_MIN), "unknown error");
+	IS_TEXT(tmgr_strerror(-TMGR_EUNEXPECTED), tmgr_strerror(TMGR_EUNEXPECTED));
+	IS(strcmp(tmgr_strerror(TMGR_EUNEXPECTED), "unknown error") != 0, 1);
+	IS(strcmp(tmgr_strerror(TMGR_ESTUCK), "unknown error") != 0, 1);
+	IS(strcmp(tmgr_strerror(TMGR_EFAILED), "unknown error") != 0, 1);
+	IS(tmgr_now() > 0, 1);
+	IS(tmgr_after(INT64_MAX) == TMGR_NEVER, 1);
+	IS(tmgr_after(INT64_MIN) <= tmgr_now(), 1);
+	IS(tmgr_after(INT64_MIN) > 0, 1);
+	IS_TEXT(tmgr_stage_name(TMGR_STAGE_CLEANUP), "cleanup");
+	IS_TEXT(tmgr_stage_name((enum tmgr_stage)99), "unknown");
+	IS_TEXT(tmgr_stage_name((enum tmgr_stage) - 1), "unknown");
+	IS_TEXT(tmgr_state_name(TMGR_STATE_QUEUED), "queued");
+	IS_TEXT(tmgr_state_name((enum tmgr_state)99), "unknown");
+}
+
+static void of_tokens(void)
+{
+	struct tmgr_cause cause = { .reason = TMGR_REASON_LIMIT };
+	struct tmgr_token_callback callback = { 0 };
+	struct tmgr_token *token = NULL;
+
+	IS(tmgr_token_create(NULL, NULL), -EINVAL);
+	IS(tmgr_token_create(NULL, &token), 0);
+	IS(tmgr_token_ref(NULL) == NULL, 1);
+	tmgr_token_unref(NULL);
+	IS(tmgr_token_cancel(NULL, 0, NULL), -EINVAL);
+	IS(tmgr_token_fire(NULL, &cause), -EINVAL);
+	IS(tmgr_token_fire(token, NULL), -EINVAL);
+	cause.reason = TMGR_REASON_NONE;
+	IS(tmgr_token_fire(token, &cause), -EINVAL);
+	cause.reason = (enum tmgr_reason) - 3;
+	IS(tmgr_token_fire(token, &cause), -EINVAL);
+	IS(tmgr_token_cause(NULL, &cause), -EINVAL);
+	IS(tmgr_token_cause(token, NULL), -EINVAL);
+	IS(tmgr_token_cause(token, &cause), -EAGAIN);
+	IS(tmgr_token_set_deadline(NULL, TMGR_NEVER), -EINVAL);
+	IS(tmgr_token_deadline(NULL) == TMGR_NEVER, 1);
+	IS(tmgr_token_fd(NULL), -EINVAL);
+	IS(tmgr_token_register(NULL, &callback, nothing, NULL), -EINVAL);
+	IS(tmgr_token_register(token, NULL, nothing, NULL), -EINVAL);
+	IS(tmgr_token_register(token, &callback, NULL, NULL), -EINVAL);
+	IS(tmgr_token_unregister(NULL), false);
+	IS(tmgr_token_unregister(&callback), false);
+	IS(tmgr_token_fired(token), false);
+	IS(tmgr_token_fired(NULL), false);
+	IS(tmgr_token_cancel(token, 0, NULL), 0);
+	IS(tmgr_token_cancel(token, 0, NULL), -EALREADY);
+	IS(tmgr_token_set_deadline(token, 1), -EALREADY);
+	tmgr_token_unref(token);
+}
+
+static void of_channels_and_futures(void)
+{
+	struct tmgr_future future = TMGR_FUTURE_INIT;
+	struct tmgr_future_callback callback = { 0 };
+	struct tmgr_channel *channel = NULL, *empty = NULL;
+	char item = 1;
+
+	IS(tmgr_channel_create(1, 1, NULL), -EINVAL);
+	IS(tmgr_channel_create(TMGR_CHANNEL_ITEM_MAX + 1, 1, &channel), -EINVAL);
+	IS(tmgr_channel_create(SIZE_MAX, 1, &channel), -EINVAL);
+	IS(tmgr_channel_create(1, TMGR_CHANNEL_CAPACITY_MAX + 1, &channel), -EINVAL);
+	IS(tmgr_channel_create(SIZE_MAX, SIZE_MAX, &channel), -EINVAL);
+	IS(channel == NULL, 1);
+	IS(tmgr_channel_create(1, 1, &channel), 0);
+	IS(tmgr_channel_create(0, 1, &empty), 0);
+	IS(tmgr_channel_ref(NULL) == NULL, 1);
+	tmgr_channel_unref(NULL);
+	IS(tmgr_channel_close(NULL), -EINVAL);
+	IS(tmgr_channel_count(NULL), 0);
+	IS(tmgr_channel_send(NULL, NULL, &item, TMGR_NOW), -EINVAL);
+	IS(tmgr_channel_send(NULL, channel, NULL, TMGR_NOW), -EINVAL);
+	IS(tmgr_channel_receive(NULL, NULL, &item, TMGR_NOW), -EINVAL);
+	IS(tmgr_channel_receive(NULL, channel, NULL, TMGR_NOW), -EINVAL);
+	IS(tmgr_channel_count(channel), 0);
+	IS(tmgr_channel_send(NULL, empty, NULL, TMGR_NOW), 0);
+	IS(tmgr_channel_receive(NULL, empty, NULL, TMGR_NOW), 0);
+	IS(tmgr_select(NULL, NULL, 1, TMGR_NOW), -EINVAL);
+	IS(tmgr_select(NULL, &(struct tmgr_select_case){ .op = TMGR_SELECT_DEFAULT }, 0, TMGR_NOW),
+		-EINVAL);
+	IS(tmgr_select(NULL, &(struct tmgr_select_case){ .op = TMGR_SELECT_RELOAD }, 1, TMGR_NOW),
+		-EINVAL);
+	IS(tmgr_channel_close(channel), 0);
+	IS(tmgr_channel_close(channel), -EALREADY);
+	tmgr_channel_unref(channel);
+	tmgr_channel_unref(empty);
+
+	tmgr_future_init(NULL);
+	tmgr_future_fini(NULL);
+	IS(tmgr_future_complete(NULL, 0, NULL), -EINVAL);
+	IS(tmgr_future_complete(&future, 1, NULL), -EINVAL);
+	IS(tmgr_future_done(NULL), false);
+	IS(tmgr_future_done(&future), false);
+	IS(tmgr_future_result(NULL, NULL, NULL), -EINVAL);
+	IS(tmgr_future_result(&future, NULL, NULL), -EAGAIN);
+	IS(tmgr_future_wait(NULL, NULL, TMGR_NOW), -EINVAL);
+	IS(tmgr_future_on_done(NULL, &callback, no_future, NULL), -EINVAL);
+	IS(tmgr_future_on_done(&future, NULL, no_future, NULL), -EINVAL);
+	IS(tmgr_future_on_done(&future, &callback, NULL, NULL), -EINVAL);
+	IS(tmgr_future_remove_callback(NULL, &callback), -EINVAL);
+	IS(tmgr_future_remove_callback(&future, NULL), -EINVAL);
+	IS(tmgr_future_remove_callback(&future, &callback), -ENOENT);
+	tmgr_future_init(&future);
+	tmgr_future_fini(&future);
+}
+
+static void of_tasks(void)
+{
+	static const struct tmgr_task_ops none = { .kind = "none" };
+	static const struct tmgr_refusal refusal = { -ERANGE, "a period is above 0" };
+	struct tmgr_task empty = { &none, NULL }, null = { NULL, NULL };
+	struct tmgr_task failed = tmgr_task_failed(-ENOMEM),
+			 good = tmgr_task_function(no_task, NULL);
+	struct tmgr_token *token = NULL;
+
+	IS(tmgr_task_error(tmgr_task_function(NULL, NULL)), -EINVAL);
+	IS(tmgr_task_error(good), 0);
+	IS(tmgr_task_error(failed), -ENOMEM);
+	IS(tmgr_task_error(tmgr_task_failed(0)), -EINVAL);
+	IS(tmgr_task_error(tmgr_task_failed(EIO)), -EINVAL);
+	IS(tmgr_task_error(tmgr_task_failed(INT_MIN)) < 0, 1);
+	IS(tmgr_task_error(tmgr_task_refused(NULL)), -EINVAL);
+	IS(tmgr_task_error(tmgr_task_refused(&refusal)), -ERANGE);
+	IS(tmgr_task_error(empty), -EINVAL);
+	IS(tmgr_task_error(null), -EINVAL);
+	IS_TEXT(tmgr_task_rule(tmgr_task_refused(&refusal)), "a period is above 0");
+	IS(tmgr_task_rule(good) == NULL, 1);
+	IS(tmgr_task_rule(failed) == NULL, 1);
+	IS_TEXT(tmgr_task_kind(empty), "none");
+	IS_TEXT(tmgr_task_kind(null), "task");
+	IS(tmgr_task_phases(good), TMGR_EXECUTE);
+	IS(tmgr_task_phases(empty), 0);
+	IS(tmgr_task_phases(null), 0);
+	IS(tmgr_task_initialize(good, NULL), 0);
+	IS(tmgr_task_execute(good, NULL), 0);
+	IS(tmgr_task_cleanup(good, NULL), 0);
+	IS(tmgr_task_initialize(tmgr_task_failed(-EINVAL), NULL), -EINVAL);
+	IS(tmgr_task_execute(tmgr_task_failed(-EINVAL), NULL), -EINVAL);
+	IS(tmgr_task_cleanup(tmgr_task_failed(-EINVAL), NULL), -EINVAL);
+	IS(tmgr_token_create(NULL, &token), 0);
+	IS(tmgr_task_execute_under(good, NULL, token), -EINVAL);
+	tmgr_task_destroy(null);
+	tmgr_task_destroy(empty);
+	tmgr_task_destroy(failed);
+	tmgr_task_destroy(good);
+	tmgr_token_unref(token);
+}
+
+static void of_contexts_that_are_null(void)
+{
+	char buffer[4] = "xyz";
+	int ends[2];
+
+	IS(tmgr_context_current() == NULL, 1);
+	IS(tmgr_context_token(NULL) == NULL, 1);
+	IS(tmgr_context_cancelled(NULL), false);
+	IS(tmgr_context_manager(NULL) == NULL, 1);
+	IS_TEXT(tmgr_context_name(NULL), "");
+	IS(tmgr_context_path(NULL, buffer, sizeof(buffer)), 0);
+	IS_TEXT(buffer, "");
+	IS(tmgr_context_path(NULL, NULL, 0), 0);
+	IS(tmgr_context_deadline(NULL) == TMGR_NEVER, 1);
+	IS(tmgr_context_initialize_failed(NULL), false);
+	IS(tmgr_context_set_value(NULL, buffer), -EINVAL);
+	IS(tmgr_context_value(NULL) == NULL, 1);
+	IS(tmgr_context_set_stop_timeout(NULL, 1), -EINVAL);
+	IS(tmgr_context_set_end_deadline(NULL, 1), -EINVAL);
+	IS(tmgr_context_note_restart(NULL, -EIO, 0), -EINVAL);
+	IS(tmgr_context_note_error(NULL, -EIO), -EINVAL);
+	tmgr_ready(NULL);
+	tmgr_heartbeat(NULL);
+	IS(tmgr_fail(NULL, -EIO, "%d", 1), -EIO);
+	IS_TEXT(tmgr_context_error_text(NULL), "");
+	tmgr_log(NULL, TMGR_LEVEL_INFO, "%d", 1);
+	IS(tmgr_sleep(NULL, 0), 0);
+	IS(tmgr_sleep(NULL, INT64_MIN), 0);
+	IS(tmgr_sleep_until(NULL, TMGR_NEVER), -EINVAL);
+	IS(tmgr_sleep_until(NULL, INT64_MIN), 0);
+	IS(tmgr_yield(NULL), 0);
+	IS(pipe(ends), 0);
+	IS(tmgr_wait_fd(NULL, ends[0], 0, TMGR_NOW), -EINVAL);
+	IS(tmgr_wait_fd(NULL, ends[0], 4, TMGR_NOW), -EINVAL);
+	IS(tmgr_wait_fd(NULL, ends[0], -1, TMGR_NOW), -EINVAL);
+	IS(tmgr_wait_fd(NULL, -1, TMGR_FD_READ, TMGR_NOW), -EBADF);
+	IS(tmgr_wait_fd(NULL, 1000000, TMGR_FD_READ, TMGR_NOW), -EBADF);
+	IS(tmgr_wait_fd(NULL, ends[0], TMGR_FD_READ, TMGR_NOW), -ETIMEDOUT);
+	IS(tmgr_wait_fd(NULL, ends[1], TMGR_FD_WRITE, TMGR_NOW), TMGR_FD_WRITE);
+	close(ends[0]);
+	close(ends[1]);
+	IS(tmgr_wait_fd(NULL, ends[0], TMGR_FD_READ, TMGR_NOW), -EBADF);
+	IS(tmgr_uninterrupted_begin(NULL, TMGR_NEVER), -EINVAL);
+	IS(tmgr_uninterrupted_end(NULL), -EINVAL);
+	IS(tmgr_reload_requested(NULL), false);
+}
+
+static void of_groups_handles_and_signals_without_a_task(void)
+{
+	struct probe probe = PROBE(.name = "probe");
+	struct tmgr_handle none = { 0 }, handle = none;
+	struct tmgr_signal_watch *watch = NULL;
+	struct tmgr_group *group = NULL;
+	int error = 7;
+
+	IS(tmgr_group_create(NULL, NULL, &group), -EINVAL);
+	IS(tmgr_spawn(NULL, NULL, probe_execute_task(&probe), &handle), -EINVAL);
+	IS(probe.destroyed, 1);
+	IS(tmgr_group_cancel(NULL), -EINVAL);
+	IS(tmgr_group_wait(NULL, NULL, TMGR_NOW), -EINVAL);
+	IS(tmgr_group_error(NULL, 0, &error, NULL), -EINVAL);
+	tmgr_group_destroy(NULL);
+	IS(tmgr_handle_cancel(none, 0, NULL), -ENOENT);
+	IS(tmgr_handle_wait(NULL, none, TMGR_NOW), -ENOENT);
+	IS(tmgr_handle_result(none, &error), -ENOENT);
+	IS(tmgr_handle_release(none), -ENOENT);
+	IS(error, 7);
+	IS(tmgr_signal_watch_create(NULL, SIGUSR1, NULL, &watch), -EINVAL);
+	IS(tmgr_signal_watch_arm(NULL, NULL), -EINVAL);
+	tmgr_signal_watch_destroy(NULL);
+	IS(tmgr_child_signals(), 0);
+	IS(watch == NULL && group == NULL, 1);
+}
+
+static void of_reports_and_events(void)
+{
+	char line[8];
+
+	IS(tmgr_report_print(NULL, "p", 2), -EINVAL);
+	IS(tmgr_event_format(NULL, line, sizeof(line)), 0);
+	IS(tmgr_event_format(&(struct tmgr_event){ 0 }, NULL, 0) > 0, 1);
+	tmgr_event_print(NULL, NULL);
+	tmgr_snapshot_destroy(NULL);
+}
+
+static void of_managers_that_are_null(void)
+{
+	struct probe probe = PROBE(.name = "probe");
+	struct tmgr_snapshot *snapshot = NULL;
+	struct tmgr_handle handle;
+
+	IS(tmgr_manager_add_task(NULL, "a", probe_task(&probe), TMGR_STRICT), -EINVAL);
+	IS(tmgr_manager_add_task_with(NULL, "a", probe_task(&probe), TMGR_STRICT, NULL), -EINVAL);
+	IS(tmgr_manager_add_execute_task(NULL, "a", probe_execute_task(&probe), TMGR_ERROR),
+		-EINVAL);
+	IS(tmgr_manager_add_execute_task_with(
+		   NULL, "a", probe_execute_task(&probe), TMGR_ERROR, NULL),
+		-EINVAL);
+	IS(probe.destroyed, 4);
+	tmgr_manager_destroy(NULL);
+	IS(tmgr_manager_ref(NULL) == NULL, 1);
+	tmgr_manager_unref(NULL);
+	IS(tmgr_manager_observe(NULL, TMGR_LEVEL_INFO, no_event, NULL), -EINVAL);
+	IS(tmgr_manager_run(NULL, NULL), -EINVAL);
+	IS(tmgr_manager_start(NULL, NULL), -EINVAL);
+	IS(tmgr_manager_wait(NULL, NULL), -EINVAL);
+	IS(tmgr_manager_finish(NULL, NULL), -EINVAL);
+	IS(tmgr_manager_cancel(NULL), -EINVAL);
+	tmgr_manager_cancel_from_signal(NULL, SIGTERM);
+	IS(tmgr_manager_token(NULL) == NULL, 1);
+	IS(tmgr_manager_find(NULL, "a", &handle), -EINVAL);
+	IS(tmgr_manager_report(NULL) == NULL, 1);
+	IS(tmgr_manager_snapshot(NULL, &snapshot), -EINVAL);
+	IS(snapshot == NULL, 1);
+}
+
+/* What is in a manager, for "it changes nothing". */
+static size_t tasks_in(struct tmgr_manager *manager)
+{
+	struct tmgr_snapshot *snapshot = NULL;
+	size_t count;
+
+	IS(tmgr_manager_snapshot(manager, &snapshot), 0);
+	count = snapshot->count;
+	tmgr_snapshot_destroy(snapshot);
+	return count;
+}
+
+static void of_names_and_policies(struct tmgr_manager *manager)
+{
+	static char sixty_four[65], sixty_three[64];
+	const char *bad[] = { NULL, "", sixty_four, "tab\there", "line\n", "\x01", "del\x7f" };
+	struct probe probe = PROBE(.name = "probe"), good = PROBE(.name = "good");
+	int destroyed = 0;
+
+	memset(sixty_four, 'x', 64);
+	memset(sixty_three, 'x', 63);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		IS(tmgr_manager_add_task(manager, bad[i], probe_task(&probe), TMGR_STRICT),
+			-EINVAL);
+		IS(tmgr_manager_add_execute_task(
+			   manager, bad[i], probe_execute_task(&probe), TMGR_ERROR),
+			-EINVAL);
+		destroyed += 2;
+		IS(probe.destroyed, destroyed);
+	}
+	for (int policy = -1; policy < 6; policy++) {
+		if (policy >= TMGR_STRICT && policy <= TMGR_STOP_GROUP)
+			continue;
+		IS(tmgr_manager_add_task(
+			   manager, "p", probe_task(&probe), (enum tmgr_policy)policy),
+			-EINVAL);
+		IS(tmgr_manager_add_execute_task(
+			   manager, "p", probe_execute_task(&probe), (enum tmgr_policy)policy),
+			-EINVAL);
+		destroyed += 2;
+		IS(probe.destroyed, destroyed);
+	}
+	IS(tmgr_manager_add_task(manager, "n", (struct tmgr_task){ NULL, NULL }, TMGR_STRICT),
+		-EINVAL);
+	IS(tmgr_manager_add_task(manager, "n", tmgr_task_failed(-ENOMEM), TMGR_STRICT), -ENOMEM);
+	IS(tmgr_manager_add_execute_task(manager, "n", tmgr_task_failed(-ENOMEM), TMGR_ERROR),
+		-ENOMEM);
+	IS(tmgr_manager_add_execute_task(manager, "g", probe_execute_task(&probe), TMGR_STOP_GROUP),
+		-ENOENT);
+	IS(tasks_in(manager), 0);
+	IS(tmgr_manager_add_task(manager, sixty_three, probe_task(&good), TMGR_STRICT), 0);
+	IS(tmgr_manager_add_task(manager, sixty_three, probe_task(&probe), TMGR_STRICT), -EEXIST);
+	IS(tasks_in(manager), 1);
+	IS(good.destroyed, 0);
+	tmgr_manager_destroy(manager);
+	IS(good.destroyed, 1);
+	IS(probe.initialized + probe.executed + probe.cleaned_up + good.initialized, 0);
+}
+
+static void of_task_options(struct tmgr_manager *manager)
+{
+	static const struct tmgr_task_options bad[] = {
+		{ .stop_ns = -1 }, { .ready_ns = -1 }, { .cleanup_ns = -1 }, { .heartbeat_ns = -1 },
+		{ .stack_size = 1 }, { .stack_size = 65535 }, { .host = (enum tmgr_host)77 },
+		{ .host = (enum tmgr_host) - 1 }, { .interrupt_signal = -1 },
+		{ .interrupt_signal = 1000 }, { .interrupt_signal = SIGKILL },
+		{ .interrupt_signal = SIGSEGV }, { .interrupt_signal = SIGTERM },
+		{ .stop_group = "group" }, /* with STRICT */
+	};
+	struct tmgr_task_options loop = { .host = TMGR_HOST_LOOP };
+	struct tmgr_task_options bad_group = { .stop_group = "" };
+	struct tmgr_handle handle = { 0 };
+	struct probe probe = PROBE(.name = "probe");
+	int destroyed = 0;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct tmgr_task_options options = bad[i];
+		int of_long, of_execute;
+
+		options.ret_handle = &handle;
+		of_long = tmgr_manager_add_task_with(
+			manager, "a", probe_task(&probe), TMGR_STRICT, &options);
+		of_execute = tmgr_manager_add_execute_task_with(
+			manager, "a", probe_execute_task(&probe), TMGR_STRICT, &options);
+		if (of_long != -EINVAL || of_execute != -EINVAL)
+			fprintf(stderr, "options %zu: %d, %d\n", i, of_long, of_execute);
+		IS(of_long, -EINVAL);
+		IS(of_execute, -EINVAL);
+		destroyed += 2;
+		IS(probe.destroyed, destroyed);
+		IS(handle.manager == NULL && handle.id == 0, 1);
+	}
+	IS(tmgr_manager_add_task_with(manager, "a", probe_task(&probe), TMGR_STRICT, &loop),
+		-EOPNOTSUPP);
+	IS(tmgr_manager_add_execute_task_with(
+		   manager, "a", probe_execute_task(&probe), TMGR_STRICT, &loop),
+		-EOPNOTSUPP);
+	IS(tmgr_manager_add_task_with(
+		   manager, "a", probe_task(&probe), TMGR_STOP_GROUP, &bad_group),
+		-EINVAL);
+	IS(tasks_in(manager), 0);
+	tmgr_manager_destroy(manager);
+}
+
+static void of_managers_in_each_state(struct tmgr_manager *manager)
+{
+	struct tmgr_handle handle;
+	struct probe probe = PROBE(.name = "probe");
+
+	IS(tmgr_manager_observe(manager, TMGR_LEVEL_INFO, NULL, NULL), -EINVAL);
+	IS(tmgr_manager_observe(manager, (enum tmgr_level)2, no_event, NULL), -EINVAL);
+	IS(tmgr_manager_observe(manager, (enum tmgr_level)8, no_event, NULL), -EINVAL);
+	IS(tmgr_manager_find(manager, NULL, &handle), -EINVAL);
+	IS(tmgr_manager_find(manager, "a", NULL), -EINVAL);
+	IS(tmgr_manager_find(manager, "a", &handle), -ENOENT);
+	IS(tmgr_manager_snapshot(manager, NULL), -EINVAL);
+	IS(tmgr_manager_start(manager, NULL), -EINVAL);
+	IS(tmgr_manager_wait(manager, NULL), -EINVAL);
+	IS(tmgr_manager_finish(manager, NULL), -EINVAL);
+	IS(tmgr_manager_report(manager) == NULL, 1);
+	IS(tmgr_manager_cancel(manager), 0);
+	IS(tmgr_manager_cancel(manager), -EALREADY);
+	IS(tmgr_manager_add_execute_task(manager, "x", probe_execute_task(&probe), TMGR_ERROR),
+		-ESHUTDOWN);
+	IS(tmgr_manager_run(manager, NULL), 0);
+	IS(tmgr_manager_run(manager, NULL), -EALREADY);
+	IS(tmgr_manager_cancel(manager), -ESHUTDOWN);
+	IS(tmgr_manager_report(manager) != NULL, 1);
+	IS(tmgr_report_print(tmgr_manager_report(manager), NULL, -1), -EBADF);
+	IS(tmgr_manager_observe(manager, TMGR_LEVEL_INFO, no_event, NULL), -ESHUTDOWN);
+	IS(tmgr_manager_add_task(manager, "x", probe_task(&probe), TMGR_ERROR), -ESHUTDOWN);
+	IS(probe.destroyed, 2);
+	tmgr_manager_destroy(manager);
+}
+
+static int of_contexts(struct probe *probe, struct tmgr_context *context)
+{
+	struct tmgr_manager *manager = tmgr_context_manager(context), *other;
+	struct tmgr_signal_watch *watch = NULL;
+	struct tmgr_group *group = NULL;
+	char buffer[4];
+	int error = 7;
+
+	(void)probe;
+	IS(tmgr_context_current() == context, 1);
+	IS_TEXT(tmgr_context_name(context), "inside");
+	IS(tmgr_context_path(context, buffer, sizeof(buffer)), 6);
+	IS_TEXT(buffer, "ins");
+	IS(tmgr_context_path(context, NULL, 0), 6);
+	IS(tmgr_context_set_value(context, buffer), 0);
+	IS(tmgr_context_value(context) == buffer, 1);
+	IS(tmgr_context_set_value(context, NULL), 0);
+	IS(tmgr_context_set_stop_timeout(context, 0), -EINVAL);
+	IS(tmgr_context_set_stop_timeout(context, -1), -EINVAL);
+	IS(tmgr_context_set_end_deadline(context, TMGR_NEVER), 0);
+	IS(tmgr_context_note_error(context, 0), -EINVAL);
+	IS(tmgr_context_note_error(context, EIO), -EINVAL);
+	IS(tmgr_context_initialize_failed(context), false);
+	IS(tmgr_context_cancelled(context), false);
+	IS(tmgr_context_token(context) != NULL, 1);
+	IS(tmgr_uninterrupted_end(context), -EINVAL);
+	IS(tmgr_wait_fd(context, 0, 0, TMGR_NOW), -EINVAL);
+	IS(tmgr_wait_fd(context, -5, TMGR_FD_READ, TMGR_NOW), -EBADF);
+	IS(tmgr_sleep(context, -1), 0);
+	IS(tmgr_task_execute_under(tmgr_task_function(no_task, NULL), context, NULL), -EINVAL);
+	IS(tmgr_group_create(context, NULL, NULL), -EINVAL);
+	IS(tmgr_group_create(context, NULL, &group), 0);
+	IS(tmgr_group_error(group, 0, NULL, NULL), -EINVAL);
+	IS(tmgr_group_error(group, 0, &error, NULL), -ENOENT);
+	IS(tmgr_group_error(group, SIZE_MAX, &error, NULL), -ENOENT);
+	IS(tmgr_spawn(context, group, tmgr_task_failed(-ENOMEM), NULL), -ENOMEM);
+	IS(tmgr_group_wait(NULL, group, TMGR_NOW), -EINVAL);
+	tmgr_group_destroy(group);
+	IS(tmgr_signal_watch_create(context, SIGUSR1, NULL, NULL), -EINVAL);
+	IS(tmgr_signal_watch_create(context, SIGTERM, NULL, &watch), -EINVAL);
+	IS(tmgr_signal_watch_create(context, SIGINT, NULL, &watch), -EINVAL);
+	IS(tmgr_signal_watch_create(context, SIGKILL, NULL, &watch), -EINVAL);
+	IS(tmgr_signal_watch_create(context, SIGSTOP, NULL, &watch), -EINVAL);
+	IS(tmgr_signal_watch_create(context, SIGSEGV, NULL, &watch), -EINVAL);
+	IS(tmgr_signal_watch_create(context, 0, NULL, &watch), -EINVAL);
+	IS(tmgr_signal_watch_create(context, 4711, NULL, &watch), -EINVAL);
+	IS(tmgr_signal_watch_create(context, SIGUSR1, NULL, &watch), -EOPNOTSUPP);
+	IS(tmgr_reload_requested(context), false);
+	IS(tmgr_manager_run(manager, NULL), -EBUSY);
+	IS(tmgr_manager_start(manager, context), -EBUSY);
+	IS(tmgr_manager_start(manager, NULL), -EINVAL);
+	IS(tmgr_manager_observe(manager, TMGR_LEVEL_INFO, no_event, NULL), -EBUSY);
+	IS(tmgr_manager_add_task(manager, "l", tmgr_task_function(no_task, NULL), TMGR_ERROR),
+		-EBUSY);
+	other = tmgr_manager_create(NULL);
+	IS(tmgr_manager_wait(other, context), -EINVAL);
+	IS(tmgr_manager_finish(other, context), -EINVAL);
+	tmgr_manager_destroy(other);
+	IS(tmgr_manager_cancel(manager), 0);
+	IS(tmgr_manager_cancel(manager), -EALREADY);
+	return 0;
+}
+
+static void each_bad_argument_gives_its_error(void **state)
+{
+	(void)state;
+	wrong = 0;
+	of_versions_errors_and_times();
+	of_tokens();
+	of_channels_and_futures();
+	of_tasks();
+	of_contexts_that_are_null();
+	of_groups_handles_and_signals_without_a_task();
+	of_reports_and_events();
+	of_managers_that_are_null();
+	assert_int_equal(wrong, 0);
+}
+
+static void each_bad_name_option_and_state_gives_its_error(void **state)
+{
+	(void)state;
+	wrong = 0;
+	of_names_and_policies(tmgr_manager_create(NULL));
+	of_task_options(tmgr_manager_create(NULL));
+	of_managers_in_each_state(tmgr_manager_create(NULL));
+	assert_int_equal(wrong, 0);
+}
+
+static void each_bad_call_from_inside_gives_its_error(void **state)
+{
+	struct probe inside = PROBE(.name = "inside", .on_execute = of_contexts);
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+
+	(void)state;
+	wrong = 0;
+	assert_int_equal(
+		tmgr_manager_add_task(manager, "inside", probe_task(&inside), TMGR_STRICT), 0);
+	assert_int_equal(tmgr_manager_run(manager, NULL), 0);
+	tmgr_manager_destroy(manager);
+	assert_int_equal(wrong, 0);
+}
+
+/* tmgr_main() takes its manager and leaves by its exit code; test_main has the rest. */
+static void a_main_without_manager_is_bad_use(void **state)
+{
+	(void)state;
+	assert_int_equal(tmgr_main(NULL), 2);
+}
+
+static char *read_whole(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	size_t size = 1 << 20, length;
+	char *text = calloc(1, size);
+
+	assert_non_null(file);
+	length = fread(text, 1, size - 1, file);
+	text[length] = '\0';
+	fclose(file);
+	return text;
+}
+
+/* Each name after TMGR_API in a header must be called somewhere in this file. */
+static int count_left_out(const char *header, const char *here)
+{
+	int left_out = 0;
+
+	for (const char *at = header; (at = strstr(at, "\nTMGR_API ")) != NULL;) {
+		const char *end, *begin;
+		char call[128];
+
+		at += strlen("\nTMGR_API ");
+		begin = strstr(at, "tmgr_");
+		end = strchr(at, '(');
+		/* The last name before the parenthesis: what is before it is its type. */
+		while (begin != NULL && strstr(begin + 1, "tmgr_") != NULL &&
+			strstr(begin + 1, "tmgr_") < end)
+			begin = strstr(begin + 1, "tmgr_");
+		if (begin == NULL || end == NULL || begin > end)
+			continue;
+		snprintf(call, sizeof(call), "%.*s(", (int)(end - begin), begin);
+		if (strstr(here, call) == NULL) {
+			fprintf(stderr, "not here: %s)\n", call);
+			left_out++;
+		}
+	}
+	return left_out;
+}
+
+static void no_public_function_is_left_out(void **state)
+{
+	const char *top = getenv("TOP") != NULL ? getenv("TOP") : ".";
+	char path[4096], *here;
+	struct dirent *entry;
+	int left_out = 0, headers = 0;
+	DIR *directory;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/tests/test_arguments.c", top);
+	here = read_whole(path);
+	snprintf(path, sizeof(path), "%s/include/taskmgr", top);
+	directory = opendir(path);
+	assert_non_null(directory);
+	while ((entry = readdir(directory)) != NULL) {
+		char *header;
+
+		if (strstr(entry->d_name, ".h") == NULL)
+			continue;
+		snprintf(path, sizeof(path), "%s/include/taskmgr/%s", top, entry->d_name);
+		header = read_whole(path);
+		left_out += count_left_out(header, here);
+		free(header);
+		headers++;
+	}
+	closedir(directory);
+	free(here);
+	assert_true(headers > 10);
+	assert_int_equal(left_out, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		leak_test(each_bad_argument_gives_its_error),
+		leak_test(each_bad_name_option_and_state_gives_its_error),
+		leak_test(each_bad_call_from_inside_gives_its_error),
+		leak_test(a_main_without_manager_is_bad_use),
+		leak_test(no_public_function_is_left_out),
+	};
+
+	return cmocka_run_group_tests_name("arguments", tests, NULL, NULL);
+}

@@ -1,0 +1,245 @@
+/*
+ * Cancel at each moment of each phase, from inside the function that runs then and from outside
+ * while it is held. Whatever the moment: who was initialized is cleaned up, once; who was not is
+ * neither executed nor cleaned up; run returns 0.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include <taskmgr/manager.h>
+
+#include "tests/support/leak.h"
+#include "tests/support/recorder.h"
+
+#define TASKS 3
+
+enum moment { IN_INITIALIZE, IN_EXECUTE, IN_CLEANUP };
+
+static struct recorder recorder = RECORDER_INIT;
+static const char *const names[TASKS] = { "a", "b", "c" };
+static int cancel_result;
+
+static int cancel_inside(struct probe *probe, struct tmgr_context *context)
+{
+	(void)probe;
+	cancel_result = tmgr_manager_cancel(tmgr_context_manager(context));
+	return 0;
+}
+
+static void check_calls(struct probe *probes, enum moment moment, int k, const char *how)
+{
+	for (int i = 0; i < TASKS; i++) {
+		bool initialized = moment != IN_INITIALIZE || i <= k;
+		bool executed = moment != IN_INITIALIZE;
+
+		if (probes[i].initialized != (int)initialized ||
+			probes[i].executed != (int)executed ||
+			probes[i].cleaned_up != (int)initialized || probes[i].destroyed != 1)
+			fail_msg("%s, phase %d, cancelled in task %d: task %d was initialized %d, "
+				 "executed %d, "
+				 "cleaned up %d, destroyed %d times",
+				how, (int)moment, k, i, probes[i].initialized, probes[i].executed,
+				probes[i].cleaned_up, probes[i].destroyed);
+	}
+}
+
+static struct tmgr_manager *three_tasks(struct probe *probes)
+{
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+
+	recorder_clear(&recorder);
+	for (int i = 0; i < TASKS; i++) {
+		probes[i].name = names[i];
+		probes[i].recorder = &recorder;
+		latch_init(&probes[i].executing);
+		assert_int_equal(tmgr_manager_add_task(
+					 manager, names[i], probe_task(&probes[i]), TMGR_STRICT),
+			0);
+	}
+	return manager;
+}
+
+static void cancel_from_inside(enum moment moment, int k)
+{
+	struct probe probes[TASKS] = { 0 };
+	struct tmgr_manager *manager = three_tasks(probes);
+	struct runner runner;
+
+	cancel_result = 1;
+	if (moment == IN_INITIALIZE)
+		probes[k].on_initialize = cancel_inside;
+	else if (moment == IN_EXECUTE)
+		probes[k].on_execute = cancel_inside;
+	else
+		probes[k].on_cleanup = cancel_inside;
+	runner_start(&runner, manager, NULL);
+	if (moment == IN_CLEANUP) {
+		assert_true(latch_arrived(&probes[0].executing, 1));
+		assert_int_equal(tmgr_manager_cancel(manager), 0);
+	}
+	assert_int_equal(runner_join(&runner), 0);
+	tmgr_manager_destroy(manager);
+	assert_int_equal(cancel_result, moment == IN_CLEANUP ? -EALREADY : 0);
+	check_calls(probes, moment, k, "from inside");
+}
+
+static void cancel_from_outside(enum moment moment, int k)
+{
+	struct latch hold = LATCH_INIT;
+	struct probe probes[TASKS] = { 0 };
+	struct tmgr_manager *manager = three_tasks(probes);
+	struct runner runner;
+
+	if (moment == IN_INITIALIZE)
+		probes[k].hold_initialize = &hold;
+	else if (moment == IN_EXECUTE)
+		probes[k].hold_execute = &hold;
+	else
+		probes[k].hold_cleanup = &hold;
+	runner_start(&runner, manager, NULL);
+	if (moment == IN_CLEANUP) {
+		assert_true(latch_arrived(&probes[0].executing, 1));
+		assert_int_equal(tmgr_manager_cancel(manager), 0);
+	}
+	assert_true(latch_arrived(&hold, 1));
+	assert_int_equal(tmgr_manager_cancel(manager), moment == IN_CLEANUP ? -EALREADY : 0);
+	latch_open(&hold);
+	assert_int_equal(runner_join(&runner), 0);
+	tmgr_manager_destroy(manager);
+	check_calls(probes, moment, k, "from outside");
+}
+
+static void at_each_moment_from_inside(void **state)
+{
+	(void)state;
+	for (int moment = IN_INITIALIZE; moment <= IN_CLEANUP; moment++) {
+		for (int k = 0; k < TASKS; k++)
+			cancel_from_inside((enum moment)moment, k);
+	}
+}
+
+static void at_each_moment_from_outside(void **state)
+{
+	(void)state;
+	for (int moment = IN_INITIALIZE; moment <= IN_CLEANUP; moment++) {
+		for (int k = 0; k < TASKS; k++)
+			cancel_from_outside((enum moment)moment, k);
+	}
+}
+
+static int wait_in_initialize(struct probe *probe, struct tmgr_context *context)
+{
+	int r = tmgr_sleep(context, TMGR_HOUR);
+
+	probe->user = tmgr_context_cancelled(context) ? probe : NULL;
+	return r;
+}
+
+static void an_initialize_that_waits_is_cut_short_and_that_is_no_error(void **state)
+{
+	struct probe probes[TASKS] = { 0 };
+	struct tmgr_manager *manager = three_tasks(probes);
+	struct runner runner;
+
+	(void)state;
+	probes[1].on_initialize = wait_in_initialize;
+	runner_start(&runner, manager, NULL);
+	assert_true(task_waits(manager, "b", "sleep"));
+	assert_int_equal(tmgr_manager_cancel(manager), 0);
+	assert_int_equal(runner_join(&runner), 0);
+	tmgr_manager_destroy(manager);
+	assert_ptr_equal(probes[1].user, &probes[1]);
+	assert_int_equal(probes[0].cleaned_up, 1);
+	assert_int_equal(probes[1].cleaned_up, 0);
+	assert_int_equal(probes[2].initialized, 0);
+}
+
+static void an_error_of_an_initialize_that_was_cut_short_is_reported(void **state)
+{
+	struct latch hold = LATCH_INIT;
+	struct probe probes[TASKS] = { 0 };
+	struct tmgr_manager *manager = three_tasks(probes);
+	struct runner runner;
+
+	(void)state;
+	probes[1].hold_initialize = &hold;
+	probes[1].initialize_result = -EIO;
+	runner_start(&runner, manager, NULL);
+	assert_true(latch_arrived(&hold, 1));
+	assert_int_equal(tmgr_manager_cancel(manager), 0);
+	latch_open(&hold);
+	assert_int_equal(runner_join(&runner), -EIO);
+	tmgr_manager_destroy(manager);
+	assert_int_equal(probes[0].cleaned_up, 1);
+	assert_int_equal(probes[1].cleaned_up, 0);
+}
+
+/* Nobody knows where these cancels fall: between phases too. */
+static void at_any_moment_whatsoever(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 300; round++) {
+		struct probe probes[TASKS] = { 0 };
+		struct tmgr_manager *manager = three_tasks(probes);
+		struct runner runner;
+
+		runner_start(&runner, manager, NULL);
+		for (volatile int spin = 0; spin < round * 40; spin++)
+			;
+		tmgr_manager_cancel(manager);
+		assert_int_equal(runner_join(&runner), 0);
+		tmgr_manager_destroy(manager);
+		for (int i = 0; i < TASKS; i++) {
+			assert_true(probes[i].initialized <= 1);
+			assert_true(probes[i].executed <= probes[i].initialized);
+			assert_int_equal(probes[i].cleaned_up, probes[i].initialized);
+			assert_int_equal(probes[i].destroyed, 1);
+		}
+	}
+}
+
+static void an_execute_task_that_was_queued_is_destroyed_and_not_executed(void **state)
+{
+	struct latch hold = LATCH_INIT;
+	struct probe slow = PROBE(.name = "slow", .hold_initialize = &hold);
+	struct probe queued = PROBE(.name = "queued");
+	struct tmgr_task_options options = { .ret_handle = &(struct tmgr_handle){ 0 } };
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	struct runner runner;
+	int result = 1;
+
+	(void)state;
+	assert_int_equal(tmgr_manager_add_task(manager, "slow", probe_task(&slow), TMGR_STRICT), 0);
+	runner_start(&runner, manager, NULL);
+	assert_true(latch_arrived(&hold, 1));
+	assert_int_equal(tmgr_manager_add_execute_task_with(manager, "queued",
+				 probe_execute_task(&queued), TMGR_STRICT, &options),
+		0);
+	assert_int_equal(tmgr_manager_cancel(manager), 0);
+	assert_int_equal(tmgr_manager_add_execute_task(
+				 manager, "late", probe_execute_task(&queued), TMGR_ERROR),
+		-ESHUTDOWN);
+	assert_int_equal(queued.destroyed >= 1, 1);
+	latch_open(&hold);
+	assert_int_equal(runner_join(&runner), 0);
+	assert_int_equal(tmgr_handle_result(*options.ret_handle, &result), 0);
+	assert_int_equal(result, -ECANCELED);
+	assert_int_equal(tmgr_handle_release(*options.ret_handle), 0);
+	tmgr_manager_destroy(manager);
+	assert_int_equal(queued.executed, 0);
+	assert_int_equal(queued.destroyed, 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		leak_test(at_each_moment_from_inside),
+		leak_test(at_each_moment_from_outside),
+		leak_test(an_initialize_that_waits_is_cut_short_and_that_is_no_error),
+		leak_test(an_error_of_an_initialize_that_was_cut_short_is_reported),
+		leak_test(at_any_moment_whatsoever),
+		leak_test(an_execute_task_that_was_queued_is_destroyed_and_not_executed),
+	};
+
+	return cmocka_run_group_tests_name("cancel", tests, NULL, NULL);
+}

@@ -1,0 +1,190 @@
+#!/bin/sh
+# The examples, run as a user runs them: started, looked at, interrupted, and asked for their exit code.
+# Every wait is for a line of output or an end, 20 seconds at most.
+set -u
+cd "$(dirname "$0")/.." || exit
+
+BUILD=${BUILD:-build}
+dir=$(mktemp -d)
+out=$dir/out
+pid=
+trap '[ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null; rm -rf "$dir"' EXIT
+chmod 755 "$dir"
+scale=${TEST_TIMEOUT_SCALE:-1}
+# stdbuf puts a library in front of the sanitizer's
+export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0"
+
+die()
+{
+	echo "FAIL: $1"
+	[ ! -f "$out" ] || cat "$out"
+	exit 1
+}
+
+# A shell's background programs ignore SIGINT, so it is given back.
+start() # start PROGRAM ARGUMENT...
+{
+	: >"$out"
+	env --default-signal=INT stdbuf -oL "$@" >"$out" 2>&1 </dev/null &
+	pid=$!
+}
+
+wait_for() # wait_for PATTERN
+{
+	tries=$((400 * scale))
+	until grep -q -e "$1" "$out"; do
+		tries=$((tries - 1))
+		[ "$tries" -gt 0 ] || die "no line \"$1\" after $((20 * scale)) seconds"
+		kill -0 "$pid" 2>/dev/null || grep -q -e "$1" "$out" || die "ended without \"$1\""
+		sleep 0.05
+	done
+}
+
+ends_with() # ends_with EXIT_CODE
+{
+	(
+		trap 'kill $!' TERM
+		sleep $((20 * scale)) &
+		wait $!
+		kill -KILL "$pid"
+	) >/dev/null 2>&1 &
+	killer=$!
+	wait "$pid"
+	status=$?
+	pid=
+	kill "$killer" 2>/dev/null
+	wait "$killer" 2>/dev/null
+	[ "$status" -eq "$1" ] || die "exit code $status, not $1"
+}
+
+says() # says PATTERN
+{
+	grep -q -e "$1" "$out" || die "does not say \"$1\""
+}
+
+hello_ticks_and_stops()
+{
+	start "$BUILD/examples/hello"
+	wait_for '^tick$'
+	kill -INT "$pid"
+	ends_with 0
+}
+
+force_shutdown_names_its_task()
+{
+	start "$BUILD/examples/force-shutdown"
+	wait_for 'nothing will make me stop'
+	begin=$(date +%s%N)
+	kill -INT "$pid"
+	ends_with 3
+	ms=$((($(date +%s%N) - begin) / 1000000))
+	says 'forever'
+	[ "$ms" -ge 1900 ] || die "gave up after $ms ms, not 2 s"
+	[ "$ms" -le $((2000 + 1000 * scale)) ] || die "left after $ms ms, not 2 s"
+}
+
+pubsub_drains()
+{
+	start "$BUILD/examples/pubsub"
+	wait_for '^publisher 1: sent 8$'
+	kill -INT "$pid"
+	ends_with 0
+	published=$(sed -n 's/^published //p' "$out")
+	[ "${published:-0}" -gt 0 ] || die "published nothing"
+	[ "$(grep -c ': sent ' "$out")" -eq "$published" ] || die "published another number than it sent"
+	for subscriber in 1 2; do
+		says "^delivered $published to subscriber $subscriber\$"
+		[ "$(grep -c "^subscriber $subscriber: " "$out")" -eq "$published" ] ||
+			die "subscriber $subscriber has another number of messages"
+	done
+}
+
+# The date that a client is sent; bash can connect, sh cannot.
+ask_daytime() # ask_daytime PORT
+{
+	timeout 10 bash -c "cat </dev/tcp/127.0.0.1/$1"
+}
+
+# All threads of the program are this user, whatever they were.
+is_user() # is_user PID UID
+{
+	for status in /proc/"$1"/task/*/status; do
+		grep -q "^Uid:	$2	$2	$2	$2\$" "$status" || return 1
+	done
+	grep -q '^Groups:	 *$' /proc/"$1"/status
+}
+
+keeps_pid_file() # keeps_pid_file PORT PROGRAM...
+{
+	port=$1
+	shift
+	start "$@"
+	wait_for 'serving port'
+	[ "$(cat "$file")" = "$pid" ] || die "the pid file says $(cat "$file"), not $pid"
+	ask_daytime "$port" | grep -q '20[0-9][0-9]' || die "no date from port $port"
+}
+
+privileges_as_root()
+{
+	set -- "$BUILD/examples/privileges" --pid-file "$file" --port 913
+	keeps_pid_file 913 "$@"
+	says 'dropped privileges'
+	is_user "$pid" "$(id -u nobody)" || die "is not nobody: $(grep -E 'Uid|Groups' /proc/"$pid"/status)"
+
+	"$@" >"$dir/second" 2>&1
+	status=$?
+	[ "$status" -eq 1 ] || die "a second instance left with $status"
+	grep -q "already running as pid $pid" "$dir/second" || die "$(cat "$dir/second")"
+	[ "$(cat "$file")" = "$pid" ] || die "the second instance touched the pid file"
+
+	kill -INT "$pid"
+	ends_with 0
+	[ ! -e "$file" ] || die "the pid file is still there"
+
+	keeps_pid_file 913 "$@"
+	old=$pid
+	kill -KILL "$pid"
+	ends_with 137
+	[ -e "$file" ] || die "killed, and the pid file is gone"
+	keeps_pid_file 913 "$@"
+	says "left over from pid $old"
+	kill -TERM "$pid"
+	ends_with 0
+	[ ! -e "$file" ] || die "the pid file is still there"
+}
+
+privileges_as_user()
+{
+	as=
+	if [ "$(id -u)" -eq 0 ]; then
+		cp "$BUILD/examples/privileges" "$dir/privileges"
+		install -d -o nobody "$dir/user"
+		as="setpriv --reuid=nobody --regid=nogroup --clear-groups"
+	else
+		ln -s "$BUILD/examples/privileges" "$dir/privileges"
+		mkdir "$dir/user"
+	fi
+	file=$dir/user/pid
+	# shellcheck disable=SC2086 # a command with arguments, or none
+	keeps_pid_file 10913 $as "$dir/privileges" --pid-file "$file" --port 10913
+	says 'no privileges to drop'
+	kill -INT "$pid"
+	ends_with 0
+	[ ! -e "$file" ] || die "the pid file is still there"
+
+	[ "$(cat /proc/sys/net/ipv4/ip_unprivileged_port_start)" -gt 913 ] || return 0
+	# shellcheck disable=SC2086
+	start $as "$dir/privileges" --pid-file "$file" --port 913
+	ends_with 1
+	says 'listener'
+	says 'port 913'
+	[ ! -e "$file" ] || die "the pid file of a failed start is still there"
+}
+
+hello_ticks_and_stops
+force_shutdown_names_its_task
+pubsub_drains
+file=$dir/run/pid
+[ "$(id -u)" -ne 0 ] || privileges_as_root
+privileges_as_user
+echo "examples: all as they should"

@@ -1,0 +1,560 @@
+/*
+ * Real signals, each scenario in a child process.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <taskmgr/manager.h>
+#include <taskmgr/signal.h>
+
+#include "tests/support/child.h"
+#include "tests/support/leak.h"
+#include "tests/support/recorder.h"
+
+static const struct tmgr_manager_options takes_signals = { .take_signals = true };
+
+static struct tmgr_manager *manager_with(
+	const struct tmgr_manager_options *options, struct probe *probe)
+{
+	struct tmgr_manager *manager = tmgr_manager_create(options);
+
+	child_check_equal(
+		tmgr_manager_add_task(manager, probe->name, probe_task(probe), TMGR_STRICT), 0);
+	return manager;
+}
+
+static int say_ready_and_wait(struct probe *probe, struct tmgr_context *context)
+{
+	(void)probe;
+	child_say("ready");
+	return tmgr_sleep_until(context, TMGR_NEVER);
+}
+
+static int run_until_signalled(void *argument)
+{
+	int signo = *(int *)argument;
+	struct probe a = PROBE(.name = "a", .on_execute = say_ready_and_wait);
+	struct tmgr_manager *manager = manager_with(&takes_signals, &a);
+
+	child_check_equal(tmgr_manager_run(manager, NULL), 0);
+	child_check_equal(tmgr_manager_report(manager)->stop.reason, TMGR_REASON_SIGNAL);
+	child_check_equal(tmgr_manager_report(manager)->stop.code, signo);
+	child_check_equal(tmgr_manager_report(manager)->exit_code, 0);
+	child_check_equal(a.cleaned_up, 1);
+	tmgr_manager_destroy(manager);
+	return 0;
+}
+
+static void one_stops_gracefully_hup_too_where_nobody_looks_for_it(void **state)
+{
+	int signals[] = { SIGTERM, SIGINT, SIGHUP };
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct child child;
+
+		child_start(&child, run_until_signalled, &signals[i]);
+		assert_true(child_prints(&child, "ready"));
+		child_signal(&child, signals[i]);
+		assert_int_equal(child_wait(&child), 0);
+	}
+}
+
+static void say_stop(void *self, const struct tmgr_event *event)
+{
+	(void)self;
+	if (event->kind == TMGR_EVENT_STOP_BEGUN)
+		child_say("stop begun");
+	if (event->kind == TMGR_EVENT_STUCK)
+		child_say("stuck");
+}
+
+static int be_deaf(void *argument)
+{
+	static struct latch never = LATCH_INIT;
+	static struct probe deaf = PROBE(.name = "deaf", .hold_execute = &never);
+	static struct probe after = PROBE(.name = "after"), before = PROBE(.name = "before");
+	struct tmgr_manager *manager = manager_with(&takes_signals, &before);
+	struct runner runner;
+
+	(void)argument;
+	tmgr_manager_add_task(manager, "deaf", probe_task(&deaf), TMGR_STRICT);
+	tmgr_manager_add_task(manager, "after", probe_task(&after), TMGR_STRICT);
+	tmgr_manager_observe(manager, TMGR_LEVEL_DEBUG, say_stop, NULL);
+	runner_start(&runner, manager, NULL);
+	child_check(latch_arrived(&never, 1));
+	child_check(latch_arrived(&after.executing, 1));
+	child_say("ready");
+	child_check_equal(runner_join(&runner), -TMGR_ESTUCK);
+	child_check_equal(tmgr_manager_report(manager)->stuck, 1);
+	child_check_equal(tmgr_manager_report(manager)->exit_code, 3);
+	child_check_equal(deaf.cleaned_up, 0);
+	/* Those not begun are skipped, added after the stuck one or not. */
+	child_check_equal(before.cleaned_up, 0);
+	child_check_equal(after.cleaned_up, 0);
+	return 0;
+}
+
+static void a_second_calls_what_still_runs_stuck_and_skips_cleanups(void **state)
+{
+	struct child child;
+
+	(void)state;
+	child_start(&child, be_deaf, NULL);
+	assert_true(child_prints(&child, "ready"));
+	child_signal(&child, SIGTERM);
+	assert_true(child_prints(&child, "stop begun"));
+	child_signal(&child, SIGTERM);
+	assert_int_equal(child_wait(&child), 0);
+}
+
+static int hang_in_cleanup_function(struct probe *probe, struct tmgr_context *context)
+{
+	(void)context;
+	child_say("in cleanup");
+	latch_wait(probe->user);
+	return 0;
+}
+
+static int hang_in_cleanup(void *argument)
+{
+	static struct latch never = LATCH_INIT;
+	static struct probe hangs = PROBE(.name = "hangs", .on_execute = say_ready_and_wait,
+		.on_cleanup = hang_in_cleanup_function);
+
+	(void)argument;
+	hangs.user = &never;
+	return tmgr_main(manager_with(NULL, &hangs));
+}
+
+static void a_third_leaves_with_its_number_even_if_a_cleanup_hangs(void **state)
+{
+	struct child child;
+	int code;
+
+	(void)state;
+	child_start(&child, hang_in_cleanup, NULL);
+	assert_true(child_prints(&child, "ready"));
+	child_signal(&child, SIGTERM);
+	assert_true(child_prints(&child, "in cleanup"));
+	/* Two different ones, since two of the same may become one. */
+	child_signal(&child, SIGINT);
+	child_signal(&child, SIGTERM);
+	code = child_wait(&child);
+	assert_true(code == 128 + SIGTERM || code == 128 + SIGINT);
+	assert_non_null(strstr(child.text, "hangs"));
+}
+
+static int count_reloads(struct probe *probe, struct tmgr_context *context)
+{
+	int reloads = 0;
+
+	(void)probe;
+	child_check(!tmgr_reload_requested(context));
+	child_say("ready");
+	while (tmgr_sleep(context, TMGR_MILLISECOND) == 0) {
+		if (tmgr_reload_requested(context)) {
+			child_check(!tmgr_reload_requested(context));
+			reloads++;
+			child_say(reloads == 1 ? "reload 1" : "reload 2");
+		}
+	}
+	return reloads == 2 ? 0 : -EIO;
+}
+
+static int run_with_reload_by_asking(void *argument)
+{
+	static struct probe a = PROBE(.name = "a", .on_execute = count_reloads);
+	struct tmgr_manager *manager = manager_with(&takes_signals, &a);
+
+	(void)argument;
+	child_check_equal(tmgr_manager_run(manager, NULL), 0);
+	child_check_equal(tmgr_manager_report(manager)->stop.code, SIGTERM);
+	tmgr_manager_destroy(manager);
+	return 0;
+}
+
+static int select_reloads(struct probe *probe, struct tmgr_context *context)
+{
+	struct tmgr_select_case cases[] = { { .op = TMGR_SELECT_RELOAD } };
+	int reloads = 0;
+
+	(void)probe;
+	child_check_equal(tmgr_select(context, cases, 1, TMGR_NOW), -ETIMEDOUT);
+	child_say("ready");
+	while (tmgr_select(context, cases, 1, TMGR_NEVER) == 0) {
+		child_check(!tmgr_reload_requested(context));
+		reloads++;
+		child_say(reloads == 1 ? "reload 1" : "reload 2");
+	}
+	return reloads == 2 ? 0 : -EIO;
+}
+
+static int run_with_reload_by_select(void *argument)
+{
+	static struct probe a = PROBE(.name = "a", .on_execute = select_reloads);
+	struct tmgr_manager *manager = manager_with(&takes_signals, &a);
+
+	(void)argument;
+	child_check_equal(tmgr_manager_run(manager, NULL), 0);
+	tmgr_manager_destroy(manager);
+	return 0;
+}
+
+static void each_hup_reloads_where_a_task_looks_for_it(void **state)
+{
+	int (*const bodies[])(void *) = { run_with_reload_by_asking, run_with_reload_by_select };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct child child;
+
+		child_start(&child, bodies[i], NULL);
+		assert_true(child_prints(&child, "ready"));
+		child_signal(&child, SIGHUP);
+		assert_true(child_prints(&child, "reload 1"));
+		child_signal(&child, SIGHUP);
+		assert_true(child_prints(&child, "reload 2"));
+		child_signal(&child, SIGTERM);
+		assert_int_equal(child_wait(&child), 0);
+	}
+}
+
+static int look_late(struct probe *probe, struct tmgr_context *context)
+{
+	struct tmgr_select_case cases[] = { { .op = TMGR_SELECT_RELOAD } };
+
+	(void)probe;
+	child_check(!tmgr_reload_requested(context));
+	kill(getpid(), SIGHUP);
+	tmgr_sleep(context, 50 * TMGR_MILLISECOND);
+	kill(getpid(), SIGHUP);
+	tmgr_sleep(context, 50 * TMGR_MILLISECOND);
+	/* Nobody looked meanwhile; it is still set, once. */
+	child_check_equal(tmgr_select(context, cases, 1, TMGR_NEVER), 0);
+	child_check(!tmgr_reload_requested(context));
+	child_check_equal(tmgr_select(context, cases, 1, TMGR_NOW), -ETIMEDOUT);
+	tmgr_manager_cancel(tmgr_context_manager(context));
+	return 0;
+}
+
+static int run_and_look_late(void *argument)
+{
+	static struct probe a = PROBE(.name = "a", .on_execute = look_late);
+	struct tmgr_manager *manager = manager_with(&takes_signals, &a);
+
+	(void)argument;
+	child_check_equal(tmgr_manager_run(manager, NULL), 0);
+	tmgr_manager_destroy(manager);
+	return 0;
+}
+
+static void a_reload_is_set_until_it_is_read_and_several_are_one(void **state)
+{
+	struct child child;
+
+	(void)state;
+	assert_int_equal(child_run(&child, run_and_look_late, NULL), 0);
+}
+
+static void *wait_for_ever(void *argument)
+{
+	latch_arrive(argument);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static int run_beside_a_foreign_thread(void *argument)
+{
+	static struct latch there = LATCH_INIT;
+	static struct probe a = PROBE(.name = "a");
+	struct tmgr_manager *manager = manager_with(&takes_signals, &a);
+	struct runner runner;
+	pthread_t foreign;
+
+	(void)argument;
+	/* It blocks nothing, and was there before anything of ours. */
+	child_check_equal(pthread_create(&foreign, NULL, wait_for_ever, &there), 0);
+	child_check(latch_arrived(&there, 1));
+	runner_start(&runner, manager, NULL);
+	child_check(latch_arrived(&a.executing, 1));
+	pthread_kill(foreign, SIGTERM);
+	child_check_equal(runner_join(&runner), 0);
+	child_check_equal(tmgr_manager_report(manager)->stop.reason, TMGR_REASON_SIGNAL);
+	child_check_equal(tmgr_manager_report(manager)->stop.code, SIGTERM);
+	tmgr_manager_destroy(manager);
+	return 0;
+}
+
+static void a_signal_that_a_foreign_thread_takes_stops_too(void **state)
+{
+	struct child child;
+
+	(void)state;
+	assert_int_equal(child_run(&child, run_beside_a_foreign_thread, NULL), 0);
+}
+
+static void own_handler(int signo)
+{
+	(void)signo;
+}
+
+static int compare_before_and_after(void *argument)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGUSR1, SIGCHLD };
+	struct sigaction own = { .sa_handler = own_handler, .sa_flags = SA_NODEFER }, before[6],
+			 after[6];
+	struct probe a = PROBE(.name = "a", .on_execute = say_ready_and_wait);
+	struct tmgr_manager *manager;
+	sigset_t mask_before, mask_after, blocked;
+
+	(void)argument;
+	sigaction(SIGTERM, &own, NULL);
+	signal(SIGHUP, SIG_IGN);
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGUSR2);
+	pthread_sigmask(SIG_BLOCK, &blocked, NULL);
+	pthread_sigmask(SIG_SETMASK, NULL, &mask_before);
+	for (size_t i = 0; i < 6; i++)
+		sigaction(signals[i], NULL, &before[i]);
+	manager = manager_with(&takes_signals, &a);
+	child_check_equal(tmgr_manager_run(manager, NULL), 0);
+	tmgr_manager_destroy(manager);
+	pthread_sigmask(SIG_SETMASK, NULL, &mask_after);
+	for (int signo = 1; signo < 32; signo++)
+		child_check_equal(
+			sigismember(&mask_before, signo), sigismember(&mask_after, signo));
+	for (size_t i = 0; i < 6; i++) {
+		sigaction(signals[i], NULL, &after[i]);
+		child_check(before[i].sa_handler == after[i].sa_handler);
+		child_check_equal(before[i].sa_flags, after[i].sa_flags);
+	}
+	return 0;
+}
+
+static void masks_and_dispositions_are_restored(void **state)
+{
+	struct child child;
+
+	(void)state;
+	child_start(&child, compare_before_and_after, NULL);
+	assert_true(child_prints(&child, "ready"));
+	child_signal(&child, SIGTERM);
+	assert_int_equal(child_wait(&child), 0);
+}
+
+static int run_two(void *argument)
+{
+	static struct probe a = PROBE(.name = "a"), b = PROBE(.name = "b");
+	struct tmgr_manager *first = manager_with(&takes_signals, &a);
+	struct tmgr_manager *second = manager_with(&takes_signals, &b);
+	struct runner runner;
+
+	(void)argument;
+	runner_start(&runner, first, NULL);
+	child_check(latch_arrived(&a.executing, 1));
+	child_check_equal(tmgr_manager_run(second, NULL), -EBUSY);
+	child_check_equal(b.initialized, 0);
+	tmgr_manager_cancel(first);
+	child_check_equal(runner_join(&runner), 0);
+	tmgr_manager_destroy(second);
+	tmgr_manager_destroy(first);
+	/* Afterwards another may take them. */
+	first = manager_with(&takes_signals, &a);
+	tmgr_manager_cancel(first);
+	child_check_equal(tmgr_manager_run(first, NULL), 0);
+	tmgr_manager_destroy(first);
+	return 0;
+}
+
+static void one_run_in_a_process_takes_signals(void **state)
+{
+	struct child child;
+
+	(void)state;
+	assert_int_equal(child_run(&child, run_two, NULL), 0);
+}
+
+static int fork_and_look(struct probe *probe, struct tmgr_context *context)
+{
+	int status = 0;
+	pid_t pid;
+
+	(void)probe;
+	pid = fork();
+	if (pid == 0) {
+		struct sigaction action;
+		sigset_t mask;
+
+		if (tmgr_child_signals() != 0)
+			_exit(10);
+		sigprocmask(SIG_SETMASK, NULL, &mask);
+		if (sigismember(&mask, SIGTERM) || sigismember(&mask, SIGPIPE) ||
+			!sigismember(&mask, SIGUSR2))
+			_exit(11);
+		sigaction(SIGTERM, NULL, &action);
+		if (action.sa_handler != SIG_DFL)
+			_exit(12);
+		sigaction(SIGHUP, NULL, &action);
+		_exit(action.sa_handler == SIG_IGN ? 0 : 13);
+	}
+	waitpid(pid, &status, 0);
+	tmgr_manager_cancel(tmgr_context_manager(context));
+	return -WEXITSTATUS(status);
+}
+
+static int start_a_program(void *argument)
+{
+	static struct probe a = PROBE(.name = "a", .on_execute = fork_and_look);
+	struct tmgr_manager *manager;
+	sigset_t blocked;
+
+	(void)argument;
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGUSR2);
+	pthread_sigmask(SIG_BLOCK, &blocked, NULL);
+	signal(SIGHUP, SIG_IGN);
+	manager = manager_with(&takes_signals, &a);
+	child_check_equal(tmgr_manager_run(manager, NULL), 0);
+	tmgr_manager_destroy(manager);
+	return 0;
+}
+
+static void a_program_to_be_started_gets_the_signals_as_they_were(void **state)
+{
+	struct child child;
+
+	(void)state;
+	assert_int_equal(child_run(&child, start_a_program, NULL), 0);
+}
+
+static struct tmgr_manager *of_handler;
+
+static void cancel_in_handler(int signo)
+{
+	tmgr_manager_cancel_from_signal(of_handler, signo);
+}
+
+static int cancel_by_handler(void *argument)
+{
+	bool before_run = *(bool *)argument;
+	static struct probe a = PROBE(.name = "a", .on_execute = say_ready_and_wait);
+	struct sigaction action = { .sa_handler = cancel_in_handler };
+
+	/* A run that takes no signals itself. */
+	of_handler = manager_with(NULL, &a);
+	sigaction(SIGUSR1, &action, NULL);
+	if (before_run)
+		kill(getpid(), SIGUSR1);
+	child_check_equal(tmgr_manager_run(of_handler, NULL), 0);
+	child_check_equal(tmgr_manager_report(of_handler)->stop.reason, TMGR_REASON_SIGNAL);
+	child_check_equal(tmgr_manager_report(of_handler)->stop.code, SIGUSR1);
+	child_check_equal(a.initialized, before_run ? 0 : 1);
+	tmgr_manager_destroy(of_handler);
+	return 0;
+}
+
+static void a_signal_handler_may_cancel_while_it_runs_and_before(void **state)
+{
+	bool before_run = false;
+	struct child child;
+
+	(void)state;
+	child_start(&child, cancel_by_handler, &before_run);
+	assert_true(child_prints(&child, "ready"));
+	child_signal(&child, SIGUSR1);
+	assert_int_equal(child_wait(&child), 0);
+	before_run = true;
+	assert_int_equal(child_run(&child, cancel_by_handler, &before_run), 0);
+}
+
+static int watch_signals(struct probe *probe, struct tmgr_context *context)
+{
+	struct tmgr_signal_watch *by_channel, *by_token;
+	struct tmgr_channel *channel, *of_bytes;
+	struct tmgr_token *token;
+	struct tmgr_cause cause;
+	int signo = 0;
+
+	(void)probe;
+	child_check_equal(tmgr_channel_create(sizeof(int), 1, &channel), 0);
+	child_check_equal(tmgr_channel_create(1, 1, &of_bytes), 0);
+	child_check_equal(
+		tmgr_signal_watch_create(context, SIGUSR1, of_bytes, &by_channel), -EINVAL);
+	child_check_equal(tmgr_signal_watch_create(context, SIGUSR1, channel, &by_channel), 0);
+	child_check_equal(tmgr_signal_watch_create(context, SIGUSR2, NULL, &by_token), 0);
+	kill(getpid(), SIGUSR1);
+	child_check_equal(tmgr_channel_receive(context, channel, &signo, TMGR_NEVER), 0);
+	child_check_equal(signo, SIGUSR1);
+	child_check_equal(tmgr_signal_watch_arm(by_channel, NULL), -EINVAL);
+
+	/* One that comes before the watch is armed stays pending. */
+	kill(getpid(), SIGUSR2);
+	tmgr_sleep(context, 50 * TMGR_MILLISECOND);
+	child_check_equal(tmgr_token_create(tmgr_context_token(context), &token), 0);
+	child_check_equal(tmgr_signal_watch_arm(by_token, token), 0);
+	child_check(tmgr_token_fired(token));
+	child_check_equal(tmgr_token_cause(token, &cause), 0);
+	child_check_equal(cause.reason, TMGR_REASON_SIGNAL);
+	child_check_equal(cause.code, SIGUSR2);
+	tmgr_token_unref(token);
+
+	/* It was consumed: the next needs another. */
+	child_check_equal(tmgr_token_create(tmgr_context_token(context), &token), 0);
+	child_check_equal(tmgr_signal_watch_arm(by_token, token), 0);
+	child_check(!tmgr_token_fired(token));
+	kill(getpid(), SIGUSR2);
+	while (!tmgr_token_fired(token))
+		tmgr_sleep(context, TMGR_MILLISECOND);
+	tmgr_token_unref(token);
+	tmgr_signal_watch_destroy(by_token);
+	tmgr_signal_watch_destroy(by_channel);
+	tmgr_channel_unref(channel);
+	tmgr_channel_unref(of_bytes);
+	tmgr_manager_cancel(tmgr_context_manager(context));
+	return 0;
+}
+
+static int run_with_watches(void *argument)
+{
+	static struct probe a = PROBE(.name = "a", .on_execute = watch_signals);
+	struct tmgr_manager *manager = manager_with(&takes_signals, &a);
+
+	(void)argument;
+	child_check_equal(tmgr_manager_run(manager, NULL), 0);
+	tmgr_manager_destroy(manager);
+	return 0;
+}
+
+static void a_watch_gives_a_signal_to_a_channel_or_a_token(void **state)
+{
+	struct child child;
+
+	(void)state;
+	assert_int_equal(child_run(&child, run_with_watches, NULL), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		leak_test(one_stops_gracefully_hup_too_where_nobody_looks_for_it),
+		leak_test(a_second_calls_what_still_runs_stuck_and_skips_cleanups),
+		leak_test(a_third_leaves_with_its_number_even_if_a_cleanup_hangs),
+		leak_test(each_hup_reloads_where_a_task_looks_for_it),
+		leak_test(a_reload_is_set_until_it_is_read_and_several_are_one),
+		leak_test(a_signal_that_a_foreign_thread_takes_stops_too),
+		leak_test(masks_and_dispositions_are_restored),
+		leak_test(one_run_in_a_process_takes_signals),
+		leak_test(a_program_to_be_started_gets_the_signals_as_they_were),
+		leak_test(a_signal_handler_may_cancel_while_it_runs_and_before),
+		leak_test(a_watch_gives_a_signal_to_a_channel_or_a_token),
+	};
+
+	return cmocka_run_group_tests_name("signal", tests, NULL, NULL);
+}
