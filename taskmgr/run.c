@@ -45,16 +45,17 @@ static int begin_run(struct tmgr_manager *manager)
 		r = -EALREADY;
 	else if (manager->state != TMGR_MANAGER_ADDING)
 		r = -EBUSY;
-	else
+	if (r == 0) {
 		manager->state = TMGR_MANAGER_INITIALIZING;
+		__atomic_store_n(&manager->clock, tmgr__clock_current(), __ATOMIC_RELEASE);
+		manager->began = tmgr__manager_now(manager);
+		__atomic_store_n(
+			&manager->fork_generation, tmgr__fork_generation(), __ATOMIC_RELAXED);
+	}
 	tmgr__manager_unlock(manager);
-	if (r < 0)
-		return r;
-	__atomic_store_n(&manager->clock, tmgr__clock_current(), __ATOMIC_RELEASE);
-	__atomic_store_n(&manager->fork_generation, tmgr__fork_generation(), __ATOMIC_RELAXED);
-	manager->began = tmgr__manager_now(manager);
-	tmgr__signals_note_mask();
-	return 0;
+	if (r == 0)
+		tmgr__signals_note_mask();
+	return r;
 }
 
 /* Nothing starts when an add was refused: all that were stand in the report. */
