@@ -57,7 +57,7 @@ struct tmgr_manager {
 	unsigned fork_generation; /* of the process it has run in; atomic, 0: it has not */
 	struct tmgr_token *token;
 	struct tmgr_token_callback token_callback;
-	struct tmgr__clock *clock;
+	struct tmgr__clock *clock; /* atomic: run sets that of its thread, others may be looking */
 	struct tmgr__timers *timers;
 	struct tmgr__events *events;
 	bool own_events; /* hosted by a task, and yet with observers of its own */
@@ -135,7 +135,7 @@ static inline void tmgr__manager_unlock(struct tmgr_manager *manager)
 
 static inline int64_t tmgr__manager_now(const struct tmgr_manager *manager)
 {
-	return tmgr__clock_now(manager->clock);
+	return tmgr__clock_now(__atomic_load_n(&manager->clock, __ATOMIC_ACQUIRE));
 }
 
 /* -ECHILD in a child forked from the process it has run in, else 0. */

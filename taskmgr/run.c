@@ -47,7 +47,7 @@ static int begin_run(struct tmgr_manager *manager)
 		r = -EBUSY;
 	if (r == 0) {
 		manager->state = TMGR_MANAGER_INITIALIZING;
-		manager->clock = tmgr__clock_current();
+		__atomic_store_n(&manager->clock, tmgr__clock_current(), __ATOMIC_RELEASE);
 		manager->began = tmgr__manager_now(manager);
 		__atomic_store_n(
 			&manager->fork_generation, tmgr__fork_generation(), __ATOMIC_RELAXED);
@@ -481,8 +481,12 @@ static bool decide_cleanup(struct tmgr__record *record, int64_t now)
 
 static int64_t cleanup_deadline(struct tmgr_manager *manager, struct tmgr__record *record, int64_t now)
 {
-	int64_t deadline = manager->shutdown_deadline;
+	int64_t deadline;
 
+	/* The watcher brings it forward when an outer manager stops. */
+	tmgr__manager_lock(manager);
+	deadline = manager->shutdown_deadline;
+	tmgr__manager_unlock(manager);
 	/* A total deadline that has passed leaves a little, which all of them share. */
 	if (deadline <= now)
 		deadline = now + CLEANUP_GRACE / (int64_t)(manager->report.long_running + 8);
