@@ -16,7 +16,7 @@ static int descriptors_before, threads_before;
 #if FAULT_TSAN
 /* Threads are counted here; those of a scenario that leaves by _exit() beside a stuck task are not
  * to be told of. */
-const char *__tsan_default_options(void);
+__attribute__((visibility("default"))) const char *__tsan_default_options(void);
 
 const char *__tsan_default_options(void)
 {
