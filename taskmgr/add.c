@@ -147,6 +147,8 @@ static void fill_record(const struct adding *add)
 	record->policy = add->policy;
 	record->long_running = add->long_running;
 	record->phases = (unsigned char)add->phases;
+	/* What the handle tells if it never executes. */
+	record->result = add->phases & TMGR_EXECUTE ? -ECANCELED : 0;
 	record->host = options->host;
 	if (record->host == TMGR_HOST_DEFAULT)
 		record->host = add->long_running ? TMGR_HOST_THREAD : TMGR_HOST_POOL;
@@ -285,7 +287,8 @@ int tmgr__manager_submit(struct tmgr_manager *manager, struct tmgr__record *reco
 	int r;
 
 	tmgr__list_append(&manager->executes, &record->node);
-	tmgr__record_set_state(record, TMGR_STATE_QUEUED, 0);
+	if (manager->state != TMGR_MANAGER_ADDING)
+		tmgr__record_set_state(record, TMGR_STATE_QUEUED, 0);
 	record->executing = true;
 	manager->executing++;
 	manager->executed++;
@@ -317,11 +320,9 @@ static void tell_failure(struct adding *add, int error)
 
 	tmgr__text_copy(path, sizeof(path), name);
 	tmgr__manager_lock(manager);
-	if (manager->state == TMGR_MANAGER_ADDING && manager->add_error == 0) {
-		manager->add_error = error;
-		manager->add_rule = add->rule;
-		memcpy(manager->add_name, path, sizeof(path));
-	}
+	/* One that came after the cancel is no mistake. */
+	if (manager->state == TMGR_MANAGER_ADDING && error != -ESHUTDOWN)
+		tmgr__manager_refuse(manager, path, error, add->rule);
 	if (error != -ESHUTDOWN && tmgr__events_wanted(manager->events, TMGR_LEVEL_ERROR)) {
 		event.time = tmgr__manager_now(manager);
 		event.code = error;

@@ -35,6 +35,37 @@ static bool options_valid(const struct tmgr_manager_options *options)
 		(unsigned)options->stop_order <= TMGR_STOP_REVERSE;
 }
 
+void tmgr__manager_refuse(struct tmgr_manager *manager, const char *name, int error, const char *rule)
+{
+	struct tmgr__refused *refused = &manager->first_refused;
+
+	if (!tmgr__list_empty(&manager->refused))
+		refused = malloc(sizeof(*refused));
+	if (!refused)
+		return;
+	tmgr__text_copy(refused->name, sizeof(refused->name), name);
+	refused->entry = (struct tmgr_report_entry){
+		.kind = TMGR_REPORT_ERROR,
+		.stage = TMGR_STAGE_ADD,
+		.error = error,
+		.name = refused->name,
+		.text = rule ? rule : "",
+	};
+	tmgr__list_append(&manager->refused, &refused->node);
+}
+
+static void free_refused(struct tmgr_manager *manager)
+{
+	struct tmgr__list *node;
+
+	while ((node = tmgr__list_pop(&manager->refused))) {
+		struct tmgr__refused *refused = container_of(node, struct tmgr__refused, node);
+
+		if (refused != &manager->first_refused)
+			free(refused);
+	}
+}
+
 static void set_options(struct tmgr_manager *manager, const struct tmgr_manager_options *options)
 {
 	struct tmgr_manager_options *own = &manager->options;
@@ -42,8 +73,7 @@ static void set_options(struct tmgr_manager *manager, const struct tmgr_manager_
 	if (options && options_valid(options)) {
 		*own = *options;
 	} else if (options) {
-		manager->add_error = -EINVAL;
-		manager->add_rule = "an option of the manager is out of range";
+		tmgr__manager_refuse(manager, "", -EINVAL, "an option of the manager is out of range");
 	}
 	own->shutdown_ns = or_default(own->shutdown_ns, 25 * TMGR_SECOND);
 	own->pool_idle_ns = or_default(own->pool_idle_ns, 10 * TMGR_SECOND);
@@ -78,6 +108,7 @@ struct tmgr_manager *tmgr_manager_create(const struct tmgr_manager_options *opti
 	tmgr__list_init(&manager->executes);
 	tmgr__list_init(&manager->failed);
 	tmgr__list_init(&manager->stuck);
+	tmgr__list_init(&manager->refused);
 	tmgr__list_init(&manager->groups);
 	tmgr__pool_init(&manager->pool);
 	tmgr__reload_init(&manager->reload);
@@ -117,6 +148,7 @@ void tmgr_manager_unref(struct tmgr_manager *manager)
 		manager->spare = record->added_by;
 		tmgr__record_unref(record);
 	}
+	free_refused(manager);
 	tmgr_token_unref(manager->token);
 	tmgr__timers_unref(manager->timers);
 	tmgr__events_unref(manager->events);

@@ -33,6 +33,13 @@ enum {
 	TMGR__TODO_FIRE_PHASE = 16, /* fire the token of the task that initializes */
 };
 
+/* An add that failed before run: it is remembered for the report. */
+struct tmgr__refused {
+	struct tmgr__list node;
+	struct tmgr_report_entry entry;
+	char name[TMGR_NAME_MAX + 1];
+};
+
 struct tmgr__handle_slot {
 	struct tmgr__record *record; /* referenced; NULL: free */
 	uint32_t generation;
@@ -71,11 +78,8 @@ struct tmgr_manager {
 	struct tmgr__handle_slot *handles;
 	size_t handle_slots, handle_free;
 
-	int add_error; /* the first add that failed before run */
-	const char *add_rule;
-	struct tmgr_report_entry add_entry;
-	char add_name[TMGR_NAME_MAX + 1];
-	char add_text[TMGR__ERROR_TEXT_SIZE];
+	struct tmgr__list refused; /* adds that failed before run */
+	struct tmgr__refused first_refused; /* for when even that takes memory that is not there */
 
 	struct tmgr__pool pool;
 	uint32_t gate;     /* futex */
@@ -138,6 +142,7 @@ static inline int64_t tmgr__manager_now(const struct tmgr_manager *manager)
 int tmgr__manager_check_fork(const struct tmgr_manager *manager);
 
 /* All under the lock. */
+void tmgr__manager_refuse(struct tmgr_manager *manager, const char *name, int error, const char *rule);
 void tmgr__manager_begin_stop(struct tmgr_manager *manager, const struct tmgr_cause *cause);
 void tmgr__manager_add_entry(struct tmgr_manager *manager, struct tmgr_report_entry *entry);
 void tmgr__manager_event(struct tmgr_manager *manager, enum tmgr_event_kind kind,
@@ -190,6 +195,11 @@ int tmgr__watcher_start(struct tmgr_manager *manager);
 void tmgr__watcher_stop(struct tmgr_manager *manager);
 /* No lock held; async-signal-safe. */
 void tmgr__watcher_wake(struct tmgr_manager *manager);
+
+/* Begin the stop that a signal handler asked for, if one did. No lock held. */
+void tmgr__watcher_take_cancel(struct tmgr_manager *manager);
+/* Under the lock: call all that still runs stuck, since the program leaves. */
+void tmgr__watcher_name_all(struct tmgr_manager *manager);
 
 /* Handles (handle.c), under the lock. */
 int tmgr__handle_reserve(struct tmgr_manager *manager);

@@ -57,19 +57,35 @@ static int begin_run(struct tmgr_manager *manager)
 	return 0;
 }
 
-/* An error before anything was initialized: of an add, or of memory and threads. */
+/* Nothing starts when an add was refused: all that were stand in the report. */
+static int note_refused(struct tmgr_manager *manager)
+{
+	struct tmgr__list *node;
+
+	tmgr__manager_lock(manager);
+	tmgr__list_for(node, &manager->refused) {
+		struct tmgr__refused *refused = container_of(node, struct tmgr__refused, node);
+
+		tmgr__manager_add_entry(manager, &refused->entry);
+		tmgr__manager_event(manager, TMGR_EVENT_FAILED, TMGR_LEVEL_ERROR, NULL,
+			refused->entry.error, refused->entry.text);
+	}
+	manager->stopping = true;
+	tmgr__manager_unlock(manager);
+	return manager->report.cause->error;
+}
+
+/* A lack of memory or threads before anything was initialized. `name` and `text` stay where they are. */
 static void note_start_error(
-	struct tmgr_manager *manager, enum tmgr_stage stage, const char *name, int error, const char *text)
+	struct tmgr_manager *manager, const char *name, int error, const char *text)
 {
 	tmgr__manager_lock(manager);
-	tmgr__text_copy(manager->add_name, sizeof(manager->add_name), name);
-	tmgr__text_copy(manager->add_text, sizeof(manager->add_text), text);
 	manager->start_entry = (struct tmgr_report_entry){
 		.kind = TMGR_REPORT_ERROR,
-		.stage = stage,
+		.stage = TMGR_STAGE_START,
 		.error = error,
-		.name = manager->add_name,
-		.text = manager->add_text,
+		.name = name,
+		.text = text,
 	};
 	tmgr__manager_add_entry(manager, &manager->start_entry);
 	tmgr__manager_event(manager, TMGR_EVENT_FAILED, TMGR_LEVEL_ERROR, NULL, error, text);
@@ -98,7 +114,7 @@ static int start_threads(struct tmgr_manager *manager)
 			continue;
 		r = tmgr__thread_start(record, manager->signal_stacks + manager->threads * size);
 		if (r < 0) {
-			note_start_error(manager, TMGR_STAGE_START, record->name, r, "no thread");
+			note_start_error(manager, record->name, r, "no thread");
 			return r;
 		}
 		record->thread_made = true;
@@ -112,11 +128,8 @@ static int prepare(struct tmgr_manager *manager)
 	struct tmgr__list *node;
 	int r;
 
-	if (manager->add_error < 0) {
-		note_start_error(manager, TMGR_STAGE_ADD, manager->add_name, manager->add_error,
-			manager->add_rule);
-		return manager->add_error;
-	}
+	if (!tmgr__list_empty(&manager->refused))
+		return note_refused(manager);
 	manager->timers = tmgr__timers_create(timers_changed, manager);
 	if (!manager->timers)
 		return -ENOMEM;
@@ -432,7 +445,7 @@ static bool decide_cleanup(struct tmgr__record *record, int64_t now)
 
 	if (record->state == TMGR_STATE_STUCK || record->state == TMGR_STATE_DONE)
 		return false;
-	record->leaked = record->leaked || used;
+	record->leaked = record->leaked || (used && !record->cleanup_beside_users);
 	if (wanted && (!used || record->cleanup_beside_users) && !manager->second_signal)
 		return true;
 	if (wanted && record->cleanup)
@@ -445,12 +458,12 @@ static int64_t cleanup_deadline(struct tmgr_manager *manager, struct tmgr__recor
 {
 	int64_t deadline = manager->shutdown_deadline;
 
-	/* A failed initialize may be cleaned up before any stop; and a total deadline that has passed leaves a little. */
-	if (deadline <= now && deadline + CLEANUP_GRACE > now)
-		deadline += CLEANUP_GRACE;
+	/* A total deadline that has passed leaves a little, which all of them share. */
+	if (deadline <= now)
+		deadline = now + CLEANUP_GRACE / (int64_t)(manager->report.long_running + 8);
 	if (record->cleanup_ns > 0 && tmgr__time_add(now, record->cleanup_ns) < deadline)
 		deadline = tmgr__time_add(now, record->cleanup_ns);
-	return deadline > now ? deadline : now + TMGR_MILLISECOND;
+	return deadline;
 }
 
 static void clean_up(struct tmgr__record *record, bool initialize_failed)
@@ -492,6 +505,8 @@ static void clean_up_one(struct tmgr__record *record)
 	manager->state = TMGR_MANAGER_CLEANING;
 	wanted = decide_cleanup(record, tmgr__manager_now(manager));
 	tmgr__manager_unlock(manager);
+	/* One that never executed, and never will, has that as its result. */
+	tmgr_future_complete(&record->done, 0, NULL);
 	if (wanted)
 		clean_up(record, false);
 }
@@ -575,7 +590,7 @@ static int end_run(struct tmgr_manager *manager)
 static int abort_start(struct tmgr_manager *manager, int error)
 {
 	if (manager->report.errors == 0)
-		note_start_error(manager, TMGR_STAGE_START, "", error,
+		note_start_error(manager, "", error,
 			error == -EAGAIN ? "no thread" : "");
 	end_run(manager);
 	return manager->report.result;
@@ -594,6 +609,8 @@ static int start(struct tmgr_manager *manager, struct tmgr_token *parent)
 		if (tmgr_token_deadline(parent) != TMGR_NEVER)
 			tmgr_token_set_deadline(manager->token, tmgr_token_deadline(parent));
 	}
+	/* Asked for before run: it must not depend on how soon the watcher looks. */
+	tmgr__watcher_take_cancel(manager);
 	initialize_all(manager);
 	return 0;
 }

@@ -163,6 +163,8 @@ static void stop_by_signal(struct tmgr_manager *manager, int signo)
 	if (nth >= 3) {
 		tmgr__manager_lock(manager);
 		manager->forced_signal = signo;
+		/* Whoever kept it from ending stands in the report. */
+		tmgr__watcher_name_all(manager);
 		tmgr__manager_unlock(manager);
 		tmgr__main_leave(manager);
 	}

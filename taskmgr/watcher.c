@@ -17,6 +17,8 @@
 
 /* How often a thread that is to be interrupted is sent its signal. */
 #define INTERRUPT_NS (10 * TMGR_MILLISECOND)
+/* An initialize or cleanup that has not ended this long after its deadline hangs. */
+#define HANG_NS (50 * TMGR_MILLISECOND)
 
 void tmgr__watcher_wake(struct tmgr_manager *manager)
 {
@@ -24,7 +26,7 @@ void tmgr__watcher_wake(struct tmgr_manager *manager)
 	tmgr__futex_wake(&manager->watch_word, 1);
 }
 
-static void take_cancel_signal(struct tmgr_manager *manager)
+void tmgr__watcher_take_cancel(struct tmgr_manager *manager)
 {
 	int signo = __atomic_exchange_n(&manager->cancel_signal, 0, __ATOMIC_ACQ_REL) - 1;
 	struct tmgr_cause cause = { .reason = TMGR_REASON_SIGNAL, .code = signo };
@@ -202,18 +204,44 @@ static void look_at_phase(struct look *look)
 {
 	struct tmgr_manager *manager = look->manager;
 	struct tmgr__record *record = manager->phase_record;
+	int64_t deadline;
 
 	if (!manager->stopping || !record)
 		return;
 	warn_waiting(look, record, manager->stop_began, manager->shutdown_deadline);
-	/* A cleanup that began late has its own grace. */
-	if (!is_due(look, tmgr__time_add(manager->shutdown_deadline, 50 * TMGR_MILLISECOND)))
+	/* A cleanup that began late was given a little time of its own. */
+	deadline = manager->shutdown_deadline > record->began ? manager->shutdown_deadline :
+								 record->began;
+	if (!is_due(look, tmgr__time_add(deadline, HANG_NS)))
 		return;
 	if (record->state != TMGR_STATE_INITIALIZING && record->state != TMGR_STATE_CLEANING)
 		return;
 	tmgr__record_mark_stuck(record, look->now);
 	if (manager->is_main)
 		manager->hung = true;
+}
+
+static void mark_running(struct tmgr_manager *manager, struct tmgr__list *list, int64_t now)
+{
+	struct tmgr__list *node;
+
+	tmgr__list_for(node, list) {
+		struct tmgr__record *record = container_of(node, struct tmgr__record, node);
+
+		if (record->state == TMGR_STATE_RUNNING)
+			tmgr__record_mark_stuck(record, now);
+	}
+}
+
+void tmgr__watcher_name_all(struct tmgr_manager *manager)
+{
+	struct tmgr__record *record = manager->phase_record;
+	int64_t now = tmgr__manager_now(manager);
+
+	mark_running(manager, &manager->tasks, now);
+	mark_running(manager, &manager->executes, now);
+	if (record && (record->state == TMGR_STATE_INITIALIZING || record->state == TMGR_STATE_CLEANING))
+		tmgr__record_mark_stuck(record, now);
 }
 
 /* Look at all deadlines of records that have come; the next. */
@@ -261,7 +289,7 @@ static void *watcher_main(void *self)
 
 		if (__atomic_load_n(&manager->watch_end, __ATOMIC_ACQUIRE))
 			return NULL;
-		take_cancel_signal(manager);
+		tmgr__watcher_take_cancel(manager);
 		now = tmgr__manager_now(manager);
 		next = manager->signals ? tmgr__signals_deliver(manager, now) : TMGR_NEVER;
 		next = earlier(next, tmgr__timers_run(manager->timers, now));
