@@ -200,6 +200,9 @@ $(TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(EXAMPLES_LIB) $(STATIC_L
 	@mkdir -p $(@D)
 	$(call run,LD,$@)$(LINK) $(WRAPS) -o $@ $^ $(TEST_LIBS) $(SQLITE_LIBS) $(EV_LIBS)
 
+# It starts the daemon.
+$(BUILD)/tests/stress/logship_kill: | $(BUILD)/examples/logship
+
 # Every program, without running one: for a compiler that is only asked for its warnings.
 tests: $(TESTS) $(FUZZERS) $(BENCHES)
 

@@ -58,7 +58,7 @@ struct tmgr_manager {
 	unsigned fork_generation; /* of the process it has run in; atomic, 0: it has not */
 	struct tmgr_token *token;
 	struct tmgr_token_callback token_callback;
-	struct tmgr__clock *clock;
+	struct tmgr__clock *clock; /* atomic: run sets that of its thread, others may be looking */
 	struct tmgr__timers *timers;
 	struct tmgr__events *events;
 	bool own_events; /* hosted by a task, and yet with observers of its own */
@@ -137,7 +137,7 @@ static inline void tmgr__manager_unlock(struct tmgr_manager *manager)
 
 static inline int64_t tmgr__manager_now(const struct tmgr_manager *manager)
 {
-	return tmgr__clock_now(manager->clock);
+	return tmgr__clock_now(__atomic_load_n(&manager->clock, __ATOMIC_ACQUIRE));
 }
 
 /* -ECHILD in a child forked from the process it has run in, else 0. */
@@ -194,14 +194,13 @@ void tmgr__thread_block_signals(sigset_t *old);
 
 /* The watcher (watcher.c). */
 int tmgr__watcher_start(struct tmgr_manager *manager);
+/* Leave the program, by a signal that is not to wait any more, naming all that has not ended. */
+_Noreturn void tmgr__watcher_give_up(struct tmgr_manager *manager, int signo);
+/* Begin the stop that tmgr_manager_cancel_from_signal() noted, if it did. */
+void tmgr__watcher_take_cancel(struct tmgr_manager *manager);
 void tmgr__watcher_stop(struct tmgr_manager *manager);
 /* No lock held; async-signal-safe. */
 void tmgr__watcher_wake(struct tmgr_manager *manager);
-
-/* Begin the stop that a signal handler asked for, if one did. No lock held. */
-void tmgr__watcher_take_cancel(struct tmgr_manager *manager);
-/* Under the lock: call all that still runs stuck, since the program leaves. */
-void tmgr__watcher_name_all(struct tmgr_manager *manager);
 
 /* Handles (handle.c), under the lock. */
 int tmgr__handle_reserve(struct tmgr_manager *manager);

@@ -14,6 +14,7 @@
 #include "pool.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -116,6 +117,7 @@ static struct tmgr__pool_step plan_another(struct tmgr_manager *manager)
 		step.what = TMGR__POOL_CREATE;
 		pool->threads++;
 		pool->actives++;
+		pool->making++;
 	}
 	return step;
 }
@@ -351,7 +353,7 @@ static void join_left(struct tmgr_manager *manager)
 	}
 }
 
-/* Make a thread whose place in the counts was reserved. No lock held. */
+/* Make a thread whose place in the counts was reserved, `making` too. No lock held. */
 static int create(struct tmgr_manager *manager, struct tmgr__record *first, bool dedicated)
 {
 	struct tmgr__pool_thread *thread = make_thread(manager, first, dedicated);
@@ -365,10 +367,14 @@ static int create(struct tmgr_manager *manager, struct tmgr__record *first, bool
 		tmgr__list_append(&manager->pool.active, &thread->node);
 		tmgr__manager_unlock(manager);
 		r = tmgr__thread_create(&thread->thread, stack_size, pool_main, thread);
-		if (r == 0)
-			return 0;
 	}
 	tmgr__manager_lock(manager);
+	manager->pool.making--;
+	if (r == 0) {
+		/* It may have ended and been joined by now. */
+		tmgr__manager_unlock(manager);
+		return 0;
+	}
 	if (thread)
 		tmgr__list_remove(&thread->node);
 	if (!dedicated) {
@@ -399,6 +405,7 @@ int tmgr__pool_submit(struct tmgr_manager *manager, struct tmgr__record *record)
 	struct tmgr__pool_step step;
 
 	if (record->host == TMGR_HOST_THREAD && pool->open) {
+		pool->making++;
 		tmgr__manager_unlock(manager);
 		return create(manager, record, true);
 	}
@@ -430,6 +437,7 @@ int tmgr__pool_prepare(struct tmgr_manager *manager)
 	if (wanted) {
 		manager->pool.threads++;
 		manager->pool.actives++;
+		manager->pool.making++;
 	}
 	tmgr__manager_unlock(manager);
 	return wanted ? create(manager, NULL, false) : 0;
@@ -463,6 +471,7 @@ int tmgr__pool_open(struct tmgr_manager *manager)
 		record = pop_dedicated(&manager->pool);
 		if (!record)
 			break;
+		manager->pool.making++;
 		tmgr__manager_unlock(manager);
 		r = create(manager, record, true);
 		if (r < 0) {
@@ -610,6 +619,11 @@ void tmgr__pool_close(struct tmgr_manager *manager)
 
 		join_left(manager);
 		tmgr__manager_lock(manager);
+		if (pool->making > 0) {
+			tmgr__manager_unlock(manager);
+			sched_yield();
+			continue;
+		}
 		node = tmgr__list_first(&pool->active);
 		if (!node)
 			node = tmgr__list_first(&pool->blocked);

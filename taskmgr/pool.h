@@ -43,6 +43,7 @@ struct tmgr__pool {
 	size_t queued;
 	struct tmgr__list active, blocked, idle, left;
 	size_t threads, actives;
+	size_t making; /* threads that somebody is about to make: nobody joins one before */
 	bool open;    /* queued work may start */
 	bool closing; /* threads end */
 	bool ticking;

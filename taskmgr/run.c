@@ -45,16 +45,17 @@ static int begin_run(struct tmgr_manager *manager)
 		r = -EALREADY;
 	else if (manager->state != TMGR_MANAGER_ADDING)
 		r = -EBUSY;
-	else
+	if (r == 0) {
 		manager->state = TMGR_MANAGER_INITIALIZING;
+		__atomic_store_n(&manager->clock, tmgr__clock_current(), __ATOMIC_RELEASE);
+		manager->began = tmgr__manager_now(manager);
+		__atomic_store_n(
+			&manager->fork_generation, tmgr__fork_generation(), __ATOMIC_RELAXED);
+	}
 	tmgr__manager_unlock(manager);
-	if (r < 0)
-		return r;
-	manager->clock = tmgr__clock_current();
-	__atomic_store_n(&manager->fork_generation, tmgr__fork_generation(), __ATOMIC_RELAXED);
-	manager->began = tmgr__manager_now(manager);
-	tmgr__signals_note_mask();
-	return 0;
+	if (r == 0)
+		tmgr__signals_note_mask();
+	return r;
 }
 
 /* Nothing starts when an add was refused: all that were stand in the report. */
@@ -138,8 +139,11 @@ static int prepare(struct tmgr_manager *manager)
 		if (record_of(node)->interrupt_signal)
 			tmgr__interrupt_take(manager, record_of(node)->interrupt_signal);
 	r = manager->outer && !manager->own_events ? 0 : tmgr__events_start(manager->events);
-	if (r == 0)
+	if (r == 0) {
+		/* What came before run counts before the first initialize, not when the watcher gets to it. */
+		tmgr__watcher_take_cancel(manager);
 		r = tmgr__watcher_start(manager);
+	}
 	if (r == 0)
 		r = start_threads(manager);
 	if (r == 0)
@@ -261,6 +265,23 @@ static void initialize_all(struct tmgr_manager *manager)
 	}
 }
 
+/* Tasks that will not execute: whoever waits for their end need not. Before any other may have begun. */
+static void settle_unexecuted(struct tmgr_manager *manager)
+{
+	struct tmgr__list *node;
+
+	tmgr__list_for(node, &manager->tasks) {
+		struct tmgr__record *record = record_of(node);
+		bool never;
+
+		tmgr__manager_lock(manager);
+		never = !record->executing && record->state != TMGR_STATE_STUCK;
+		tmgr__manager_unlock(manager);
+		if (never)
+			tmgr_future_complete(&record->done, 0, NULL);
+	}
+}
+
 /* Let all executes start, long-running ones first. */
 static void start_executes(struct tmgr_manager *manager)
 {
@@ -290,6 +311,7 @@ static void start_executes(struct tmgr_manager *manager)
 	}
 	tmgr__manager_look_quiet(manager);
 	tmgr__manager_unlock(manager);
+	settle_unexecuted(manager);
 	set_gate(manager, TMGR__GATE_OPEN);
 	tmgr__pool_open(manager);
 }
@@ -396,14 +418,15 @@ static bool layer_runs(struct tmgr_manager *manager, struct tmgr__record *adder)
 	return runs;
 }
 
-/* Stop the execute-tasks that a task added, and the task; NULL: those that no task added. */
+/*
+ * Stop a task and the execute-tasks that it added; NULL: those that no task added. The task comes first: its children are
+ * below its token, and if they ended before it fired a task that ends with them would have ended unexpectedly.
+ */
 static void stop_layer(struct tmgr_manager *manager, struct tmgr__record *adder)
 {
 	struct tmgr_cause cause = manager->stop_cause;
 	struct tmgr__record *record;
 
-	while ((record = take_running(manager, adder)))
-		cancel_record(record, &cause);
 	if (adder) {
 		tmgr__manager_lock(manager);
 		if (!adder->stop_since)
@@ -412,6 +435,8 @@ static void stop_layer(struct tmgr_manager *manager, struct tmgr__record *adder)
 		tmgr__manager_unlock(manager);
 		cancel_record(tmgr__record_ref(adder), &cause);
 	}
+	while ((record = take_running(manager, adder)))
+		cancel_record(record, &cause);
 	for (;;) {
 		uint32_t word = run_word(manager);
 
@@ -458,8 +483,12 @@ static bool decide_cleanup(struct tmgr__record *record, int64_t now)
 
 static int64_t cleanup_deadline(struct tmgr_manager *manager, struct tmgr__record *record, int64_t now)
 {
-	int64_t deadline = manager->shutdown_deadline;
+	int64_t deadline;
 
+	/* The watcher brings it forward when an outer manager stops. */
+	tmgr__manager_lock(manager);
+	deadline = manager->shutdown_deadline;
+	tmgr__manager_unlock(manager);
 	/* A total deadline that has passed leaves a little, which all of them share. */
 	if (deadline <= now)
 		deadline = now + CLEANUP_GRACE / (int64_t)(manager->report.long_running + 8);
@@ -507,8 +536,6 @@ static void clean_up_one(struct tmgr__record *record)
 	manager->state = TMGR_MANAGER_CLEANING;
 	wanted = decide_cleanup(record, tmgr__manager_now(manager));
 	tmgr__manager_unlock(manager);
-	/* One that never executed, and never will, has that as its result. */
-	tmgr_future_complete(&record->done, 0, NULL);
 	if (wanted)
 		clean_up(record, false);
 }
@@ -594,6 +621,7 @@ static int abort_start(struct tmgr_manager *manager, int error)
 	if (manager->report.errors == 0)
 		note_start_error(manager, "", error,
 			error == -EAGAIN ? "no thread" : "");
+	settle_unexecuted(manager);
 	end_run(manager);
 	return manager->report.result;
 }
@@ -611,8 +639,6 @@ static int start(struct tmgr_manager *manager, struct tmgr_token *parent)
 		if (tmgr_token_deadline(parent) != TMGR_NEVER)
 			tmgr_token_set_deadline(manager->token, tmgr_token_deadline(parent));
 	}
-	/* Asked for before run: it must not depend on how soon the watcher looks. */
-	tmgr__watcher_take_cancel(manager);
 	initialize_all(manager);
 	return 0;
 }
@@ -621,6 +647,7 @@ static void execute_all(struct tmgr_manager *manager)
 {
 	manager->waited = true;
 	if (is_stopping(manager)) {
+		settle_unexecuted(manager);
 		set_gate(manager, TMGR__GATE_ABORT);
 		return;
 	}

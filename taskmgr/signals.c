@@ -21,6 +21,16 @@
 #define SIGNALS 65 /* numbers 1 to 64 */
 #define TRY_AGAIN_NS (10 * TMGR_MILLISECOND)
 
+/*
+ * Calls of threads that are not ours go on after the handler. The thread sanitizer runs handlers only when the thread makes its next call, so
+ * there the watcher's must end.
+ */
+#ifdef __SANITIZE_THREAD__
+#define HANDLER_FLAGS 0
+#else
+#define HANDLER_FLAGS SA_RESTART
+#endif
+
 struct tmgr_signal_watch {
 	struct tmgr__list node;
 	int signo;
@@ -102,9 +112,9 @@ int tmgr__signals_start(struct tmgr_manager *manager)
 	signals.mask_noted = true;
 	check(__atomic_compare_exchange_n(&signals.manager, &none, manager, false, __ATOMIC_SEQ_CST,
 		__ATOMIC_SEQ_CST));
-	take(SIGINT, handle, SA_RESTART);
-	take(SIGTERM, handle, SA_RESTART);
-	take(SIGHUP, handle, SA_RESTART);
+	take(SIGINT, handle, HANDLER_FLAGS);
+	take(SIGTERM, handle, HANDLER_FLAGS);
+	take(SIGHUP, handle, HANDLER_FLAGS);
 	tmgr__lock_release(&signals.lock);
 	manager->signals = &signals;
 	return 0;
@@ -160,14 +170,8 @@ static void stop_by_signal(struct tmgr_manager *manager, int signo)
 	struct tmgr_token *cleanup = NULL;
 	int nth = ++signals.stops;
 
-	if (nth >= 3) {
-		tmgr__manager_lock(manager);
-		manager->forced_signal = signo;
-		/* Whoever kept it from ending stands in the report. */
-		tmgr__watcher_name_all(manager);
-		tmgr__manager_unlock(manager);
-		tmgr__main_leave(manager);
-	}
+	if (nth >= 3)
+		tmgr__watcher_give_up(manager, signo);
 	snprintf(cause.text, sizeof(cause.text), "SIG%s", sigabbrev_np(signo));
 	tmgr__manager_lock(manager);
 	tmgr__manager_begin_stop(manager, &cause);
@@ -338,7 +342,7 @@ int tmgr_signal_watch_create(struct tmgr_context *context, int signo,
 	watch->channel = tmgr_channel_ref(channel);
 	tmgr__lock_acquire(&signals.lock);
 	tmgr__list_append(&signals.watches, &watch->node);
-	take(signo, handle, SA_RESTART);
+	take(signo, handle, HANDLER_FLAGS);
 	tmgr__lock_release(&signals.lock);
 	/* The watcher lets the signal come to it. */
 	tmgr__watcher_wake(root);

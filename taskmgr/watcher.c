@@ -233,15 +233,20 @@ static void mark_running(struct tmgr_manager *manager, struct tmgr__list *list, 
 	}
 }
 
-void tmgr__watcher_name_all(struct tmgr_manager *manager)
+_Noreturn void tmgr__watcher_give_up(struct tmgr_manager *manager, int signo)
 {
-	struct tmgr__record *record = manager->phase_record;
 	int64_t now = tmgr__manager_now(manager);
+	struct tmgr__record *record;
 
+	tmgr__manager_lock(manager);
+	manager->forced_signal = signo;
+	record = manager->phase_record;
 	mark_running(manager, &manager->tasks, now);
 	mark_running(manager, &manager->executes, now);
 	if (record && (record->state == TMGR_STATE_INITIALIZING || record->state == TMGR_STATE_CLEANING))
 		tmgr__record_mark_stuck(record, now);
+	tmgr__manager_unlock(manager);
+	tmgr__main_leave(manager);
 }
 
 /* Look at all deadlines of records that have come; the next. */

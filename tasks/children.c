@@ -6,20 +6,19 @@
 
 /* Returns -ECANCELED also when a child has failed already, and cancelled the group. */
 static int spawn_all(struct tmgr_context *context, struct tmgr_group *group,
-	const struct tmgr_task_ops *ops, char *children, size_t size, size_t count)
+	const struct tmgr__children *children)
 {
+	char *element = children->elements;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < count; i++)
-		r = tmgr_spawn(
-			context, group, (struct tmgr_task){ ops, children + i * size }, NULL);
+	for (size_t i = 0; r == 0 && i < children->count; i++, element += children->size)
+		r = tmgr_spawn(context, group, (struct tmgr_task){ children->ops, element }, NULL);
 	if (r != 0)
 		tmgr_group_cancel(group);
 	return r;
 }
 
-int tmgr__children_run(struct tmgr_context *context, const struct tmgr_task_ops *ops,
-	void *children, size_t size, size_t count)
+int tmgr__children_run(struct tmgr_context *context, const struct tmgr__children *children)
 {
 	struct tmgr_group *group;
 	const char *text;
@@ -28,7 +27,7 @@ int tmgr__children_run(struct tmgr_context *context, const struct tmgr_task_ops 
 	r = tmgr_group_create(context, NULL, &group);
 	if (r != 0)
 		return r;
-	spawned = spawn_all(context, group, ops, children, size, count);
+	spawned = spawn_all(context, group, children);
 	r = tmgr_group_wait(context, group, TMGR_NEVER);
 	if (spawned != 0 && (spawned != -ECANCELED || r == 0))
 		r = spawned;

@@ -8,12 +8,18 @@
 
 #include <taskmgr/context.h>
 
+/* An array in memory that outlives the execution. */
+struct tmgr__children {
+	const struct tmgr_task_ops *ops; /* with execute only, called with each element */
+	void *elements;
+	size_t size; /* of an element, bytes */
+	size_t count;
+};
+
 /*
- * Execute count children side by side: ops->execute is called with each of them, an element
- * of children, which are size bytes large and outlive this. The first that fails cancels the
- * others. Returns when all have ended: 0, or that error with its text, or that of starting one.
+ * Execute all of them side by side. The first that fails cancels the others. Returns when all have
+ * ended: 0, or that error with its text, or that of starting one.
  */
-int tmgr__children_run(struct tmgr_context *context, const struct tmgr_task_ops *ops,
-	void *children, size_t size, size_t count);
+int tmgr__children_run(struct tmgr_context *context, const struct tmgr__children *children);
 
 #endif

@@ -22,8 +22,7 @@ static int run_once(struct interval *interval, struct tmgr_context *context)
 	r = tmgr_task_execute(interval->wrapper.task, context);
 	if (r == 0 || !interval->options.keep_going || tmgr_context_cancelled(context))
 		return r;
-	tmgr_context_note_error(context, tmgr__result_error(r));
-	tmgr__forget_text(context);
+	tmgr__go_on(context, "a run", r);
 	return 0;
 }
 

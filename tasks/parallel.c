@@ -19,8 +19,12 @@ static int parallel_execute(void *self, struct tmgr_context *context)
 {
 	struct tmgr__several *several = self;
 
-	return tmgr__children_run(
-		context, &child_ops, several->tasks, sizeof(several->tasks[0]), several->count);
+	return tmgr__children_run(context, &(struct tmgr__children){
+						   .ops = &child_ops,
+						   .elements = several->tasks,
+						   .size = sizeof(several->tasks[0]),
+						   .count = several->count,
+					   });
 }
 
 static const struct tmgr_task_ops parallel_ops = {

@@ -46,10 +46,8 @@ static int prepare(struct retry *retry, struct tmgr_context *context, int r, int
 	tmgr_context_note_restart(context, tmgr__result_error(r), next);
 	tmgr__forget_text(context);
 	r = tmgr__wrapper_take_down(&retry->wrapper, context);
-	if (r != 0) {
-		tmgr_context_note_error(context, tmgr__result_error(r));
-		tmgr__forget_text(context);
-	}
+	if (r != 0)
+		tmgr__go_on(context, "cleanup", r);
 	r = tmgr_sleep_until(context, next);
 	if (r == 0 && tmgr_context_cancelled(context))
 		r = -ECANCELED;

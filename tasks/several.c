@@ -11,25 +11,13 @@ static void destroy_all(const struct tmgr_task *tasks, size_t count)
 		tmgr_task_destroy(tasks[--count]);
 }
 
-/* Destroy all but the first one that is refused, and return that; one without functions may still
- * own something. */
-static struct tmgr_task refused_of(const struct tmgr_task *tasks, size_t count)
+static size_t first_refused(const struct tmgr_task *tasks, size_t count)
 {
-	size_t first = 0;
+	size_t i = 0;
 
-	while (tmgr_task_error(tasks[first]) == 0)
-		first++;
-	destroy_all(tasks + first + 1, count - first - 1);
-	destroy_all(tasks, first);
-	return tasks[first];
-}
-
-static bool any_refused(const struct tmgr_task *tasks, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (tmgr_task_error(tasks[i]) != 0)
-			return true;
-	return false;
+	while (i < count && tmgr_task_error(tasks[i]) == 0)
+		i++;
+	return i;
 }
 
 struct tmgr_task tmgr__several_create(
@@ -37,11 +25,17 @@ struct tmgr_task tmgr__several_create(
 {
 	static const struct tmgr_refusal none = { -EINVAL, "there is at least one task" };
 	struct tmgr__several *several = NULL;
+	size_t refused;
 
 	if (tasks == NULL || count == 0)
 		return tmgr_task_refused(&none);
-	if (any_refused(tasks, count))
-		return refused_of(tasks, count);
+	refused = first_refused(tasks, count);
+	if (refused < count) {
+		/* It goes to whoever adds this: one without functions may own something. */
+		destroy_all(tasks + refused + 1, count - refused - 1);
+		destroy_all(tasks, refused);
+		return tasks[refused];
+	}
 	if (count <= (SIZE_MAX - sizeof(*several)) / sizeof(*tasks))
 		several = malloc(sizeof(*several) + count * sizeof(*tasks));
 	if (several == NULL) {
@@ -58,16 +52,21 @@ int tmgr__several_initialize(void *self, struct tmgr_context *context)
 {
 	struct tmgr__several *several = self;
 	struct tmgr__first_error error = { 0 };
+	size_t up = 0;
 	int r = 0;
 
-	for (several->up = 0; r == 0 && several->up < several->count; several->up += r == 0)
-		r = tmgr_task_initialize(several->tasks[several->up], context);
+	while (r == 0 && up < several->count) {
+		r = tmgr_task_initialize(several->tasks[up], context);
+		if (r == 0)
+			up++;
+	}
 	if (r == 0)
 		return 0;
+	several->failed = up;
 	tmgr__first_error_keep(&error, context, r);
-	for (several->failed = several->up; several->up > 0; several->up--)
+	while (up > 0)
 		tmgr__first_error_keep(&error, context,
-			tmgr__cleanup_uninterrupted(several->tasks[several->up - 1], context));
+			tmgr__cleanup_uninterrupted(several->tasks[--up], context));
 	return tmgr__first_error_give(&error, context);
 }
 

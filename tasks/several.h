@@ -12,8 +12,7 @@
 
 struct tmgr__several {
 	size_t count;
-	size_t failed; /* the one whose initialize failed, if context says that one did */
-	size_t up;     /* how many are initialized */
+	size_t failed; /* the one whose initialize did, where a context says that one failed */
 	struct tmgr_task tasks[];
 };
 

@@ -38,11 +38,7 @@ static int judge(struct pool *pool, struct tmgr_context *context, int r)
 {
 	if (r == 0 || !pool->options.keep_going)
 		return r;
-	tmgr_context_note_error(context, tmgr__result_error(r));
-	tmgr_log(context, TMGR_LEVEL_WARNING, "a job failed: %s",
-		tmgr_context_error_text(context)[0] != '\0' ? tmgr_context_error_text(context)
-							    : tmgr_strerror(r));
-	tmgr__forget_text(context);
+	tmgr__go_on(context, "a job", r);
 	return 0;
 }
 
@@ -157,8 +153,12 @@ static int pool_execute(void *self, struct tmgr_context *context)
 	atomic_store(&pool->failed, false);
 	atomic_store(&pool->dropped, 0);
 	tmgr_ready(context);
-	r = tmgr__children_run(context, &worker_ops, pool->workers, sizeof(pool->workers[0]),
-		pool->options.workers);
+	r = tmgr__children_run(context, &(struct tmgr__children){
+						.ops = &worker_ops,
+						.elements = pool->workers,
+						.size = sizeof(pool->workers[0]),
+						.count = pool->options.workers,
+					});
 	if ((r == 0 || r == -ECANCELED) && tmgr_context_cancelled(context))
 		r = finish(&pool->workers[pool->options.workers], context);
 	return verdict(pool, context, r);

@@ -92,6 +92,17 @@ int tmgr__result_error(int result)
 	return result > 0 ? -TMGR_EFAILED : result;
 }
 
+void tmgr__go_on(struct tmgr_context *context, const char *what, int result)
+{
+	int error = tmgr__result_error(result);
+	const char *text = tmgr_context_error_text(context);
+
+	tmgr_context_note_error(context, error);
+	tmgr_log(context, TMGR_LEVEL_WARNING, "%s failed: %s", what,
+		text[0] != '\0' ? text : tmgr_strerror(error));
+	tmgr__forget_text(context);
+}
+
 void tmgr__forget_text(struct tmgr_context *context)
 {
 	tmgr_fail(context, 0, "%s", "");

@@ -49,6 +49,9 @@ int tmgr__cleanup_uninterrupted(struct tmgr_task task, struct tmgr_context *cont
 /* What a task returned, as a negative errno. */
 int tmgr__result_error(int result);
 
+/* Go on after an error of `what`: kept as the task's last, and a line of the log with its text. */
+void tmgr__go_on(struct tmgr_context *context, const char *what, int result);
+
 /* Take back the text of an error that was gone on from, so that it is not taken for that of a later
  * one. */
 void tmgr__forget_text(struct tmgr_context *context);

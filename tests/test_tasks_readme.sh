@@ -14,6 +14,7 @@ trap 'rm -rf "$dir"' EXIT
 	echo '	struct tmgr_manager *manager, struct tmgr_channel *channel, void *self,'
 	echo '	int (*work)(void *self, struct tmgr_context *context, void *job))'
 	echo '{'
+	# shellcheck disable=SC2016 # these are Markdown's backquotes
 	sed -n 's/^| `tmgr_.*| `\(task = .*;\)` |$/	\1/p' "$top/tasks/README.md"
 	echo '	return task;'
 	echo '}'
