@@ -453,6 +453,8 @@ static bool used_by_stuck(const struct tmgr__record *record)
 	const struct tmgr_manager *manager = record->manager;
 	struct tmgr__list *node;
 
+	if (manager->report.stuck == 0)
+		return false;
 	for (node = record->node.next; node != &manager->tasks; node = node->next)
 		if (record_of(node)->state == TMGR_STATE_STUCK)
 			return true;
