@@ -17,6 +17,8 @@
 
 /* What cleanups still get when the total deadline has passed. */
 #define CLEANUP_GRACE (40 * TMGR_MILLISECOND)
+/* The watcher looks at a cleanup that is not done after this. */
+#define LOOK_NS (10 * TMGR_MILLISECOND)
 
 static struct tmgr__record *record_of(struct tmgr__list *node)
 {
@@ -192,6 +194,9 @@ static void set_phase(struct tmgr__record *record, enum tmgr_state state)
 	tmgr__manager_set_state(manager, record, state, now);
 	record->began = now;
 	manager->phase_record = record;
+	/* The watcher may have looked just before, and seen nothing to wait for. */
+	if (manager->stopping)
+		tmgr__manager_check_at(manager, now + LOOK_NS);
 	tmgr__manager_unlock(manager);
 }
 
