@@ -1,6 +1,7 @@
 /*
- * Adding tasks. What is asked for is checked first, without the lock and without effect; then the record is made, with all that the
- * task will ever need for its end; then it is admitted under the lock, where the manager's state has the last word.
+ * Adding tasks. What is asked for is checked first, without the lock and without effect; then the
+ * record is made, with all that the task will ever need for its end; then it is admitted under the
+ * lock, where the manager's state has the last word.
  */
 #include <errno.h>
 #include <signal.h>
@@ -166,9 +167,8 @@ static struct tmgr__stop_group *find_group(struct tmgr_manager *manager, const c
 {
 	struct tmgr__list *node;
 
-	tmgr__list_for(node, &manager->groups) {
-		struct tmgr__stop_group *group =
-			container_of(node, struct tmgr__stop_group, node);
+	tmgr__list_for (node, &manager->groups) {
+		struct tmgr__stop_group *group = container_of(node, struct tmgr__stop_group, node);
 
 		if (strcmp(group->name, name) == 0)
 			return group;
