@@ -209,6 +209,7 @@ void tmgr_manager_destroy(struct tmgr_manager *manager)
 	/* In reverse order of adding: execute-tasks that never ran came last. */
 	destroy_records(&manager->executes);
 	destroy_records(&manager->failed);
+	tmgr__names_fini(&manager->names);
 	destroy_records(&manager->tasks);
 	release_handles(manager);
 	tmgr__list_for_safe(node, following, &manager->groups) {

@@ -14,6 +14,7 @@
 
 #include "clock.h"
 #include "events.h"
+#include "names.h"
 #include "pool.h"
 #include "record.h"
 #include "reload.h"
@@ -63,6 +64,7 @@ struct tmgr_manager {
 	bool own_events; /* hosted by a task, and yet with observers of its own */
 
 	struct tmgr__list tasks;    /* long-running, in order of adding */
+	struct tmgr__names names;   /* of these */
 	struct tmgr__list executes; /* not yet ended, or with a handle */
 	struct tmgr__list failed;   /* execute-tasks that failed: their entries are in the report */
 	struct tmgr__list stuck;    /* whose futures are to be completed, through `queue` */

@@ -5,6 +5,9 @@
  * over, so that when no thread can be made the task can still be refused. A woken or made thread counts as active at once,
  * so that one is enough for a burst.
  *
+ * The tick goes on while something is queued behind others. Without anything queued nobody needs to know which threads are blocked; the
+ * next that is added finds out by the clock. So a task that comes alone wakes one thread, and not the watcher too.
+ *
  * A thread that has ended goes to `left`, and is joined by whoever makes the next, or at the end. One whose task is
  * stuck is abandoned: detached, its memory left to it.
  */
@@ -119,9 +122,26 @@ static struct tmgr__pool_step plan_another(struct tmgr_manager *manager)
 	return step;
 }
 
+/* Under the lock: threads that have been in their task for long no longer count, though no tick has noticed. */
+static void find_blocked(struct tmgr_manager *manager)
+{
+	struct tmgr__list *node, *following;
+	int64_t now = tmgr__manager_now(manager);
+
+	tmgr__list_for_safe(node, following, &manager->pool.active) {
+		struct tmgr__pool_thread *thread =
+			container_of(node, struct tmgr__pool_thread, node);
+
+		if (thread->current && now - thread->since >= 2 * TMGR__POOL_TICK_NS)
+			set_pool_state(thread, TMGR__POOL_BLOCKED);
+	}
+}
+
 /* The same, if nobody is active. */
 static struct tmgr__pool_step plan(struct tmgr_manager *manager)
 {
+	if (manager->pool.actives > 0 && !manager->pool.ticking)
+		find_blocked(manager);
 	if (manager->pool.actives > 0)
 		return (struct tmgr__pool_step){ .what = TMGR__POOL_NOTHING };
 	return plan_another(manager);
@@ -138,6 +158,7 @@ static bool begin(struct tmgr__pool_thread *thread, struct tmgr__record *record,
 	}
 	set_pool_state(thread, TMGR__POOL_ACTIVE);
 	thread->tick = manager->pool.tick;
+	thread->since = now;
 	thread->current = record;
 	record->pool_thread = thread;
 	record->waiter.owner = thread;
@@ -388,7 +409,6 @@ int tmgr__pool_submit(struct tmgr_manager *manager, struct tmgr__record *record)
 		tmgr__manager_unlock(manager);
 		return create(manager, record, true);
 	}
-	keep_ticking(manager);
 	step = plan(manager);
 	/* Handed over, so that it can be refused; but not past others, which the tick takes care of. */
 	if (step.what == TMGR__POOL_CREATE && pool->queued == 0) {
@@ -401,6 +421,8 @@ int tmgr__pool_submit(struct tmgr_manager *manager, struct tmgr__record *record)
 		return -EAGAIN;
 	}
 	tmgr__pool_push(pool, record);
+	if (step.what == TMGR__POOL_NOTHING || pool->queued > 1)
+		keep_ticking(manager);
 	tmgr__manager_unlock(manager);
 	tmgr__pool_do(manager, step);
 	return 0;
@@ -497,7 +519,7 @@ int64_t tmgr__pool_run_tick(struct tmgr_manager *manager, int64_t now)
 	}
 	pool->tick++;
 	look_at_active(pool);
-	if (pool->queued > 0 || pool->actives > 0 || pool->busy_until == 0)
+	if (pool->queued > 0 || pool->busy_until == 0)
 		pool->busy_until = now + QUIET_NS;
 	if (pool->queued > 0 && pool->actives == 0) {
 		wanted = pool->burst ? pool->burst * 2 : 1;
@@ -563,7 +585,7 @@ static void after_park(struct tmgr__waiter *waiter)
 	if (!thread->abandoned) {
 		set_pool_state(thread, TMGR__POOL_ACTIVE);
 		thread->tick = manager->pool.tick;
-		keep_ticking(manager);
+		thread->since = tmgr__manager_now(manager);
 	}
 	tmgr__manager_unlock(manager);
 }

@@ -28,7 +28,8 @@ struct tmgr__pool_thread {
 	struct tmgr__record *first; /* handed over by who made the thread */
 	struct tmgr__record *current;
 	enum tmgr__pool_state state;
-	uint64_t tick; /* when its task began */
+	uint64_t tick; /* when its task began, or came back from a wait */
+	int64_t since; /* the same, by the clock */
 	uint32_t word; /* futex of an idle one */
 	bool dedicated; /* for one task only, and not counted among the pool's threads */
 	bool abandoned; /* with a stuck task */

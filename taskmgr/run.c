@@ -458,6 +458,8 @@ static bool used_by_stuck(const struct tmgr__record *record)
 	const struct tmgr_manager *manager = record->manager;
 	struct tmgr__list *node;
 
+	if (manager->report.stuck == 0)
+		return false;
 	for (node = record->node.next; node != &manager->tasks; node = node->next)
 		if (record_of(node)->state == TMGR_STATE_STUCK)
 			return true;
@@ -510,10 +512,13 @@ static void clean_up(struct tmgr__record *record, bool initialize_failed)
 	check(record->cleanup);
 	tmgr__token_set_timers(record->cleanup->token, manager->timers);
 	set_phase(record, TMGR_STATE_CLEANING);
+	/* A snapshot may be looking at its context just now. */
+	tmgr__manager_lock(manager);
 	context->parent_token = NULL;
 	context->token = record->cleanup->token;
 	context->text = record->cleanup->text;
 	context->initialize_failed = initialize_failed;
+	tmgr__manager_unlock(manager);
 	tmgr_token_set_deadline(record->cleanup->token, cleanup_deadline(manager, record, now));
 	error = tmgr__policy_error(call_phase(record, TMGR_CLEANUP), &detail);
 	now = tmgr__manager_now(manager);

@@ -60,13 +60,13 @@ size_t tmgr__signal_stack_size(void)
 
 static void use_signal_stack(unsigned char *memory)
 {
-	stack_t stack = { .ss_flags = SS_DISABLE };
+	stack_t stack = { .ss_sp = memory, .ss_size = tmgr__signal_stack_size() }, old;
 
-	/* Somebody who set one already, as the address sanitizer does, keeps it. */
-	if (!memory || sigaltstack(NULL, &stack) < 0 || !(stack.ss_flags & SS_DISABLE))
+	if (!memory || sigaltstack(&stack, &old) < 0)
 		return;
-	stack = (stack_t){ .ss_sp = memory, .ss_size = tmgr__signal_stack_size() };
-	sigaltstack(&stack, NULL);
+	/* Somebody who set one already, as the address sanitizer does, keeps it. */
+	if (!(old.ss_flags & SS_DISABLE))
+		sigaltstack(&old, NULL);
 }
 
 void tmgr__thread_enter(struct tmgr__clock *clock, const char *name, unsigned char *signal_stack)
