@@ -97,6 +97,8 @@ void tmgr__record_fail(struct tmgr__record *record, enum tmgr_report_kind kind,
 		return;
 	tmgr__text_init(&built, text, sizeof(text));
 	tmgr__text_add(&built, tmgr_stage_name(stage));
+	if (kind == TMGR_REPORT_STUCK)
+		tmgr__text_add(&built, " did not end by its deadline");
 	if (entry->text[0]) {
 		tmgr__text_add(&built, ": ");
 		tmgr__text_add(&built, entry->text);
@@ -127,6 +129,18 @@ static void leave_stop_group(struct tmgr__record *record, const struct tmgr__ver
 		return;
 	tmgr__text_copy(cause.text, sizeof(cause.text), group->name);
 	tmgr__manager_begin_stop(record->manager, &cause);
+}
+
+/* Say what the error alone does not, where the task has said nothing. */
+static void explain(struct tmgr__record *record, struct tmgr__end end, int error)
+{
+	if (record->text[0])
+		return;
+	if (end.exited)
+		tmgr__text_copy(record->text, sizeof(record->text), "left by pthread_exit()");
+	else if (error == -ECANCELED)
+		tmgr__text_copy(record->text, sizeof(record->text),
+			"returned -ECANCELED though it was not told to stop");
 }
 
 /* It is no longer among those that run waits for. */
@@ -195,6 +209,8 @@ bool tmgr__record_end(struct tmgr__record *record, struct tmgr__end end, int64_t
 	} else {
 		verdict = tmgr__policy_judge(record->policy, end);
 		record->result = result_of(end, &verdict);
+		if (verdict.error < 0)
+			explain(record, end, verdict.error);
 		if (verdict.error < 0)
 			tmgr__record_fail(record, TMGR_REPORT_ERROR, TMGR_STAGE_EXECUTE,
 				verdict.error, verdict.detail);

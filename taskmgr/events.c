@@ -149,7 +149,7 @@ static const char *const kinds[] = {
 	[TMGR_EVENT_READY] = "ready",
 	[TMGR_EVENT_LATE_HEARTBEAT] = "late heartbeat",
 	[TMGR_EVENT_LOG] = "log",
-	[TMGR_EVENT_STOP_BEGUN] = "stop begun",
+	[TMGR_EVENT_STOP_BEGUN] = "stopping",
 	[TMGR_EVENT_RUN_ENDED] = "run ended",
 };
 
@@ -173,7 +173,7 @@ size_t tmgr_event_format(const struct tmgr_event *event, char *buffer, size_t si
 			tmgr__text_add(&text, ": ");
 	}
 	tmgr__text_add_escaped(&text, event->text);
-	if (event->code < 0) {
+	if (event->code < 0 && event->kind != TMGR_EVENT_STUCK) {
 		tmgr__text_add(&text, event->text[0] ? ": " : " with ");
 		tmgr__text_add(&text, tmgr_strerror(event->code));
 	}

@@ -197,7 +197,8 @@ int tmgr_handle_release(struct tmgr_handle handle)
 		record->handles--;
 		/* Only its handles kept an ended execute-task in the list. */
 		listed = record->handles == 0 && !record->long_running &&
-			 record->state == TMGR_STATE_DONE && !record->failed;
+			 !tmgr__list_empty(&record->node) && record->state == TMGR_STATE_DONE &&
+			 !record->failed;
 		if (listed)
 			tmgr__list_remove(&record->node);
 	}

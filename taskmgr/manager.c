@@ -208,7 +208,8 @@ void tmgr_manager_destroy(struct tmgr_manager *manager)
 	manager->stopping = true;
 	tmgr__manager_unlock(manager);
 	if (state != TMGR_MANAGER_ENDED)
-		tmgr__misuse("a manager is destroyed while it runs", NULL);
+		tmgr__misuse("a manager is destroyed while it runs",
+			tmgr_context_name(tmgr_context_current()));
 	tmgr_token_unregister(&manager->token_callback);
 	/* In reverse order of adding: execute-tasks that never ran came last. */
 	destroy_records(&manager->executes);
@@ -352,7 +353,9 @@ static void stop_event(struct tmgr_manager *manager, const struct tmgr_cause *ca
 {
 	char text[TMGR_EVENT_TEXT_SIZE];
 
-	if (cause->text[0])
+	if (cause->reason == TMGR_REASON_SIGNAL && cause->text[0])
+		snprintf(text, sizeof(text), "%s", cause->text);
+	else if (cause->text[0])
 		snprintf(text, sizeof(text), "%s: %s", reasons[cause->reason], cause->text);
 	else
 		snprintf(text, sizeof(text), "%s", reasons[cause->reason]);

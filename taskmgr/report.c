@@ -44,7 +44,8 @@ void tmgr__report_build(struct tmgr_manager *manager)
 	bool bad_use = false;
 
 	for (const struct tmgr_report_entry *entry = report->entries; entry; entry = entry->next)
-		bad_use = bad_use || entry->stage == TMGR_STAGE_ADD;
+		bad_use = bad_use || entry->stage == TMGR_STAGE_ADD ||
+			  (entry->stage == TMGR_STAGE_START && entry->error == -EBUSY);
 	link_inner(manager);
 	report->stop = manager->stop_cause;
 	report->executed = manager->executed;

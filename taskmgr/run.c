@@ -503,6 +503,21 @@ static bool decide_cleanup(struct tmgr__record *record, int64_t now)
 	return false;
 }
 
+void tmgr__run_skip_cleanups(struct tmgr_manager *manager)
+{
+	struct tmgr__list *node;
+
+	tmgr__list_for_reverse(node, &manager->tasks)
+	{
+		struct tmgr__record *record = record_of(node);
+
+		if (record->cleanup && (record->state == TMGR_STATE_INITIALIZED ||
+					       record->state == TMGR_STATE_ENDED))
+			tmgr__record_fail(
+				record, TMGR_REPORT_NOT_CLEANED_UP, TMGR_STAGE_CLEANUP, 0, 0);
+	}
+}
+
 static int64_t cleanup_deadline(
 	struct tmgr_manager *manager, struct tmgr__record *record, int64_t now)
 {
@@ -697,8 +712,11 @@ int tmgr_manager_run(struct tmgr_manager *manager, struct tmgr_token *token)
 		return r;
 	if (manager->options.take_signals) {
 		r = tmgr__signals_start(manager);
-		if (r < 0)
+		if (r < 0) {
+			note_start_error(
+				manager, "", r, "another run in this process takes the signals");
 			return abort_start(manager, r);
+		}
 	}
 	r = start(manager, token);
 	if (r == 0) {
