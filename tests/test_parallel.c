@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <string.h>
 
 #include <taskmgr/taskmgr.h>
 
@@ -135,6 +136,48 @@ static void a_hundred_are_no_more_trouble(void **state)
 	}
 }
 
+static bool ended_or_waits(void *argument)
+{
+	struct tmgr_snapshot *snapshot;
+	bool so;
+
+	if (tmgr_manager_snapshot(argument, &snapshot) != 0)
+		return false;
+	so = snapshot->state == TMGR_MANAGER_ENDED ||
+	     (snapshot->count > 0 && strcmp(snapshot->tasks[0].waiting, "group") == 0);
+	tmgr_snapshot_destroy(snapshot);
+	return so;
+}
+
+static void when_the_pool_is_full_those_that_run_are_cancelled_and_it_ends_with_that(void **state)
+{
+	const struct tmgr_manager_options one_thread = { .pool_threads_max = 1 };
+	static struct probe probes[400];
+	static struct tmgr_task tasks[400];
+	int result = 0;
+
+	(void)state;
+	/* It is full from when the first child waits; all may have been queued before that. */
+	for (int round = 0; round < 50 && result == 0; round++) {
+		struct tmgr_manager *manager = tmgr_manager_create(&one_thread);
+		struct runner runner;
+
+		for (int i = 0; i < 400; i++) {
+			probes[i] = (struct probe)PROBE(.name = "t");
+			tasks[i] = probe_execute_task(&probes[i]);
+		}
+		tmgr_manager_add_task(manager, "task", tmgr_parallel(tasks, 400), TMGR_ERROR);
+		runner_start(&runner, manager, NULL);
+		eventually(ended_or_waits, manager);
+		tmgr_manager_cancel(manager);
+		result = runner_join(&runner);
+		tmgr_manager_destroy(manager);
+		for (int i = 0; i < 400; i++)
+			assert_int_equal(atomic_load(&probes[i].destroyed), 1);
+	}
+	assert_int_equal(result, -EAGAIN);
+}
+
 static void when_no_thread_can_be_made_those_that_run_are_cancelled_and_it_ends_with_that(
 	void **state)
 {
@@ -183,6 +226,7 @@ int main(void)
 		leak_test(a_stop_ends_all),
 		leak_test(a_positive_result_of_one_is_a_failure),
 		leak_test(a_hundred_are_no_more_trouble),
+		leak_test(when_the_pool_is_full_those_that_run_are_cancelled_and_it_ends_with_that),
 		leak_test(
 			when_no_thread_can_be_made_those_that_run_are_cancelled_and_it_ends_with_that),
 		leak_test(nothing_is_refused_and_a_refused_one_is_passed_on),
