@@ -35,10 +35,11 @@ SUPPORT_SOURCES := $(filter-out $(if $(FUZZ),%/replay.c),$(wildcard tests/suppor
 TEST_SOURCES := $(wildcard tests/test_*.c tests/scenario/*.c tests/stress/*.c)
 TEST_SCRIPTS := $(wildcard tests/*.sh)
 FUZZ_SOURCES := $(wildcard tests/fuzz/*.c)
-BENCH_SOURCES := $(wildcard tests/bench/*.c)
+BENCH_HELPERS := $(wildcard tests/bench/measure.c)
+BENCH_SOURCES := $(filter-out $(BENCH_HELPERS),$(wildcard tests/bench/*.c))
 
 C_SOURCES := $(LIB_SOURCES) $(PKG_SOURCES) $(CMD_SOURCES) $(SUPPORT_SOURCES) $(TEST_SOURCES) \
-	$(FUZZ_SOURCES) $(BENCH_SOURCES)
+	$(FUZZ_SOURCES) $(BENCH_SOURCES) $(BENCH_HELPERS)
 C_HEADERS := $(PUBLIC_HEADERS) $(shell find taskmgr tasks internal tests -name '*.h' 2>/dev/null)
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -199,6 +200,9 @@ $(TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(EXAMPLES_LIB) $(STATIC_L
 	@mkdir -p $(@D)
 	$(call run,LD,$@)$(LINK) $(WRAPS) -o $@ $^ $(TEST_LIBS) $(SQLITE_LIBS) $(EV_LIBS)
 
+# It starts the daemon.
+$(BUILD)/tests/stress/logship_kill: | $(BUILD)/examples/logship
+
 # Every program, without running one: for a compiler that is only asked for its warnings.
 tests: $(TESTS) $(FUZZERS) $(BENCHES)
 
@@ -258,7 +262,7 @@ coverage:
 # ---- Benchmarks, fuzzing ---------------------------------------------------------------------
 # Linked without faults, one after another: a figure is only worth something on a quiet machine.
 
-$(BENCHES): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(STATIC_LIB)
+$(BENCHES): $(BUILD)/%: $(BUILD)/obj/%.o $(call objects,$(BENCH_HELPERS)) $(SUPPORT_LIB) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(call run,LD,$@)$(LINK) -o $@ $^ $(EV_LIBS) -lm
 

@@ -1,6 +1,7 @@
 /*
- * Adding tasks. What is asked for is checked first, without the lock and without effect; then the record is made, with all that the
- * task will ever need for its end; then it is admitted under the lock, where the manager's state has the last word.
+ * Adding tasks. What is asked for is checked first, without the lock and without effect; then the
+ * record is made, with all that the task will ever need for its end; then it is admitted under the
+ * lock, where the manager's state has the last word.
  */
 #include <errno.h>
 #include <signal.h>
@@ -166,9 +167,8 @@ static struct tmgr__stop_group *find_group(struct tmgr_manager *manager, const c
 {
 	struct tmgr__list *node;
 
-	tmgr__list_for(node, &manager->groups) {
-		struct tmgr__stop_group *group =
-			container_of(node, struct tmgr__stop_group, node);
+	tmgr__list_for (node, &manager->groups) {
+		struct tmgr__stop_group *group = container_of(node, struct tmgr__stop_group, node);
 
 		if (strcmp(group->name, name) == 0)
 			return group;
@@ -200,16 +200,6 @@ static int join_group(struct adding *add)
 	return 0;
 }
 
-static bool name_taken(const struct tmgr_manager *manager, const char *name)
-{
-	struct tmgr__list *node;
-
-	tmgr__list_for(node, &manager->tasks)
-		if (strcmp(container_of(node, struct tmgr__record, node)->name, name) == 0)
-			return true;
-	return false;
-}
-
 /* Under the lock: whether the manager takes it now. */
 static int check_state(struct adding *add)
 {
@@ -222,7 +212,9 @@ static int check_state(struct adding *add)
 			return -EBUSY;
 		if (manager->stopping)
 			return -ESHUTDOWN;
-		return name_taken(manager, add->name) ? -EEXIST : 0;
+		if (tmgr__names_has(&manager->names, add->name))
+			return -EEXIST;
+		return tmgr__names_reserve(&manager->names);
 	}
 	if (manager->stopping || manager->state == TMGR_MANAGER_ENDED ||
 		tmgr_token_fired(manager->token))
@@ -270,6 +262,7 @@ static int admit(struct adding *add)
 	tmgr__manager_event(manager, TMGR_EVENT_ADDED, TMGR_LEVEL_DEBUG, record, 0, "");
 	if (add->long_running) {
 		tmgr__list_append(&manager->tasks, &record->node);
+		tmgr__names_add(&manager->names, record->name);
 		manager->report.long_running++;
 		tmgr__manager_unlock(manager);
 	} else {

@@ -200,7 +200,10 @@ void tmgr_event_print(void *self, const struct tmgr_event *event)
 	if (text.length > sizeof(line) - 2)
 		text.length = sizeof(line) - 2;
 	line[text.length++] = '\n';
-	/* One write, so that lines of several writers do not mix; a standard error that is closed loses them. */
+	/*
+	 * One write, so that lines of several writers do not mix; a standard error that is closed
+	 * loses them.
+	 */
 	written = write(STDERR_FILENO, line, text.length);
 	(void)written;
 }

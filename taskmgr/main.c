@@ -33,12 +33,14 @@ static int out_of_memory(void)
 int tmgr_main(struct tmgr_manager *manager)
 {
 	const struct tmgr_report *report;
+	bool can_run;
 	int r, exit_code;
 
 	if (!manager)
 		return out_of_memory();
 	tmgr__manager_lock(manager);
-	if (manager->state == TMGR_MANAGER_ADDING) {
+	can_run = manager->state == TMGR_MANAGER_ADDING;
+	if (can_run) {
 		manager->options.take_signals = true;
 		manager->is_main = true;
 	}
@@ -48,7 +50,8 @@ int tmgr_main(struct tmgr_manager *manager)
 			manager, TMGR_LEVEL_INFO, print_event, program_invocation_short_name);
 	r = tmgr_manager_run(manager, NULL);
 	report = tmgr_manager_report(manager);
-	if (r == -EBUSY || r == -EALREADY || !report) {
+	/* Not by r: a task that failed with -EBUSY is no misuse. */
+	if (!can_run || !report) {
 		fprintf(stderr, "%s: this manager cannot run: %s\n", program_invocation_short_name,
 			tmgr_strerror(r));
 		if (report)

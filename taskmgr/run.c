@@ -1,9 +1,11 @@
 /*
- * Run, in three parts: start (prepare, initialize), wait (execute), finish (clean up, end). tmgr_manager_run() is the three in a row; a task that
- * hosts a manager calls each from its own phase.
+ * Run, in three parts: start (prepare, initialize), wait (execute), finish (clean up, end).
+ * tmgr_manager_run() is the three in a row; a task that hosts a manager calls each from its own
+ * phase.
  *
- * The thread that runs does all that calls initialize and cleanup, and all waiting; it sleeps on run_word, which grows with everything it
- * may wait for. What it needs was allocated by prepare; nothing is allocated afterwards.
+ * The thread that runs does all that calls initialize and cleanup, and all waiting; it sleeps on
+ * run_word, which grows with everything it may wait for. What it needs was allocated by prepare;
+ * nothing is allocated afterwards.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -17,6 +19,8 @@
 
 /* What cleanups still get when the total deadline has passed. */
 #define CLEANUP_GRACE (40 * TMGR_MILLISECOND)
+/* The watcher looks at a cleanup that is not done after this. */
+#define LOOK_NS (10 * TMGR_MILLISECOND)
 
 static struct tmgr__record *record_of(struct tmgr__list *node)
 {
@@ -64,7 +68,7 @@ static int note_refused(struct tmgr_manager *manager)
 	struct tmgr__list *node;
 
 	tmgr__manager_lock(manager);
-	tmgr__list_for(node, &manager->refused) {
+	tmgr__list_for (node, &manager->refused) {
 		struct tmgr__refused *refused = container_of(node, struct tmgr__refused, node);
 
 		tmgr__manager_add_entry(manager, &refused->entry);
@@ -76,7 +80,10 @@ static int note_refused(struct tmgr_manager *manager)
 	return manager->report.cause->error;
 }
 
-/* A lack of memory or threads before anything was initialized. `name` and `text` stay where they are. */
+/*
+ * A lack of memory or threads before anything was initialized. `name` and `text` stay where they
+ * are.
+ */
 static void note_start_error(
 	struct tmgr_manager *manager, const char *name, int error, const char *text)
 {
@@ -100,7 +107,7 @@ static int start_threads(struct tmgr_manager *manager)
 	struct tmgr__list *node;
 	int r;
 
-	tmgr__list_for(node, &manager->tasks)
+	tmgr__list_for (node, &manager->tasks)
 		count += has_thread(record_of(node));
 	/* One piece that is never touched but by a handler: it costs address space only. */
 	if (count > 0) {
@@ -108,7 +115,7 @@ static int start_threads(struct tmgr_manager *manager)
 		if (!manager->signal_stacks)
 			return -ENOMEM;
 	}
-	tmgr__list_for(node, &manager->tasks) {
+	tmgr__list_for (node, &manager->tasks) {
 		struct tmgr__record *record = record_of(node);
 
 		if (!has_thread(record))
@@ -135,12 +142,18 @@ static int prepare(struct tmgr_manager *manager)
 	if (!manager->timers)
 		return -ENOMEM;
 	tmgr__token_set_timers(manager->token, manager->timers);
-	tmgr__list_for(node, &manager->tasks)
+	tmgr__list_for (node, &manager->tasks)
 		if (record_of(node)->interrupt_signal)
 			tmgr__interrupt_take(manager, record_of(node)->interrupt_signal);
 	r = manager->outer && !manager->own_events ? 0 : tmgr__events_start(manager->events);
-	if (r == 0)
+	if (r == 0) {
+		/*
+		 * What came before run counts before the first initialize, not when the watcher
+		 * gets to it.
+		 */
+		tmgr__watcher_take_cancel(manager);
 		r = tmgr__watcher_start(manager);
+	}
 	if (r == 0)
 		r = start_threads(manager);
 	if (r == 0)
@@ -189,6 +202,9 @@ static void set_phase(struct tmgr__record *record, enum tmgr_state state)
 	tmgr__manager_set_state(manager, record, state, now);
 	record->began = now;
 	manager->phase_record = record;
+	/* The watcher may have looked just before, and seen nothing to wait for. */
+	if (manager->stopping)
+		tmgr__manager_check_at(manager, now + LOOK_NS);
 	tmgr__manager_unlock(manager);
 }
 
@@ -218,7 +234,9 @@ static int initialize(struct tmgr__record *record)
 	tmgr__manager_lock(manager);
 	manager->phase_record = NULL;
 	if (record->state == TMGR_STATE_STUCK) {
-		/* It was named as stuck, and has come back after all; too late to be initialized. */
+		/*
+		 * It was named as stuck, and has come back after all; too late to be initialized.
+		 */
 		tmgr__manager_unlock(manager);
 		return -TMGR_ESTUCK;
 	}
@@ -250,7 +268,7 @@ static void initialize_all(struct tmgr_manager *manager)
 {
 	struct tmgr__list *node;
 
-	tmgr__list_for(node, &manager->tasks) {
+	tmgr__list_for (node, &manager->tasks) {
 		struct tmgr__record *record = record_of(node);
 
 		if (is_stopping(manager))
@@ -259,6 +277,26 @@ static void initialize_all(struct tmgr_manager *manager)
 			skip_initialize(record);
 		else if (initialize(record) < 0)
 			return;
+	}
+}
+
+/*
+ * Tasks that will not execute: whoever waits for their end need not. Before any other may have
+ * begun.
+ */
+static void settle_unexecuted(struct tmgr_manager *manager)
+{
+	struct tmgr__list *node;
+
+	tmgr__list_for (node, &manager->tasks) {
+		struct tmgr__record *record = record_of(node);
+		bool never;
+
+		tmgr__manager_lock(manager);
+		never = !record->executing && record->state != TMGR_STATE_STUCK;
+		tmgr__manager_unlock(manager);
+		if (never)
+			tmgr_future_complete(&record->done, 0, NULL);
 	}
 }
 
@@ -273,7 +311,7 @@ static void start_executes(struct tmgr_manager *manager)
 	manager->state = TMGR_MANAGER_RUNNING;
 	if (manager->stopping)
 		manager->state = TMGR_MANAGER_STOPPING;
-	tmgr__list_for(node, &manager->tasks) {
+	tmgr__list_for (node, &manager->tasks) {
 		struct tmgr__record *record = record_of(node);
 
 		if (!(record->phases & TMGR_EXECUTE))
@@ -291,6 +329,7 @@ static void start_executes(struct tmgr_manager *manager)
 	}
 	tmgr__manager_look_quiet(manager);
 	tmgr__manager_unlock(manager);
+	settle_unexecuted(manager);
 	set_gate(manager, TMGR__GATE_OPEN);
 	tmgr__pool_open(manager);
 }
@@ -352,7 +391,10 @@ static void wait_for_stop(struct tmgr_manager *manager)
 	}
 }
 
-/* In reverse order of stopping: tell one task, or one layer of execute-tasks, to stop. No lock held. */
+/*
+ * In reverse order of stopping: tell one task, or one layer of execute-tasks, to stop. No lock
+ * held.
+ */
 static void cancel_record(struct tmgr__record *record, const struct tmgr_cause *cause)
 {
 	tmgr_token_fire(&record->token, cause);
@@ -366,7 +408,7 @@ static struct tmgr__record *take_running(struct tmgr_manager *manager, struct tm
 	struct tmgr__list *node;
 
 	tmgr__manager_lock(manager);
-	tmgr__list_for(node, &manager->executes) {
+	tmgr__list_for (node, &manager->executes) {
 		struct tmgr__record *record = record_of(node);
 
 		if (record->added_by != adder || !record->executing || record->stop_since)
@@ -388,7 +430,7 @@ static bool layer_runs(struct tmgr_manager *manager, struct tmgr__record *adder)
 
 	tmgr__manager_lock(manager);
 	runs = adder && adder->executing;
-	tmgr__list_for(node, &manager->executes) {
+	tmgr__list_for (node, &manager->executes) {
 		struct tmgr__record *record = record_of(node);
 
 		runs = runs || (record->executing && record->added_by == adder);
@@ -397,14 +439,16 @@ static bool layer_runs(struct tmgr_manager *manager, struct tmgr__record *adder)
 	return runs;
 }
 
-/* Stop the execute-tasks that a task added, and the task; NULL: those that no task added. */
+/*
+ * Stop a task and the execute-tasks that it added; NULL: those that no task added. The task comes
+ * first: its children are below its token, and if they ended before it fired a task that ends with
+ * them would have ended unexpectedly.
+ */
 static void stop_layer(struct tmgr_manager *manager, struct tmgr__record *adder)
 {
 	struct tmgr_cause cause = manager->stop_cause;
 	struct tmgr__record *record;
 
-	while ((record = take_running(manager, adder)))
-		cancel_record(record, &cause);
 	if (adder) {
 		tmgr__manager_lock(manager);
 		if (!adder->stop_since)
@@ -413,6 +457,8 @@ static void stop_layer(struct tmgr_manager *manager, struct tmgr__record *adder)
 		tmgr__manager_unlock(manager);
 		cancel_record(tmgr__record_ref(adder), &cause);
 	}
+	while ((record = take_running(manager, adder)))
+		cancel_record(record, &cause);
 	for (;;) {
 		uint32_t word = run_word(manager);
 
@@ -429,6 +475,8 @@ static bool used_by_stuck(const struct tmgr__record *record)
 	const struct tmgr_manager *manager = record->manager;
 	struct tmgr__list *node;
 
+	if (manager->report.stuck == 0)
+		return false;
 	for (node = record->node.next; node != &manager->tasks; node = node->next)
 		if (record_of(node)->state == TMGR_STATE_STUCK)
 			return true;
@@ -441,8 +489,8 @@ static bool decide_cleanup(struct tmgr__record *record, int64_t now)
 {
 	struct tmgr_manager *manager = record->manager;
 	bool used = used_by_stuck(record);
-	bool wanted = (record->phases & TMGR_CLEANUP) &&
-		(record->state == TMGR_STATE_INITIALIZED || record->state == TMGR_STATE_ENDED);
+	bool wanted = (record->phases & TMGR_CLEANUP) && (record->state == TMGR_STATE_INITIALIZED ||
+								 record->state == TMGR_STATE_ENDED);
 
 	if (record->state == TMGR_STATE_STUCK || record->state == TMGR_STATE_DONE)
 		return false;
@@ -455,7 +503,8 @@ static bool decide_cleanup(struct tmgr__record *record, int64_t now)
 	return false;
 }
 
-static int64_t cleanup_deadline(struct tmgr_manager *manager, struct tmgr__record *record, int64_t now)
+static int64_t cleanup_deadline(
+	struct tmgr_manager *manager, struct tmgr__record *record, int64_t now)
 {
 	int64_t deadline;
 
@@ -481,10 +530,13 @@ static void clean_up(struct tmgr__record *record, bool initialize_failed)
 	check(record->cleanup);
 	tmgr__token_set_timers(record->cleanup->token, manager->timers);
 	set_phase(record, TMGR_STATE_CLEANING);
+	/* A snapshot may be looking at its context just now. */
+	tmgr__manager_lock(manager);
 	context->parent_token = NULL;
 	context->token = record->cleanup->token;
 	context->text = record->cleanup->text;
 	context->initialize_failed = initialize_failed;
+	tmgr__manager_unlock(manager);
 	tmgr_token_set_deadline(record->cleanup->token, cleanup_deadline(manager, record, now));
 	error = tmgr__policy_error(call_phase(record, TMGR_CLEANUP), &detail);
 	now = tmgr__manager_now(manager);
@@ -510,8 +562,6 @@ static void clean_up_one(struct tmgr__record *record)
 	manager->state = TMGR_MANAGER_CLEANING;
 	wanted = decide_cleanup(record, tmgr__manager_now(manager));
 	tmgr__manager_unlock(manager);
-	/* One that never executed, and never will, has that as its result. */
-	tmgr_future_complete(&record->done, 0, NULL);
 	if (wanted)
 		clean_up(record, false);
 }
@@ -523,7 +573,8 @@ static void wait_reverse(struct tmgr_manager *manager)
 
 	wait_for_stop(manager);
 	stop_layer(manager, NULL);
-	tmgr__list_for_reverse(node, &manager->tasks) {
+	tmgr__list_for_reverse(node, &manager->tasks)
+	{
 		stop_layer(manager, record_of(node));
 		clean_up_one(record_of(node));
 	}
@@ -533,15 +584,14 @@ static void clean_up_all(struct tmgr_manager *manager)
 {
 	struct tmgr__list *node;
 
-	tmgr__list_for_reverse(node, &manager->tasks)
-		clean_up_one(record_of(node));
+	tmgr__list_for_reverse(node, &manager->tasks) clean_up_one(record_of(node));
 }
 
 static void join_threads(struct tmgr_manager *manager)
 {
 	struct tmgr__list *node;
 
-	tmgr__list_for(node, &manager->tasks) {
+	tmgr__list_for (node, &manager->tasks) {
 		struct tmgr__record *record = record_of(node);
 
 		if (!record->thread_made)
@@ -555,7 +605,10 @@ static void join_threads(struct tmgr_manager *manager)
 	}
 }
 
-/* The threads go home; the report is made. Nothing of this run is left afterwards but what is stuck. */
+/*
+ * The threads go home; the report is made. Nothing of this run is left afterwards but what is
+ * stuck.
+ */
 static int end_run(struct tmgr_manager *manager)
 {
 	if (manager->gate == TMGR__GATE_SHUT)
@@ -577,13 +630,13 @@ static int end_run(struct tmgr_manager *manager)
 	tmgr__manager_lock(manager);
 	tmgr__report_build(manager);
 	manager->state = TMGR_MANAGER_ENDED;
-	tmgr__manager_event(manager, TMGR_EVENT_RUN_ENDED, TMGR_LEVEL_NOTICE, NULL,
-		manager->report.result, "");
+	tmgr__manager_event(
+		manager, TMGR_EVENT_RUN_ENDED, TMGR_LEVEL_NOTICE, NULL, manager->report.result, "");
 	tmgr__manager_unlock(manager);
 	if (!manager->outer || manager->own_events)
 		tmgr__events_stop(manager->events);
-	manager->report.events_dropped =
-		__atomic_load_n(&manager->events->dropped, __ATOMIC_RELAXED);
+	manager->report.events_dropped = __atomic_load_n(
+		&manager->events->dropped, __ATOMIC_RELAXED);
 	__atomic_store_n(&manager->reported, true, __ATOMIC_RELEASE);
 	if (manager->report.stuck == 0 && manager->signal_stacks) {
 		free(manager->signal_stacks);
@@ -595,8 +648,8 @@ static int end_run(struct tmgr_manager *manager)
 static int abort_start(struct tmgr_manager *manager, int error)
 {
 	if (manager->report.errors == 0)
-		note_start_error(manager, "", error,
-			error == -EAGAIN ? "no thread" : "");
+		note_start_error(manager, "", error, error == -EAGAIN ? "no thread" : "");
+	settle_unexecuted(manager);
 	end_run(manager);
 	return manager->report.result;
 }
@@ -614,8 +667,6 @@ static int start(struct tmgr_manager *manager, struct tmgr_token *parent)
 		if (tmgr_token_deadline(parent) != TMGR_NEVER)
 			tmgr_token_set_deadline(manager->token, tmgr_token_deadline(parent));
 	}
-	/* Asked for before run: it must not depend on how soon the watcher looks. */
-	tmgr__watcher_take_cancel(manager);
 	initialize_all(manager);
 	return 0;
 }
@@ -624,6 +675,7 @@ static void execute_all(struct tmgr_manager *manager)
 {
 	manager->waited = true;
 	if (is_stopping(manager)) {
+		settle_unexecuted(manager);
 		set_gate(manager, TMGR__GATE_ABORT);
 		return;
 	}
@@ -688,7 +740,9 @@ static int set_outer(struct tmgr_manager *manager, struct tmgr_context *context)
 	return 0;
 }
 
-/* The first error from an entry on, told to the hosting task with its text; 0 when there is none. */
+/*
+ * The first error from an entry on, told to the hosting task with its text; 0 when there is none.
+ */
 static int tell_error(struct tmgr_context *context, const struct tmgr_report_entry *entry)
 {
 	while (entry && entry->kind == TMGR_REPORT_NOT_CLEANED_UP)

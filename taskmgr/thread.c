@@ -1,8 +1,9 @@
 /*
  * Threads of the library, and the host of tasks that have one of their own.
  *
- * A long-running task's thread is made before the first initialize and waits at the manager's gate. The thread that runs opens it, or
- * lets all go home; it joins them at the end, but for those left behind with a stuck task.
+ * A long-running task's thread is made before the first initialize and waits at the manager's gate.
+ * The thread that runs opens it, or lets all go home; it joins them at the end, but for those left
+ * behind with a stuck task.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -60,13 +61,13 @@ size_t tmgr__signal_stack_size(void)
 
 static void use_signal_stack(unsigned char *memory)
 {
-	stack_t stack = { .ss_flags = SS_DISABLE };
+	stack_t stack = { .ss_sp = memory, .ss_size = tmgr__signal_stack_size() }, old;
 
-	/* Somebody who set one already, as the address sanitizer does, keeps it. */
-	if (!memory || sigaltstack(NULL, &stack) < 0 || !(stack.ss_flags & SS_DISABLE))
+	if (!memory || sigaltstack(&stack, &old) < 0)
 		return;
-	stack = (stack_t){ .ss_sp = memory, .ss_size = tmgr__signal_stack_size() };
-	sigaltstack(&stack, NULL);
+	/* Somebody who set one already, as the address sanitizer does, keeps it. */
+	if (!(old.ss_flags & SS_DISABLE))
+		sigaltstack(&old, NULL);
 }
 
 void tmgr__thread_enter(struct tmgr__clock *clock, const char *name, unsigned char *signal_stack)
@@ -80,7 +81,6 @@ void tmgr__thread_enter(struct tmgr__clock *clock, const char *name, unsigned ch
 	if (clock)
 		tmgr__clock_use(clock);
 }
-
 
 static bool wait_at_gate(struct tmgr_manager *manager)
 {

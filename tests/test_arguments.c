@@ -470,6 +470,7 @@ static int of_contexts(struct probe *probe, struct tmgr_context *context)
 {
 	struct tmgr_manager *manager = tmgr_context_manager(context), *other;
 	struct tmgr_signal_watch *watch = NULL;
+	struct tmgr_task task = tmgr_task_function(no_task, NULL);
 	struct tmgr_group *group = NULL;
 	char buffer[4];
 	int error = 7;
@@ -495,7 +496,8 @@ static int of_contexts(struct probe *probe, struct tmgr_context *context)
 	IS(tmgr_wait_fd(context, 0, 0, TMGR_NOW), -EINVAL);
 	IS(tmgr_wait_fd(context, -5, TMGR_FD_READ, TMGR_NOW), -EBADF);
 	IS(tmgr_sleep(context, -1), 0);
-	IS(tmgr_task_execute_under(tmgr_task_function(no_task, NULL), context, NULL), -EINVAL);
+	IS(tmgr_task_execute_under(task, context, NULL), -EINVAL);
+	tmgr_task_destroy(task);
 	IS(tmgr_group_create(context, NULL, NULL), -EINVAL);
 	IS(tmgr_group_create(context, NULL, &group), 0);
 	IS(tmgr_group_error(group, 0, NULL, NULL), -EINVAL);

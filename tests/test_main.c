@@ -113,6 +113,28 @@ static void a_failed_task_leaves_with_1_and_is_named_with_stage_error_and_text(v
 	}
 }
 
+static int fail_as_run_does_when_misused(void *argument)
+{
+	static struct probe a = PROBE(.name = "lock-keeper", .end = PROBE_RETURNS);
+
+	a.execute_result = *(int *)argument;
+	return tmgr_main(manager_with(&a));
+}
+
+static void a_task_that_fails_with_an_error_of_run_is_a_failed_task(void **state)
+{
+	int errors[] = { -EBUSY, -EALREADY };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct child child;
+
+		assert_int_equal(child_run(&child, fail_as_run_does_when_misused, &errors[i]), 1);
+		assert_non_null(strstr(child.text, "task \"lock-keeper\": execute"));
+		assert_null(strstr(child.text, "cannot run"));
+	}
+}
+
 static int add_badly(void *argument)
 {
 	static struct probe a = PROBE(.name = "twice"), b = PROBE(.name = "twice");
@@ -269,6 +291,7 @@ int main(void)
 		leak_test(a_clean_run_leaves_with_0),
 		leak_test(a_daemon_that_is_told_to_stop_leaves_with_0),
 		leak_test(a_failed_task_leaves_with_1_and_is_named_with_stage_error_and_text),
+		leak_test(a_task_that_fails_with_an_error_of_run_is_a_failed_task),
 		leak_test(bad_use_leaves_with_2_and_names_the_task_and_the_rule),
 		leak_test(a_stuck_task_is_named_and_leaves_with_3_past_all_exit_handlers),
 		leak_test(

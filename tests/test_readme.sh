@@ -38,7 +38,7 @@ run_installed()
 {
 	prefix=$(prefix)
 	(
-		cd "$dir/programs" || exit
+		cd "$dir/installed" || exit
 		PKG_CONFIG_PATH=$prefix/lib/pkgconfig LD_LIBRARY_PATH=$prefix/lib CC=$CC sh -e "$1"
 	)
 }
@@ -56,7 +56,7 @@ programs()
 {
 	while read -r kind file name where; do
 		[ "$kind" = program ] || continue
-		cp "$file" "$dir/programs/$name.c"
+		cp "$file" "$dir/installed/$name.c"
 		# shellcheck disable=SC2086 # none or one
 		compile -o "$dir/programs/$name" "$file" "$BUILD/libtaskmgr.a" $LIBS ||
 			fail "$where: $name does not compile"
@@ -108,7 +108,7 @@ headings()
 
 pages=$(ls README.md docs/*.md internal/examples/README.md)
 LIBS=$(ls tasks/loop/*.c >/dev/null 2>&1 && echo -lev)
-mkdir "$dir/programs"
+mkdir "$dir/programs" "$dir/installed"
 : >"$dir/blocks"
 for page in $pages; do
 	awk -v dir="$dir" -f tests/support/doc-blocks.awk "$page" >>"$dir/blocks" || fail "$page"
@@ -118,8 +118,8 @@ others
 links_lead_somewhere
 if [ "$failures" -eq 0 ]; then
 	cut -d ' ' -f 1 "$dir/blocks" | sort | uniq -c
-	cmp -s internal/examples/cmd/hello/main.c "$dir/programs/hello.c" ||
-		sed '1,/\*\//d' internal/examples/cmd/hello/main.c | cmp -s - "$dir/programs/hello.c" ||
+	cmp -s internal/examples/cmd/hello/main.c "$dir/installed/hello.c" ||
+		sed '1,/\*\//d' internal/examples/cmd/hello/main.c | cmp -s - "$dir/installed/hello.c" ||
 		fail "the program of README.md is not internal/examples/cmd/hello/main.c"
 fi
 [ "$failures" -eq 0 ]

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <taskmgr/group.h>
 #include <taskmgr/manager.h>
 
 #include "tests/support/child.h"
@@ -98,7 +99,7 @@ static int leave_one_stuck(void *argument)
 	tmgr_manager_destroy(manager);
 	child_check_equal(c.destroyed, 0);
 	child_check_equal(d.destroyed, 1);
-	child_check_equal(b.destroyed, 1);
+	child_check_equal(a.destroyed, 0);
 
 	/* Its late end is thrown away. */
 	latch_open(&never);
@@ -302,6 +303,60 @@ static void stopping_in_reverse_ends_each_layer_before_the_next(void **state)
 	assert_int_equal(helper.destroyed, 1);
 }
 
+static struct {
+	struct tmgr_token *parent;
+	struct latch waiting;
+	bool parent_first;
+} family;
+
+static void look_at_parent(void *self)
+{
+	(void)self;
+	family.parent_first = tmgr_token_fired(family.parent);
+}
+
+static int watch_parent(void *self, struct tmgr_context *context)
+{
+	struct tmgr_token_callback callback = { 0 };
+	int r;
+
+	(void)self;
+	r = tmgr_token_register(tmgr_context_token(context), &callback, look_at_parent, NULL);
+	latch_arrive(&family.waiting);
+	if (r == 0)
+		r = tmgr_sleep_until(context, TMGR_NEVER);
+	tmgr_token_unregister(&callback);
+	return r;
+}
+
+/* As a worker pool does: its end is that of its children. */
+static int live_by_children(struct probe *probe, struct tmgr_context *context)
+{
+	(void)probe;
+	family.parent = tmgr_context_token(context);
+	tmgr_spawn(context, NULL, tmgr_task_function(watch_parent, NULL), NULL);
+	return tmgr_group_wait(context, NULL, TMGR_NEVER);
+}
+
+/* Children were told before their parent, which then had ended unexpectedly. */
+static void stopping_in_reverse_tells_a_task_before_its_children(void **state)
+{
+	struct probe a = PROBE(.name = "a", .on_execute = live_by_children);
+	struct tmgr_manager_options options = { .stop_order = TMGR_STOP_REVERSE };
+	struct tmgr_manager *manager = manager_with(&options);
+	struct runner runner;
+
+	(void)state;
+	latch_init(&family.waiting);
+	add(manager, &a, TMGR_STRICT);
+	runner_start(&runner, manager, NULL);
+	assert_true(latch_arrived(&family.waiting, 1));
+	assert_int_equal(tmgr_manager_cancel(manager), 0);
+	assert_int_equal(runner_join(&runner), 0);
+	assert_true(family.parent_first);
+	tmgr_manager_destroy(manager);
+}
+
 static int set_stop_timeout(struct probe *probe, struct tmgr_context *context)
 {
 	(void)probe;
@@ -376,6 +431,7 @@ int main(void)
 		leak_test(deadlines_of_slow_cleanups_do_not_add_up),
 		leak_test(a_cleanup_ends_at_its_own_deadline),
 		leak_test(stopping_in_reverse_ends_each_layer_before_the_next),
+		leak_test(stopping_in_reverse_tells_a_task_before_its_children),
 		leak_test(a_task_that_passes_a_deadline_it_set_is_stuck),
 	};
 

@@ -252,12 +252,13 @@ static int execute_under_a_deadline(struct probe *probe, struct tmgr_context *co
 {
 	struct tmgr_token *token;
 	struct tmgr_cause cause = { 0 };
+	struct tmgr_task task = tmgr_task_function(sleep_under, &seen[0]);
 
 	(void)probe;
 	tmgr_token_create(tmgr_context_token(context), &token);
 	tmgr_token_set_deadline(token, tmgr_after(20 * TMGR_MILLISECOND));
-	seen[2] = tmgr_task_execute_under(
-		tmgr_task_function(sleep_under, &seen[0]), context, token);
+	seen[2] = tmgr_task_execute_under(task, context, token);
+	tmgr_task_destroy(task);
 	seen[3] = tmgr_token_cause(token, &cause);
 	seen[4] = cause.reason;
 	seen[5] = tmgr_context_cancelled(context);

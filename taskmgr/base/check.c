@@ -18,7 +18,8 @@ _Noreturn void tmgr__check_failed(const char *condition, const char *file, int l
 {
 	char text[512];
 
-	snprintf(text, sizeof(text), "taskmgr: broken invariant at %s:%d: %s\n", file, line, condition);
+	snprintf(text, sizeof(text), "taskmgr: broken invariant at %s:%d: %s\n", file, line,
+		condition);
 	die(text);
 }
 
