@@ -1,5 +1,6 @@
 /*
- * Execute-tasks: how many a second, and how long after adding one it starts, beside a thread that is woken by hand.
+ * Execute-tasks: how many a second, and how long after adding one it starts, beside a thread that
+ * is woken by hand.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -51,8 +52,8 @@ static int add_many(void *self, struct tmgr_context *context)
 	struct tmgr_manager *manager = tmgr_context_manager(context);
 	int64_t unset = 0, now = measure_now();
 
-	__atomic_compare_exchange_n(&throughput->began, &unset, now, false, __ATOMIC_RELAXED,
-		__ATOMIC_RELAXED);
+	__atomic_compare_exchange_n(
+		&throughput->began, &unset, now, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 	for (size_t i = 0; i < throughput->count / throughput->adders; i++) {
 		struct tmgr_task task = { &nothing_ops, NULL };
 
@@ -88,7 +89,9 @@ static void measure_throughput(const char *figure, struct throughput throughput,
 {
 	struct measure_row row = { .figure = figure, .unit = MEASURE_PER_SECOND };
 	struct measure_row threads = { .figure = "    threads of the pool that took part, at most",
-		.unit = MEASURE_COUNT, .kind = MEASURE_AT_MOST, .goal = 63 };
+		.unit = MEASURE_COUNT,
+		.kind = MEASURE_AT_MOST,
+		.goal = 63 };
 	struct measure_samples rates = { 0 }, seen = { 0 };
 
 	for (int i = 0; i < 12; i++) {
@@ -122,7 +125,7 @@ enum blocker { NONE, PARKED, READING };
 struct latency {
 	enum blocker blocker;
 	size_t blockers;
-	int64_t idle_ns;  /* between two samples */
+	int64_t idle_ns; /* between two samples */
 	size_t samples;
 	int64_t pool_idle_ns;
 	struct measure_samples *taken;
@@ -168,8 +171,8 @@ static const struct tmgr_task_ops read_ops = { .execute = block_in_read };
 
 static int add(struct tmgr_context *context, const struct tmgr_task_ops *ops, void *self)
 {
-	return tmgr_manager_add_execute_task(tmgr_context_manager(context), "task",
-		(struct tmgr_task){ ops, self }, TMGR_ERROR);
+	return tmgr_manager_add_execute_task(
+		tmgr_context_manager(context), "task", (struct tmgr_task){ ops, self }, TMGR_ERROR);
 }
 
 static int sample_latency(struct latency *latency, struct tmgr_context *context)
@@ -214,14 +217,15 @@ static const struct tmgr_task_ops latency_ops = { .execute = sample_latencies };
 static int run_latency(struct latency *latency)
 {
 	struct tmgr_manager_options options = { .when_quiet = TMGR_QUIET_RETURN,
-		.pool_idle_ns = latency->pool_idle_ns, .pool_queue_max = 1000 };
+		.pool_idle_ns = latency->pool_idle_ns,
+		.pool_queue_max = 1000 };
 	struct tmgr_manager *manager = tmgr_manager_create(&options);
 	int r;
 
 	if (pipe2(latency->pipe, O_CLOEXEC) < 0)
 		return -errno;
-	tmgr_manager_add_task(manager, "sampler", (struct tmgr_task){ &latency_ops, latency },
-		TMGR_ERROR);
+	tmgr_manager_add_task(
+		manager, "sampler", (struct tmgr_task){ &latency_ops, latency }, TMGR_ERROR);
 	r = tmgr_manager_run(manager, NULL);
 	tmgr_manager_destroy(manager);
 	close(latency->pipe[0]);
@@ -267,7 +271,8 @@ static void tell(struct by_hand *hand, bool end)
 
 static double latency_by_hand(int64_t idle_ns, size_t samples)
 {
-	struct by_hand hand = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, false, 0 };
+	struct by_hand hand = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, false,
+		0 };
 	struct measure_samples taken = { 0 };
 	pthread_t thread;
 	double median;
@@ -294,8 +299,10 @@ static double latency_by_hand(int64_t idle_ns, size_t samples)
 
 static void measure_latency(const char *figure, struct latency latency, double goal)
 {
-	struct measure_row row = { .figure = figure, .unit = MEASURE_NANOSECONDS,
-		.kind = goal > 0 ? MEASURE_AT_MOST : MEASURE_NO_GOAL, .goal = goal };
+	struct measure_row row = { .figure = figure,
+		.unit = MEASURE_NANOSECONDS,
+		.kind = goal > 0 ? MEASURE_AT_MOST : MEASURE_NO_GOAL,
+		.goal = goal };
 	struct measure_samples taken = { 0 };
 	int r;
 
@@ -320,7 +327,8 @@ static void measure_latency(const char *figure, struct latency latency, double g
 
 int main(void)
 {
-	struct throughput one = { .adders = 1, .count = 400000 }, four = { .adders = 4, .count = 400000 };
+	struct throughput one = { .adders = 1, .count = 400000 },
+			  four = { .adders = 4, .count = 400000 };
 	struct latency latency = { .samples = 200 };
 
 	measure_begin();

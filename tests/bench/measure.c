@@ -193,9 +193,9 @@ void measure_print(const struct measure_row *row)
 	}
 	print_goal(row, goal, sizeof(goal));
 	printf(LINE, row->figure, ours, other, ratio_text, goal,
-		row->kind == MEASURE_NO_GOAL ? "-" :
-		is_met(row, ratio)	     ? "yes" :
-					       "NO");
+		row->kind == MEASURE_NO_GOAL ? "-"
+		: is_met(row, ratio)         ? "yes"
+					     : "NO");
 	fflush(stdout);
 }
 
@@ -290,7 +290,8 @@ struct measure_process measure_process(void)
 	return process;
 }
 
-bool measure_apart(bool (*function)(void *self, void *result), void *self, void *result, size_t size)
+bool measure_apart(
+	bool (*function)(void *self, void *result), void *self, void *result, size_t size)
 {
 	int ends[2], status;
 	size_t got = 0;

@@ -1,9 +1,10 @@
 /*
- * What the benchmarks share: a clock, samples and what is told of them, paired runs, and rows of one table.
+ * What the benchmarks share: a clock, samples and what is told of them, paired runs, and rows of
+ * one table.
  *
- * Machines are noisy: two things are compared by running them in turns and taking the median of the ratios of the turns, so that what
- * disturbs both of a pair disturbs neither's figure. A figure that misses its goal is a row that says so; one that could not be taken
- * makes the program fail.
+ * Machines are noisy: two things are compared by running them in turns and taking the median of the
+ * ratios of the turns, so that what disturbs both of a pair disturbs neither's figure. A figure
+ * that misses its goal is a row that says so; one that could not be taken makes the program fail.
  */
 #ifndef TESTS_BENCH_MEASURE_H
 #define TESTS_BENCH_MEASURE_H
@@ -25,7 +26,8 @@ struct measure_samples {
 };
 
 void measure_add(struct measure_samples *samples, double value);
-/* fraction 0 is the least, 0.5 the median, 0.99 what one in a hundred exceeds; NAN when there are none. */
+/* fraction 0 is the least, 0.5 the median, 0.99 what one in a hundred exceeds; NAN when there are
+ * none. */
 double measure_quantile(struct measure_samples *samples, double fraction);
 double measure_median(struct measure_samples *samples);
 void measure_clear(struct measure_samples *samples);
@@ -36,8 +38,9 @@ struct measure_pair {
 };
 
 /*
- * Run both `rounds` times, the first of them in turns, after `warm` rounds that do not count. Each returns its figure, or a number
- * below 0 when it could not be taken, which ends it all. self is for both.
+ * Run both `rounds` times, the first of them in turns, after `warm` rounds that do not count. Each
+ * returns its figure, or a number below 0 when it could not be taken, which ends it all. self is
+ * for both.
  */
 bool measure_run_pair(struct measure_pair *pair, size_t warm, size_t rounds,
 	double (*ours)(void *self), double (*other)(void *self), void *self);
@@ -52,10 +55,10 @@ enum measure_unit {
 
 enum measure_goal {
 	MEASURE_NO_GOAL,
-	MEASURE_AT_MOST,         /* the figure itself */
+	MEASURE_AT_MOST, /* the figure itself */
 	MEASURE_AT_LEAST,
-	MEASURE_RATIO_AT_MOST,   /* the figure by the one it is compared with */
-	MEASURE_EXCESS_AT_MOST,  /* the figure less the one it is compared with */
+	MEASURE_RATIO_AT_MOST,  /* the figure by the one it is compared with */
+	MEASURE_EXCESS_AT_MOST, /* the figure less the one it is compared with */
 };
 
 /* A row of the table. */
@@ -91,9 +94,10 @@ struct measure_process {
 
 struct measure_process measure_process(void);
 /*
- * Call a function in a process of its own, which nothing that ran before has left its traces in; false when it did not end
- * well. result is written there, size bytes, and given back here.
+ * Call a function in a process of its own, which nothing that ran before has left its traces in;
+ * false when it did not end well. result is written there, size bytes, and given back here.
  */
-bool measure_apart(bool (*function)(void *self, void *result), void *self, void *result, size_t size);
+bool measure_apart(
+	bool (*function)(void *self, void *result), void *self, void *result, size_t size);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Thread tasks: from nothing to a manager that has run them all, beside as many threads that are made, wait at a gate, are woken
- * and joined.
+ * Thread tasks: from nothing to a manager that has run them all, beside as many threads that are
+ * made, wait at a gate, are woken and joined.
  */
 #include <linux/futex.h>
 #include <limits.h>

@@ -34,8 +34,7 @@ static double fire_children(void *self)
 	measure_check("token", tmgr_token_create(NULL, &root));
 	for (size_t i = 0; i < CHILDREN; i++) {
 		measure_check("token", tmgr_token_create(root, &children[i].token));
-		tmgr_token_register(
-			children[i].token, &children[i].callback, count_call, NULL);
+		tmgr_token_register(children[i].token, &children[i].callback, count_call, NULL);
 	}
 	called = 0;
 	began = measure_now();
