@@ -192,6 +192,7 @@ bool tmgr__record_end(struct tmgr__record *record, struct tmgr__end end, int64_t
 			stop_for_failure(record, verdict.error);
 		leave_stop_group(record, &verdict);
 	}
+	__atomic_store_n(&record->settled, record->long_running, __ATOMIC_RELEASE);
 	stop_executing(record);
 	if (!record->long_running)
 		retire_execute(record, now);

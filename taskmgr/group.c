@@ -302,28 +302,32 @@ int tmgr_group_error(
 	return found ? 0 : -ENOENT;
 }
 
-void tmgr_group_destroy(struct tmgr_group *group)
+static void destroy(struct tmgr_context *context, struct tmgr_group *group)
 {
 	struct tmgr_group **link;
 	struct tmgr__list *node;
 
-	if (!group)
-		return;
 	tmgr_token_cancel(group->token, 0, "task group destroyed");
-	wait_idle(group->context, group, TMGR_NEVER);
-	for (link = &group->context->groups; *link != group; link = &(*link)->next)
+	wait_idle(context, group, TMGR_NEVER);
+	for (link = &context->groups; *link != group; link = &(*link)->next)
 		check(*link != NULL);
 	*link = group->next;
-	if (group->context->default_group == group)
-		group->context->default_group = NULL;
+	if (context->default_group == group)
+		context->default_group = NULL;
 	while ((node = tmgr__list_pop(&group->failed)))
 		tmgr__record_unref(container_of(node, struct tmgr__record, node));
 	tmgr_token_unref(group->token);
 	free(group);
 }
 
+void tmgr_group_destroy(struct tmgr_group *group)
+{
+	if (group)
+		destroy(group->context, group);
+}
+
 void tmgr__groups_close(struct tmgr_context *context)
 {
 	while (context->groups)
-		tmgr_group_destroy(context->groups);
+		destroy(context, context->groups);
 }

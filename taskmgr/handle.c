@@ -148,7 +148,11 @@ int tmgr_handle_wait(struct tmgr_context *context, struct tmgr_handle handle, in
 
 	if (r < 0)
 		return r;
-	r = tmgr_future_wait(context, &record->done, deadline);
+	/* Cleanups may begin before the thread that ended has told its future. */
+	if (__atomic_load_n(&record->settled, __ATOMIC_ACQUIRE))
+		r = tmgr_yield(context);
+	else
+		r = tmgr_future_wait(context, &record->done, deadline);
 	tmgr__record_unref(record);
 	return r;
 }
@@ -164,7 +168,8 @@ int tmgr_handle_result(struct tmgr_handle handle, int *ret_result)
 	if (r < 0)
 		return r;
 	/* A positive value that a task returned is no error of a future; so it is read from the record. */
-	r = tmgr_future_result(&record->done, NULL, NULL);
+	if (!__atomic_load_n(&record->settled, __ATOMIC_ACQUIRE))
+		r = tmgr_future_result(&record->done, NULL, NULL);
 	if (r == 0)
 		*ret_result = record->result;
 	tmgr__record_unref(record);

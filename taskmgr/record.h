@@ -51,6 +51,7 @@ struct tmgr__record {
 	bool inner_stuck;   /* a manager in it left a task behind */
 	bool thread_made;   /* it has a thread of its own, to be joined */
 	bool failed;        /* entry is in the report, or in its group */
+	bool settled;       /* atomic; long-running: its result stands, though who waits may not be told yet */
 	bool settle_ref;    /* who settles it holds a reference */
 	bool leaked;        /* stuck, or a stuck task may still use it: never destroyed */
 	uint32_t restarts;

@@ -17,6 +17,8 @@
 
 /* What cleanups still get when the total deadline has passed. */
 #define CLEANUP_GRACE (40 * TMGR_MILLISECOND)
+/* The watcher looks at a cleanup that is not done after this. */
+#define LOOK_NS (10 * TMGR_MILLISECOND)
 
 static struct tmgr__record *record_of(struct tmgr__list *node)
 {
@@ -192,6 +194,9 @@ static void set_phase(struct tmgr__record *record, enum tmgr_state state)
 	tmgr__manager_set_state(manager, record, state, now);
 	record->began = now;
 	manager->phase_record = record;
+	/* The watcher may have looked just before, and seen nothing to wait for. */
+	if (manager->stopping)
+		tmgr__manager_check_at(manager, now + LOOK_NS);
 	tmgr__manager_unlock(manager);
 }
 
@@ -507,10 +512,13 @@ static void clean_up(struct tmgr__record *record, bool initialize_failed)
 	check(record->cleanup);
 	tmgr__token_set_timers(record->cleanup->token, manager->timers);
 	set_phase(record, TMGR_STATE_CLEANING);
+	/* A snapshot may be looking at its context just now. */
+	tmgr__manager_lock(manager);
 	context->parent_token = NULL;
 	context->token = record->cleanup->token;
 	context->text = record->cleanup->text;
 	context->initialize_failed = initialize_failed;
+	tmgr__manager_unlock(manager);
 	tmgr_token_set_deadline(record->cleanup->token, cleanup_deadline(manager, record, now));
 	error = tmgr__policy_error(call_phase(record, TMGR_CLEANUP), &detail);
 	now = tmgr__manager_now(manager);

@@ -14,12 +14,8 @@ struct interval {
 /* One run. Returns 0 to go on. */
 static int run_once(struct interval *interval, struct tmgr_context *context)
 {
-	int r;
+	int r = tmgr_task_execute(interval->wrapper.task, context);
 
-	/* A task that never waits has to notice the stop, too. */
-	if (tmgr_context_cancelled(context))
-		return -ECANCELED;
-	r = tmgr_task_execute(interval->wrapper.task, context);
 	if (r == 0 || !interval->options.keep_going || tmgr_context_cancelled(context))
 		return r;
 	tmgr__go_on(context, "a run", r);
@@ -37,6 +33,8 @@ static int interval_execute(void *self, struct tmgr_context *context)
 	while (r == 0) {
 		int64_t late = tmgr__random_below(&random, options->jitter_ns);
 
+		/* Also the end of a task that never waits itself: after the stop no sleep succeeds.
+		 */
 		r = tmgr_sleep_until(context, tmgr__schedule_add(tick, late));
 		if (r == 0)
 			r = run_once(interval, context);

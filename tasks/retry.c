@@ -48,10 +48,7 @@ static int prepare(struct retry *retry, struct tmgr_context *context, int r, int
 	r = tmgr__wrapper_take_down(&retry->wrapper, context);
 	if (r != 0)
 		tmgr__go_on(context, "cleanup", r);
-	r = tmgr_sleep_until(context, next);
-	if (r == 0 && tmgr_context_cancelled(context))
-		r = -ECANCELED;
-	return r;
+	return tmgr_sleep_until(context, next);
 }
 
 static int retry_execute(void *self, struct tmgr_context *context)

@@ -14,33 +14,35 @@ struct signals {
 	} watched[];
 };
 
-static int watch_all(struct signals *signals, struct tmgr_context *context)
+/* Returns how many are watched; fewer than all with *ret_error. */
+static size_t watch_all(struct signals *signals, struct tmgr_context *context, int *ret_error)
 {
-	int r = 0;
+	for (size_t i = 0; i < signals->count; i++) {
+		int signo = signals->watched[i].signo;
+		int r = tmgr_signal_watch_create(
+			context, signo, signals->channel, &signals->watched[i].watch);
 
-	for (size_t i = 0; r == 0 && i < signals->count; i++) {
-		r = tmgr_signal_watch_create(context, signals->watched[i].signo, signals->channel,
-			&signals->watched[i].watch);
-		if (r != 0)
-			tmgr_fail(context, r, "watching signal %d: %s", signals->watched[i].signo,
-				tmgr_strerror(r));
+		if (r != 0) {
+			*ret_error = tmgr_fail(
+				context, r, "watching signal %d: %s", signo, tmgr_strerror(r));
+			return i;
+		}
 	}
-	return r;
+	return signals->count;
 }
 
 static int signals_execute(void *self, struct tmgr_context *context)
 {
 	struct signals *signals = self;
-	int r = watch_all(signals, context);
+	int r = 0;
+	size_t watched = watch_all(signals, context, &r);
 
 	if (r == 0) {
 		tmgr_ready(context);
 		r = tmgr_sleep_until(context, TMGR_NEVER);
 	}
-	for (size_t i = signals->count; i > 0; i--) {
-		tmgr_signal_watch_destroy(signals->watched[i - 1].watch);
-		signals->watched[i - 1].watch = NULL;
-	}
+	while (watched > 0)
+		tmgr_signal_watch_destroy(signals->watched[--watched].watch);
 	return r;
 }
 

@@ -23,15 +23,25 @@ static bool timed_out(struct tmgr_token *token, int64_t deadline, struct tmgr_co
 	return deadline < tmgr_token_deadline(parent);
 }
 
+/* Have the task stuck when it has not ended long after the time it was cancelled at. */
+static void set_end(struct tmgr_context *context, int64_t deadline)
+{
+	/* A timeout around this one may come first, and holds on when this one is over. */
+	int64_t around = tmgr_context_deadline(context);
+
+	tmgr_context_set_end_deadline(context,
+		tmgr__schedule_add(deadline < around ? deadline : around, TMGR_TIMEOUT_STOP_NS));
+}
+
 static int execute_until(struct timeout *timeout, struct tmgr_context *context,
 	struct tmgr_token *token, int64_t deadline)
 {
 	int r;
 
 	tmgr_token_set_deadline(token, deadline);
-	tmgr_context_set_end_deadline(context, tmgr__schedule_add(deadline, TMGR_TIMEOUT_STOP_NS));
+	set_end(context, deadline);
 	r = tmgr_task_execute_under(timeout->wrapper.task, context, token);
-	tmgr_context_set_end_deadline(context, TMGR_NEVER);
+	set_end(context, TMGR_NEVER);
 
 	if ((r != 0 && r != -ECANCELED) || !timed_out(token, deadline, context))
 		return r;

@@ -246,6 +246,25 @@ static void a_cleanup_that_fails_in_a_restart_does_not_stop_it(void **state)
 	assert_string_equal(recorder_text(&recorder), "+t t -t +t t -t ~t");
 }
 
+static void each_execute_has_its_own_limit(void **state)
+{
+	const struct tmgr_retry_options once = {
+		.backoff_ns = TMGR_RETRY_NONE,
+		.restarts_max = 1,
+	};
+	const struct tmgr_retry_options twice = {
+		.backoff_ns = TMGR_RETRY_NONE,
+		.restarts_max = 2,
+	};
+	struct probe probe = PROBE(.name = "t", .end = PROBE_RETURNS, .execute_result = -EIO);
+
+	(void)state;
+	assert_int_equal(
+		hosted_run(tmgr_retry(tmgr_retry(probe_task(&probe), &once), &twice)).result, -EIO);
+	assert_int_equal(atomic_load(&probe.executed), 6);
+	assert_int_equal(atomic_load(&probe.cleaned_up), 6);
+}
+
 /* Gives a text only the first time. */
 static int fail_with_one_text(struct probe *probe, struct tmgr_context *context)
 {
@@ -404,6 +423,7 @@ int main(void)
 		leak_test(the_first_initialize_is_the_runs_own),
 		leak_test(a_failed_first_initialize_is_cleaned_up_where_the_task_asks_for_it),
 		leak_test(a_cleanup_that_fails_in_a_restart_does_not_stop_it),
+		leak_test(each_execute_has_its_own_limit),
 		leak_test(the_text_of_an_error_gone_on_from_is_not_taken_for_that_of_the_last),
 		leak_test(an_error_after_the_stop_is_passed_on),
 		leak_test(a_positive_result_is_an_error_too_and_kept_as_detail),

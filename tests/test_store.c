@@ -338,6 +338,7 @@ static void a_kill_inside_a_transaction_leaves_whole_batches(void **state)
 	struct fixture *fixture = *state;
 	volatile unsigned char *shared = mmap(
 		NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	unsigned seed = 1;
 	int inside = 0;
 
 	assert_true(shared != MAP_FAILED);
@@ -372,7 +373,7 @@ static void a_kill_inside_a_transaction_leaves_whole_batches(void **state)
 		}
 		while (!shared[1] && waitpid(pid, &status, WNOHANG) == 0)
 			;
-		for (volatile int spin = rand() % 5000000; spin > 0; spin--)
+		for (volatile int spin = rand_r(&seed) % 5000000; spin > 0; spin--)
 			;
 		assert_int_equal(kill(pid, SIGKILL), 0);
 		assert_int_equal(waitpid(pid, &status, 0), pid);

@@ -300,6 +300,77 @@ static void an_error_of_a_job_ends_the_other_workers(void **state)
 	tmgr_channel_unref(shop.channel);
 }
 
+static bool is_cancelled(void *argument)
+{
+	return tmgr_context_cancelled(argument);
+}
+
+/* The first job lasts until the second has failed. */
+static int outlast_failure(void *self, struct tmgr_context *context, void *job)
+{
+	struct workshop *shop = self;
+
+	if (*(int *)job == 2)
+		return -EIO;
+	if (*(int *)job == 1)
+		eventually(is_cancelled, context);
+	atomic_fetch_add(&shop->done, 1);
+	return 0;
+}
+
+static void a_worker_that_was_busy_when_another_failed_leaves_the_rest_alone(void **state)
+{
+	const struct tmgr_worker_pool_options two = { .workers = 2 };
+	static struct workshop shop;
+	struct ending ending;
+
+	(void)state;
+	shop = (struct workshop)WORKSHOP();
+	open_shop(&shop, 8);
+	submit_all(&shop, 5);
+	ending = hosted_run(tmgr_worker_pool(shop.channel, outlast_failure, &shop, &two));
+	assert_int_equal(ending.result, -EIO);
+	assert_int_equal(atomic_load(&shop.done), 1);
+	assert_int_equal(tmgr_channel_count(shop.channel), 3);
+	assert_int_equal(submit(&shop, 6, TMGR_NOW), 0);
+	tmgr_channel_unref(shop.channel);
+}
+
+/* Executes a pool that has been told to stop before. */
+static int execute_stopped(struct probe *probe, struct tmgr_context *context)
+{
+	struct tmgr_task *pool = probe->user;
+	struct tmgr_token *token;
+	int r = tmgr_token_create(tmgr_context_token(context), &token);
+
+	if (r != 0)
+		return r;
+	tmgr_token_cancel(token, 0, NULL);
+	r = tmgr_task_execute_under(*pool, context, token);
+	tmgr_token_unref(token);
+	return r == -ECANCELED ? 0 : -EPROTO;
+}
+
+static void a_pool_that_is_stopped_before_its_first_worker_does_what_was_submitted(void **state)
+{
+	const struct tmgr_worker_pool_options two = { .workers = 2 };
+	static struct workshop shop;
+	struct tmgr_task pool;
+	struct probe probe = PROBE(.name = "t", .end = PROBE_RETURNS, .on_execute = execute_stopped,
+		.user = &pool);
+
+	(void)state;
+	shop = (struct workshop)WORKSHOP();
+	open_shop(&shop, 8);
+	submit_all(&shop, 5);
+	pool = tmgr_worker_pool(shop.channel, work, &shop, &two);
+	assert_int_equal(hosted_run(probe_task(&probe)).result, 0);
+	tmgr_task_destroy(pool);
+	assert_int_equal(atomic_load(&shop.done), 5);
+	assert_int_equal(submit(&shop, 6, TMGR_NOW), -EPIPE);
+	tmgr_channel_unref(shop.channel);
+}
+
 static void a_retry_goes_on_with_the_jobs_that_are_left(void **state)
 {
 	const struct tmgr_worker_pool_options two = { .workers = 2 };
@@ -517,6 +588,8 @@ int main(void)
 		leak_test(the_stop_cuts_short_a_job_of_a_pool_that_drops),
 		leak_test(an_error_of_a_job_ends_the_pool_with_its_text_and_keeps_the_rest),
 		leak_test(an_error_of_a_job_ends_the_other_workers),
+		leak_test(a_worker_that_was_busy_when_another_failed_leaves_the_rest_alone),
+		leak_test(a_pool_that_is_stopped_before_its_first_worker_does_what_was_submitted),
 		leak_test(a_retry_goes_on_with_the_jobs_that_are_left),
 		leak_test(errors_of_jobs_are_counted_where_it_keeps_going),
 		leak_test(an_error_while_draining_does_not_stop_it_and_is_what_it_ends_with),

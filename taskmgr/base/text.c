@@ -6,7 +6,7 @@
 void tmgr__text_init(struct tmgr__text *text, char *buffer, size_t size)
 {
 	*text = (struct tmgr__text){ buffer, buffer ? size : 0, 0 };
-	if (text->size)
+	if (buffer && size > 0)
 		buffer[0] = '\0';
 }
 
@@ -60,13 +60,16 @@ void tmgr__text_format(struct tmgr__text *text, const char *format, ...)
 
 void tmgr__text_copy(char *buffer, size_t size, const char *string)
 {
-	size_t length = string ? strnlen(string, size) : 0;
+	size_t length;
 
+	if (!string)
+		string = "";
+	length = strnlen(string, size);
 	if (length == size) {
 		length = size - 1;
 		while (length > 0 && ((unsigned char)string[length] & 0xc0) == 0x80)
 			length--;
 	}
-	memcpy(buffer, string ? string : "", length);
+	memcpy(buffer, string, length);
 	buffer[length] = '\0';
 }

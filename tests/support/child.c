@@ -125,7 +125,8 @@ int child_wait(struct child *child)
 		return -1;
 	if (WIFSIGNALED(child->status))
 		return 1000 + WTERMSIG(child->status);
-	if (WEXITSTATUS(child->status) == CHILD_CHECK_FAILED)
+	if (WEXITSTATUS(child->status) == CHILD_CHECK_FAILED ||
+		strstr(child->text, "Sanitizer") != NULL)
 		fprintf(stderr, "%s", child->text);
 	return WEXITSTATUS(child->status);
 }

@@ -12,6 +12,7 @@
 
 /* Line n; the padding is the first n % its length bytes of NUMBERS_PADDING. */
 #define NUMBERS_LINE "2026-11-21 03:12:01 box numbers[7]: line %09u %.*s\n"
+#define NUMBERS_LINE_MIN 52 /* bytes, with newline and without padding */
 #define NUMBERS_PADDING "the quick brown fox jumps over the lazy dog"
 
 enum numbers_rotation {

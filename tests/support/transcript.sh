@@ -21,6 +21,8 @@ shift
 directories=$*
 dir=$(mktemp -d)
 pid=
+# stdbuf puts a library in front of the sanitizer's
+export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0"
 trap '[ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null; rm -rf "$dir"' EXIT
 
 find_program()

@@ -63,7 +63,8 @@ static int files_initialize(void *self, struct tmgr_context *context)
 
 static int start_tailer(struct files *files, struct tmgr_context *context, const char *path)
 {
-	struct tailer **grown = reallocarray(files->tailers, files->count + 1, sizeof(*grown));
+	struct tailer **grown = reallocarray(
+		files->tailers, files->count + 1, sizeof(struct tailer *));
 	struct tailer *tailer = calloc(1, sizeof(*tailer));
 	int r = -ENOMEM;
 

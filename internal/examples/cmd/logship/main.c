@@ -29,8 +29,10 @@ int main(int argc, char **argv)
 	manager = tmgr_manager_create(&stopping);
 	tmgr_manager_add_task(manager, "writer", writer_task(&pipeline), TMGR_STRICT);
 	tmgr_manager_add_task(manager, "parsers", parsers_task(&pipeline), TMGR_STRICT);
-	if (isatty(STDERR_FILENO))
+	if (isatty(STDERR_FILENO)) {
 		tmgr_manager_add_task(manager, "status", status_task(&pipeline), TMGR_STRICT);
+		tmgr_manager_observe(manager, TMGR_LEVEL_INFO, print_event, NULL);
+	}
 	tmgr_manager_add_task(manager, "files", files_task(&pipeline), TMGR_STOP_GROUP);
 	code = tmgr_main(manager);
 	if (pipeline.ended_ns > 0)

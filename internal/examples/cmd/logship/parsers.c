@@ -31,7 +31,7 @@ static int parse_chunk(struct chunk *chunk)
 	const struct tail_block *block = &chunk->block;
 	struct logline_clock clock = { .now_ns = realtime_ns() };
 	size_t count = count_lines(block), cursor = 0;
-	struct store_line *lines = calloc(count, sizeof(*lines));
+	struct store_line *lines = count ? calloc(count, sizeof(*lines)) : NULL;
 
 	if (!lines)
 		return -ENOMEM;

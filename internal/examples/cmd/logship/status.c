@@ -5,6 +5,8 @@
 
 #include <taskmgr/tasks/interval.h>
 
+#define ERASE "\r\033[K"
+
 static const char *size_text(long long bytes, char *text, size_t size)
 {
 	static const char *const units[] = { "B", "KB", "MB", "GB", "TB" };
@@ -19,7 +21,7 @@ static const char *size_text(long long bytes, char *text, size_t size)
 	return text;
 }
 
-/* The cursor goes back to the start, so that a line of the log takes its place. */
+/* It stays until the next one, or a line of the log, takes its place. */
 static int print_status(void *self, struct tmgr_context *context)
 {
 	static long long last_lines; /* runs of an interval never overlap */
@@ -31,7 +33,7 @@ static int print_status(void *self, struct tmgr_context *context)
 	double seconds = last_ns ? (double)(now - last_ns) / TMGR_SECOND : 1;
 	char bytes[32], behind[32];
 
-	fprintf(stderr, "\r\033[K%lld files, %lld lines (%.0f/s), %s in %lld batches, %s behind\r",
+	fprintf(stderr, ERASE "%lld files, %lld lines (%.0f/s), %s in %lld batches, %s behind",
 		atomic_load(&counts->files), lines,
 		seconds > 0 ? (double)(lines - last_lines) / seconds : 0.0,
 		size_text(atomic_load(&counts->bytes), bytes, sizeof(bytes)),
@@ -40,6 +42,18 @@ static int print_status(void *self, struct tmgr_context *context)
 	last_lines = lines;
 	last_ns = now;
 	return 0;
+}
+
+void print_event(void *self, const struct tmgr_event *event)
+{
+	char line[512];
+
+	if (event->kind == TMGR_EVENT_RUN_ENDED) { /* which the report tells */
+		fputs(ERASE, stderr);
+		return;
+	}
+	tmgr_event_format(event, line, sizeof(line));
+	fprintf(stderr, ERASE "logship: %s\n", line);
 }
 
 struct tmgr_task status_task(struct pipeline *pipeline)

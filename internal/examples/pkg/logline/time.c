@@ -1,5 +1,6 @@
 #include "scan.h"
 
+#include <pthread.h>
 #include <string.h>
 #include <time.h>
 
@@ -213,6 +214,18 @@ static int64_t utc_seconds(const struct written *w)
 	return timegm(&tm);
 }
 
+/* mktime locks by itself, but where the thread sanitizer does not see it. */
+static int64_t local_to_utc(struct tm *tm)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	int64_t seconds;
+
+	pthread_mutex_lock(&lock);
+	seconds = mktime(tm);
+	pthread_mutex_unlock(&lock);
+	return seconds;
+}
+
 static int64_t local_seconds(const struct written *w, struct logline_clock *clock)
 {
 	int64_t hour = ((w->year * INT64_C(13) + w->month) * 32 + w->day) * 24 + w->hour;
@@ -224,7 +237,7 @@ static int64_t local_seconds(const struct written *w, struct logline_clock *cloc
 			.tm_hour = w->hour,
 			.tm_isdst = -1 };
 
-		clock->utc_seconds = mktime(&tm);
+		clock->utc_seconds = local_to_utc(&tm);
 		clock->hour = hour;
 		clock->known = true;
 	}

@@ -5,8 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SEEKS_MAX 20 /* names may be shifted on while they are looked at */
-
 /*
  * Is this open sibling the file of the record? By inode: the file itself, renamed. Otherwise a copy
  * of it; a head of a few bytes says little, so a copy must be later than what was read.
@@ -55,7 +53,7 @@ int tail__seek(struct tail *tail, struct tail_record *record, bool by_inode)
 {
 	int r = -ESTALE;
 
-	for (int seek = 0; seek < SEEKS_MAX && r == -ESTALE; seek++) {
+	for (int seek = 0; seek < TAIL_SEEKS_MAX && r == -ESTALE; seek++) {
 		struct tail_beside beside;
 
 		r = tail_beside_init(&beside, tail->path);
@@ -67,112 +65,6 @@ int tail__seek(struct tail *tail, struct tail_record *record, bool by_inode)
 			r = seek_once(&beside, record, by_inode, false);
 		tail_beside_fini(&beside);
 	}
-	return r == -ESTALE ? -EAGAIN : r;
-}
-
-/*
- * The file of the record, or a copy of it. A head that is not whole says too little for that: short
- * files are often alike.
- */
-static int is_known(int fd, const struct tail_sibling *sibling, const struct tail_record *record)
-{
-	const struct tail_identity *identity = &record->identity;
-	bool same = sibling->device == identity->device && sibling->inode == identity->inode;
-
-	if (!same && identity->head_length < TAIL_HEAD_MAX)
-		return 0;
-	return tail_head_matches(fd, identity);
-}
-
-static int known_anywhere(struct tail *tail, int fd, const struct tail_sibling *sibling,
-	const struct tail_record *records, size_t record_count)
-{
-	struct tail_record newest;
-	int r = 0;
-
-	for (size_t i = 0; i < tail->count && r == 0; i++)
-		r = is_known(fd, sibling, &tail->files[i].record);
-	for (size_t i = 0; i < tail__history_count(tail) && r == 0; i++)
-		r = is_known(fd, sibling, &tail->history[i]);
-	for (size_t i = 0; i < record_count && r == 0; i++)
-		r = is_known(fd, sibling, &records[i]);
-	if (r != 0)
-		return r;
-	r = tail->memory->newest(tail->memory->self, sibling->device, sibling->inode, &newest);
-	if (r < 0)
-		return r == -ENOENT ? 0 : r;
-	return is_known(fd, sibling, &newest);
-}
-
-static int adopt_one(struct tail *tail, size_t index, int fd, const struct tail_sibling *sibling)
-{
-	struct tail_file file = { .fd = fd, .changed = true };
-	struct stat st;
-	int r = tail_identity_read(fd, &file.record.identity, &st);
-
-	if (r < 0) {
-		close(fd);
-		return r;
-	}
-	file.record.id = tail->memory->next_id(tail->memory->self);
-	file.record.mtime_ns = tail_mtime_ns(&st);
-	file.size = st.st_size;
-	r = tail__insert(tail, index, &file);
-	if (r == 0)
-		tail__note(tail, TAIL_NOTE_RECOVERED,
-			"%s was rotated unseen; reading it from its start", sibling->name);
-	return r;
-}
-
-static int adopt_once(struct tail *tail, size_t *index, int64_t since_ns,
-	struct tail_beside *beside, const struct tail_record *records, size_t record_count)
-{
-	for (size_t i = 0; i < beside->count; i++) {
-		const struct tail_sibling *sibling = &beside->siblings[i];
-		int fd, r;
-
-		if (!sibling->numbered || sibling->mtime_ns < since_ns)
-			continue;
-		fd = tail_beside_open(beside, sibling);
-		if (fd == -EACCES)
-			continue;
-		if (fd < 0)
-			return fd;
-		r = known_anywhere(tail, fd, sibling, records, record_count);
-		if (r != 0)
-			close(fd);
-		else
-			r = adopt_one(tail, (*index)++, fd, sibling);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-int tail__adopt(struct tail *tail, size_t index, int64_t since_ns,
-	const struct tail_record *records, size_t record_count)
-{
-	struct tail_record *of_path = NULL;
-	int r = -ESTALE;
-
-	if (!records) {
-		r = tail->memory->of_path(tail->memory->self, tail->path, &of_path, &record_count);
-		if (r < 0)
-			return r;
-		records = of_path;
-		r = -ESTALE;
-	}
-	/* What one round has adopted is known to the next. */
-	for (int round = 0; round < SEEKS_MAX && r == -ESTALE; round++) {
-		struct tail_beside beside;
-
-		r = tail_beside_init(&beside, tail->path);
-		if (r < 0)
-			break;
-		r = adopt_once(tail, &index, since_ns, &beside, records, record_count);
-		tail_beside_fini(&beside);
-	}
-	free(of_path);
 	return r == -ESTALE ? -EAGAIN : r;
 }
 
@@ -301,7 +193,7 @@ int tail__restore(struct tail *tail)
 		r = tail__begin(tail, fd);
 		fd = -1;
 		if (r == 0 && count > 0 && !current)
-			r = tail__adopt(tail, index, oldest_mtime(records, count), records, count);
+			r = tail__adopt(tail, index, oldest_mtime(records, count));
 	}
 	if (fd >= 0)
 		close(fd);

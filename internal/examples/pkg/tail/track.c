@@ -209,7 +209,7 @@ static int restart(struct tail *tail)
 	close(file->fd);
 	*file = old;
 	tail->current = false;
-	r = tail__adopt(tail, tail->count, since_ns, NULL, 0);
+	r = tail__adopt(tail, tail->count, since_ns);
 	if (r < 0) {
 		close(fd);
 		return r;
@@ -245,7 +245,7 @@ static int reopen(struct tail *tail)
 	}
 	if (r > 0 || !had_file)
 		return 0;
-	r = tail__adopt(tail, index, since_ns, NULL, 0);
+	r = tail__adopt(tail, index, since_ns);
 	if (r < 0) { /* as it was: the next look tries again */
 		while (tail->count > index)
 			tail__remove(tail, tail->count - 1);
@@ -301,7 +301,7 @@ static int look_beside_empty(struct tail *tail)
 		return 0;
 	r = tail_identity_extend(tail->files[index].fd, &identity);
 	if (r >= 0)
-		r = tail__adopt(tail, index, oldest_mtime(tail), NULL, 0);
+		r = tail__adopt(tail, index, oldest_mtime(tail));
 	if (r < 0)
 		return r;
 	record = &tail->files[tail->count - 1].record; /* they may have moved */

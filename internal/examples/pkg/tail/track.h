@@ -7,6 +7,7 @@
 #include "follow.h"
 
 #define TAIL_HISTORY_MAX 64
+#define TAIL_SEEKS_MAX 20 /* names may be shifted on while they are looked at */
 
 struct tail_file {
 	int fd; /* -1: nothing is left to be read, only to be remembered as done */
@@ -66,8 +67,7 @@ int tail__seek(struct tail *tail, struct tail_record *record, bool by_inode);
  * Files that came and went between two looks: rotated names beside the path which nobody has read
  * and which were modified after `since_ns`. They are inserted at `index`, oldest first.
  */
-int tail__adopt(struct tail *tail, size_t index, int64_t since_ns,
-	const struct tail_record *records, size_t record_count);
+int tail__adopt(struct tail *tail, size_t index, int64_t since_ns);
 
 void tail__note(const struct tail *tail, enum tail_note note, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
