@@ -87,7 +87,7 @@ void measure_check(const char *what, int error);
 
 /* What the process has. -1 when it cannot be known. */
 struct measure_process {
-	int64_t resident; /* bytes */
+	int64_t resident; /* anonymous memory, bytes */
 	int64_t heap;     /* bytes in use, of malloc */
 	int64_t descriptors, threads;
 };

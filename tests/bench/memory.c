@@ -258,8 +258,6 @@ static bool run_often(void *self, void *result)
 			return false;
 		if (i == CYCLES_BEFORE)
 			before = measure_process();
-		if (getenv("BENCH_SPREAD") && i % 10000 == 0)
-			fprintf(stderr, "%zu: resident %ld\n", i, (long)grown(before).resident);
 	}
 	growth->cycle_ns = (measure_now() - began) / CYCLES;
 	/* Threads that have been joined may be in the kernel's count for a moment. */

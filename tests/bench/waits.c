@@ -161,13 +161,13 @@ static int ask_channel(void *self, struct tmgr_context *context)
 	return r;
 }
 
-static double trips_by_channel(void *self)
+static double trips_by(size_t capacity)
 {
 	struct tmgr_manager *manager = tmgr_manager_create(&return_when_quiet);
 	struct two_channels channels;
 
-	measure_check("channel", tmgr_channel_create(sizeof(int64_t), 0, &channels.there));
-	measure_check("channel", tmgr_channel_create(sizeof(int64_t), 0, &channels.back));
+	measure_check("channel", tmgr_channel_create(sizeof(int64_t), capacity, &channels.there));
+	measure_check("channel", tmgr_channel_create(sizeof(int64_t), capacity, &channels.back));
 	tmgr_manager_add_task(
 		manager, "answers", tmgr_task_function(answer_channel, &channels), TMGR_ERROR);
 	tmgr_manager_add_task(
@@ -177,6 +177,16 @@ static double trips_by_channel(void *self)
 	tmgr_channel_unref(channels.there);
 	tmgr_channel_unref(channels.back);
 	return (double)channels.took / TRIPS;
+}
+
+static double trips_unbuffered(void *self)
+{
+	return trips_by(0);
+}
+
+static double trips_of_one(void *self)
+{
+	return trips_by(1);
 }
 
 /* One item at a time under a mutex; a side waits until it is its turn. */
@@ -375,10 +385,12 @@ int main(void)
 	measure_wait("wait for a future that is done", wait_for_done);
 	measure_wait("try to receive from an empty channel", receive_nothing);
 	measure_wait("send to and receive from a buffer", send_and_receive);
-	measure("unbuffered channels between threads, there and back", MEASURE_NANOSECONDS,
-		"mutex and conditions", 21, trips_by_channel, trips_by_condition);
-	measure("    the same", MEASURE_NANOSECONDS, "bare futex", 21, trips_by_channel,
+	measure("channels of one item between threads, there and back", MEASURE_NANOSECONDS,
+		"mutex and conditions", 21, trips_of_one, trips_by_condition);
+	measure("    the same", MEASURE_NANOSECONDS, "bare futex", 21, trips_of_one,
 		trips_by_futex);
+	measure("unbuffered channels, which meet both ways", MEASURE_NANOSECONDS,
+		"mutex and conditions", 21, trips_unbuffered, trips_by_condition);
 	measure("buffered channel between threads, 1024 of 8 bytes", MEASURE_PER_SECOND,
 		"ring, mutex and conditions", 21, items_by_channel, items_by_ring);
 	return measure_end();
