@@ -32,18 +32,18 @@ double measure_quantile(struct measure_samples *samples, double fraction);
 double measure_median(struct measure_samples *samples);
 void measure_clear(struct measure_samples *samples);
 
-/* Two things done in turns. */
+/* Two things done in turns, each returning its figure, or a number below 0 when it could not be
+ * taken. */
 struct measure_pair {
+	double (*run_ours)(void *self);
+	double (*run_other)(void *self);
+	void *self;
 	struct measure_samples ours, other, ratios;
 };
 
-/*
- * Run both `rounds` times, the first of them in turns, after `warm` rounds that do not count. Each
- * returns its figure, or a number below 0 when it could not be taken, which ends it all. self is
- * for both.
- */
-bool measure_run_pair(struct measure_pair *pair, size_t warm, size_t rounds,
-	double (*ours)(void *self), double (*other)(void *self), void *self);
+/* Run both `rounds` times, after `warm` rounds that do not count. False: a figure could not be
+ * taken. */
+bool measure_run_pair(struct measure_pair *pair, size_t warm, size_t rounds);
 void measure_clear_pair(struct measure_pair *pair);
 
 enum measure_unit {

@@ -358,40 +358,50 @@ static double items_by_ring(void *self)
 	return sum == 0 ? ITEMS * 1e9 / (double)(measure_now() - began) : -1;
 }
 
-static void measure(const char *figure, enum measure_unit unit, const char *other_name,
-	size_t rounds, double (*ours)(void *self), double (*other)(void *self))
+static void measure(struct measure_row row, struct measure_pair pair, size_t rounds)
 {
-	struct measure_row row = { .figure = figure, .unit = unit, .other_name = other_name };
-	struct measure_pair pair = { 0 };
-
-	if (measure_run_pair(&pair, 2, rounds, ours, other, NULL))
+	if (measure_run_pair(&pair, 2, rounds))
 		measure_print_pair(&row, &pair);
 	else
-		measure_failed(figure, "a call ended otherwise than it must");
+		measure_failed(row.figure, "a call ended otherwise than it must");
 	measure_clear_pair(&pair);
 }
 
 static void measure_wait(const char *figure, double (*function)(struct tmgr_context *context))
 {
+	struct measure_row row = { figure, MEASURE_NANOSECONDS,
+		.other_name = "mutex, lock and unlock" };
+
 	waited = function;
-	measure(figure, MEASURE_NANOSECONDS, "mutex, lock and unlock", 31, measure_waited,
-		lock_and_look);
+	measure(row, (struct measure_pair){ measure_waited, lock_and_look, .self = NULL }, 31);
+}
+
+static void measure_trips(const char *figure, double (*ours)(void *self), const char *other_name,
+	double (*other)(void *self))
+{
+	struct measure_row row = { figure, MEASURE_NANOSECONDS, .other_name = other_name };
+
+	measure(row, (struct measure_pair){ ours, other, .self = NULL }, 21);
 }
 
 int main(void)
 {
+	static const struct measure_row items = {
+		.figure = "buffered channel between threads, 1024 of 8 bytes",
+		.unit = MEASURE_PER_SECOND,
+		.other_name = "ring, mutex and conditions",
+	};
+
 	measure_begin();
 	measure_wait("sleep until a moment that has passed", sleep_not);
 	measure_wait("wait for a future that is done", wait_for_done);
 	measure_wait("try to receive from an empty channel", receive_nothing);
 	measure_wait("send to and receive from a buffer", send_and_receive);
-	measure("channels of one item between threads, there and back", MEASURE_NANOSECONDS,
-		"mutex and conditions", 21, trips_of_one, trips_by_condition);
-	measure("    the same", MEASURE_NANOSECONDS, "bare futex", 21, trips_of_one,
-		trips_by_futex);
-	measure("unbuffered channels, which meet both ways", MEASURE_NANOSECONDS,
-		"mutex and conditions", 21, trips_unbuffered, trips_by_condition);
-	measure("buffered channel between threads, 1024 of 8 bytes", MEASURE_PER_SECOND,
-		"ring, mutex and conditions", 21, items_by_channel, items_by_ring);
+	measure_trips("channels of one item between threads, there and back", trips_of_one,
+		"mutex and conditions", trips_by_condition);
+	measure_trips("    the same", trips_of_one, "bare futex", trips_by_futex);
+	measure_trips("unbuffered channels, which meet both ways", trips_unbuffered,
+		"mutex and conditions", trips_by_condition);
+	measure(items, (struct measure_pair){ items_by_channel, items_by_ring, .self = NULL }, 21);
 	return measure_end();
 }
