@@ -15,7 +15,6 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <sched.h>
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -428,7 +427,7 @@ int tmgr__pool_submit(struct tmgr_manager *manager, struct tmgr__record *record)
 	tmgr__pool_push(pool, record);
 	if (step.what == TMGR__POOL_NOTHING || pool->queued > 1)
 		keep_ticking(manager);
-	long_queue = pool->queued > LONG_QUEUE && pool->queued % YIELD_EVERY == 0;
+	long_queue = pool->open && pool->queued > LONG_QUEUE && pool->queued % YIELD_EVERY == 0;
 	tmgr__manager_unlock(manager);
 	tmgr__pool_do(manager, step);
 	/* Where adders outnumber processors the pool gets its turn late, and each task then costs fresh memory. */
