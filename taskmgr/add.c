@@ -1,6 +1,7 @@
 /*
- * Adding tasks. What is asked for is checked first, without the lock and without effect; then the record is made, with all that the
- * task will ever need for its end; then it is admitted under the lock, where the manager's state has the last word.
+ * Adding tasks. What is asked for is checked first, without the lock and without effect; then the
+ * record is made, with all that the task will ever need for its end; then it is admitted under the
+ * lock, where the manager's state has the last word.
  */
 #include <errno.h>
 #include <signal.h>
@@ -169,9 +170,8 @@ static struct tmgr__stop_group *find_group(struct tmgr_manager *manager, const c
 {
 	struct tmgr__list *node;
 
-	tmgr__list_for(node, &manager->groups) {
-		struct tmgr__stop_group *group =
-			container_of(node, struct tmgr__stop_group, node);
+	tmgr__list_for (node, &manager->groups) {
+		struct tmgr__stop_group *group = container_of(node, struct tmgr__stop_group, node);
 
 		if (strcmp(group->name, name) == 0)
 			return group;
@@ -305,12 +305,31 @@ int tmgr__manager_submit(struct tmgr_manager *manager, struct tmgr__record *reco
 	return r;
 }
 
+/* What an error means that is not of an argument. */
+static const char *state_rule(int error)
+{
+	switch (error) {
+	case -EBUSY:
+		return "long-running tasks are added before run";
+	case -EEXIST:
+		return "the name is in use";
+	case -ENOENT:
+		return "the stop group has no living member";
+	case -EAGAIN:
+		return "no thread can be made, or all the pool may have are blocked";
+	case -EOPNOTSUPP:
+		return "this version has no loops to be a host";
+	default:
+		return NULL;
+	}
+}
+
 /* Before run the failed add is remembered; while it runs it is an event. */
 static void tell_failure(struct adding *add, int error)
 {
 	struct tmgr_manager *manager = add->manager;
 	const char *name = add->name ? add->name : "(no name)";
-	const char *rule = add->rule ? add->rule : "";
+	const char *rule = add->rule ? add->rule : state_rule(error);
 	char path[TMGR_NAME_MAX + 1];
 	struct tmgr_event event = { .kind = TMGR_EVENT_FAILED, .level = TMGR_LEVEL_ERROR };
 
@@ -318,12 +337,13 @@ static void tell_failure(struct adding *add, int error)
 	tmgr__manager_lock(manager);
 	/* One that came after the cancel is no mistake. */
 	if (manager->state == TMGR_MANAGER_ADDING && error != -ESHUTDOWN)
-		tmgr__manager_refuse(manager, path, error, add->rule);
+		tmgr__manager_refuse(manager, path, error, rule);
 	if (error != -ESHUTDOWN && tmgr__events_wanted(manager->events, TMGR_LEVEL_ERROR)) {
 		event.time = tmgr__manager_now(manager);
 		event.code = error;
 		tmgr__manager_path(manager, path, event.path, sizeof(event.path));
-		snprintf(event.text, sizeof(event.text), "add%s%s", *rule ? ": " : "", rule);
+		snprintf(event.text, sizeof(event.text), "add%s%s", rule ? ": " : "",
+			rule ? rule : "");
 		tmgr__events_put(manager->events, &event);
 		manager->todo |= TMGR__TODO_WAKE_EVENTS;
 	}

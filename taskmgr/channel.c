@@ -1,9 +1,10 @@
 /*
  * Channels.
  *
- * The channel's lock guards buffer and lists. Of senders and receivers at most one kind waits, but for selects that stand in both.
- * A partner takes the oldest node off the list, claims its waiter by one compare-and-swap, copies, and, after unlocking, completes and wakes
- * it; a node whose waiter is over is just dropped. Owners withdraw their nodes under the lock before the stack frame
+ * The channel's lock guards buffer and lists. Of senders and receivers at most one kind waits, but
+ * for selects that stand in both. A partner takes the oldest node off the list, claims its waiter
+ * by one compare-and-swap, copies, and, after unlocking, completes and wakes it; a node whose
+ * waiter is over is just dropped. Owners withdraw their nodes under the lock before the stack frame
  * that holds them goes.
  */
 #include "channel.h"
@@ -121,8 +122,8 @@ static void add_won(struct tmgr__wait_node **won, struct tmgr__wait_node *node)
 	*won = node;
 }
 
-int tmgr__channel_try_send(struct tmgr_channel *channel, const void *item, int *result,
-	struct tmgr__wait_node **won)
+int tmgr__channel_try_send(
+	struct tmgr_channel *channel, const void *item, int *result, struct tmgr__wait_node **won)
 {
 	struct tmgr__wait_node *receiver;
 
@@ -144,8 +145,8 @@ int tmgr__channel_try_send(struct tmgr_channel *channel, const void *item, int *
 	return 1;
 }
 
-int tmgr__channel_try_receive(struct tmgr_channel *channel, void *item, int *result,
-	struct tmgr__wait_node **won)
+int tmgr__channel_try_receive(
+	struct tmgr_channel *channel, void *item, int *result, struct tmgr__wait_node **won)
 {
 	struct tmgr__wait_node *sender;
 

@@ -25,11 +25,14 @@ static inline size_t tmgr__channel_item_size(const struct tmgr_channel *channel)
 	return channel->item_size;
 }
 
-/* Under the lock: 1 when done with *result set, 0 when it has to wait. A partner that was won is put on *won. */
-int tmgr__channel_try_send(struct tmgr_channel *channel, const void *item, int *result,
-	struct tmgr__wait_node **won);
-int tmgr__channel_try_receive(struct tmgr_channel *channel, void *item, int *result,
-	struct tmgr__wait_node **won);
+/*
+ * Under the lock: 1 when done with *result set, 0 when it has to wait. A partner that was won is
+ * put on *won.
+ */
+int tmgr__channel_try_send(
+	struct tmgr_channel *channel, const void *item, int *result, struct tmgr__wait_node **won);
+int tmgr__channel_try_receive(
+	struct tmgr_channel *channel, void *item, int *result, struct tmgr__wait_node **won);
 /* Under the lock. */
 void tmgr__channel_enrol(
 	struct tmgr_channel *channel, struct tmgr__list *list, struct tmgr__wait_node *node);

@@ -70,7 +70,10 @@ static void virtual_sleep(
 	due = clock->now >= deadline;
 	tmgr__list_append(&clock->sleepers, &sleeper.node);
 	tmgr__lock_release(&clock->lock);
-	/* The wake of a clock that moves before the next line would be lost; so it is looked for now and then. */
+	/*
+	 * The wake of a clock that moves before the next line would be lost; so it is looked for
+	 * now and then.
+	 */
 	while (!due && __atomic_load_n(word, __ATOMIC_ACQUIRE) == value) {
 		struct tmgr__clock *real = &monotonic;
 
@@ -100,7 +103,7 @@ void tmgr__virtual_clock_set(struct tmgr__virtual_clock *clock, int64_t now)
 	tmgr__lock_acquire(&clock->lock);
 	if (now > clock->now)
 		__atomic_store_n(&clock->now, now, __ATOMIC_RELEASE);
-	tmgr__list_for(node, &clock->sleepers) {
+	tmgr__list_for (node, &clock->sleepers) {
 		struct sleeper *sleeper = container_of(node, struct sleeper, node);
 
 		/* Under the lock: the sleeper's word is there for as long as it is in the list. */

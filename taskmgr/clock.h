@@ -1,6 +1,7 @@
 /*
- * Clocks: where the library reads the time and sleeps. Each thread uses one, the monotonic clock unless it was given another;
- * a manager gives its own to every thread it makes, so a test can take time over.
+ * Clocks: where the library reads the time and sleeps. Each thread uses one, the monotonic clock
+ * unless it was given another; a manager gives its own to every thread it makes, so a test can take
+ * time over.
  */
 #ifndef TMGR__CLOCK_H
 #define TMGR__CLOCK_H
@@ -14,8 +15,11 @@ struct tmgr__clock;
 
 struct tmgr__clock_ops {
 	int64_t (*now)(struct tmgr__clock *clock);
-	/* Sleep while *word is value, until woken or the deadline; may return early for no reason. */
-	void (*sleep)(struct tmgr__clock *clock, const uint32_t *word, uint32_t value, int64_t deadline);
+	/*
+	 * Sleep while *word is value, until woken or the deadline; may return early for no reason.
+	 */
+	void (*sleep)(
+		struct tmgr__clock *clock, const uint32_t *word, uint32_t value, int64_t deadline);
 };
 
 struct tmgr__clock {
@@ -24,7 +28,9 @@ struct tmgr__clock {
 
 /* The calling thread's clock. */
 struct tmgr__clock *tmgr__clock_current(void);
-/* Adopt a clock for the calling thread, borrowed until it adopts another; NULL: the monotonic one. */
+/*
+ * Adopt a clock for the calling thread, borrowed until it adopts another; NULL: the monotonic one.
+ */
 void tmgr__clock_use(struct tmgr__clock *clock);
 
 static inline int64_t tmgr__clock_now(struct tmgr__clock *clock)
@@ -46,7 +52,10 @@ static inline int64_t tmgr__time_add(int64_t now, int64_t ns)
 	return now > TMGR_NEVER - ns ? TMGR_NEVER : now + ns;
 }
 
-/* A clock that only moves when it is told to. Sleepers with a deadline are woken when it is reached. */
+/*
+ * A clock that only moves when it is told to. Sleepers with a deadline are woken when it is
+ * reached.
+ */
 struct tmgr__virtual_clock {
 	struct tmgr__clock clock;
 	struct tmgr__lock lock;

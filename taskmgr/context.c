@@ -1,6 +1,7 @@
 /*
- * Contexts. A context belongs to one thread of control; what snapshots read of it is written atomically. What a task says of itself
- * (ready, deadlines, restarts) goes into its record, under the manager's lock.
+ * Contexts. A context belongs to one thread of control; what snapshots read of it is written
+ * atomically. What a task says of itself (ready, deadlines, restarts) goes into its record, under
+ * the manager's lock.
  */
 #include "context.h"
 
@@ -52,7 +53,8 @@ struct tmgr_token *tmgr__context_attach(struct tmgr_context *context)
 	if (!context->attached) {
 		if (context->parent_token && !context->token->parent)
 			tmgr__token_attach(context->token, context->parent_token);
-		tmgr_token_register(context->token, &context->callback, cancel_wait, context->waiter);
+		tmgr_token_register(
+			context->token, &context->callback, cancel_wait, context->waiter);
 		context->attached = true;
 	}
 	return context->token;
@@ -71,7 +73,7 @@ struct tmgr_token *tmgr_context_token(struct tmgr_context *context)
 bool tmgr_context_cancelled(const struct tmgr_context *context)
 {
 	return context &&
-		(tmgr_token_fired(context->token) || tmgr_token_fired(context->parent_token));
+	       (tmgr_token_fired(context->token) || tmgr_token_fired(context->parent_token));
 }
 
 struct tmgr_manager *tmgr_context_manager(const struct tmgr_context *context)
@@ -169,8 +171,8 @@ int tmgr_context_note_restart(struct tmgr_context *context, int error, int64_t n
 	if (error != 0)
 		record->last_error = error;
 	record->next_attempt = next_attempt;
-	tmgr__manager_event(record->manager, TMGR_EVENT_RESTARTING, TMGR_LEVEL_WARNING, record, error,
-		context->text);
+	tmgr__manager_event(record->manager, TMGR_EVENT_RESTARTING, TMGR_LEVEL_WARNING, record,
+		error, context->text);
 	tmgr__manager_unlock(record->manager);
 	return 0;
 }
@@ -259,7 +261,10 @@ int tmgr_task_execute_under(
 	under.token = token;
 	under.waiter = context->waiter;
 	under.text = context->text;
-	/* A task that leaves by pthread_exit() must not leave its callback behind on a stack that is gone. */
+	/*
+	 * A task that leaves by pthread_exit() must not leave its callback behind on a stack that
+	 * is gone.
+	 */
 	pthread_cleanup_push(leave_under, &under);
 	tmgr__context_enter(&under);
 	r = tmgr_task_execute(task, &under);

@@ -1,6 +1,6 @@
 /*
- * Contexts from inside. A task's context stands in its record; tmgr_task_execute_under() puts others over it on the stack of
- * the same thread of control, which share its waiter.
+ * Contexts from inside. A task's context stands in its record; tmgr_task_execute_under() puts
+ * others over it on the stack of the same thread of control, which share its waiter.
  */
 #ifndef TMGR__CONTEXT_H
 #define TMGR__CONTEXT_H
@@ -18,26 +18,31 @@ struct tmgr_group;
 
 struct tmgr_context {
 	struct tmgr__record *record;
-	struct tmgr_context *base;       /* the task's own; itself where it is that */
-	struct tmgr_context *outer;      /* current before this one, on this thread */
-	struct tmgr_token *parent_token; /* fires for this context even before its own is attached */
-	struct tmgr_token *token;        /* its own: of the record, or given */
+	struct tmgr_context *base;  /* the task's own; itself where it is that */
+	struct tmgr_context *outer; /* current before this one, on this thread */
+	/* fires for this context even before its own is attached */
+	struct tmgr_token *parent_token;
+	struct tmgr_token *token; /* its own: of the record, or given */
 	struct tmgr__waiter *waiter;
 	struct tmgr_token_callback callback; /* on token: cancels the waiter */
-	bool attached;                       /* token is below parent_token, callback is registered */
+	/* token is below parent_token, callback is registered */
+	bool attached;
 	bool initialize_failed;
 	int shield_depth;
 	int64_t shield_deadline;
-	int64_t deadline;        /* of the phase, besides the token's */
-	char *text;              /* of tmgr_fail(): TMGR__ERROR_TEXT_SIZE bytes */
-	const char *waiting;     /* static, or NULL; read by snapshots */
+	int64_t deadline;    /* of the phase, besides the token's */
+	char *text;          /* of tmgr_fail(): TMGR__ERROR_TEXT_SIZE bytes */
+	const char *waiting; /* static, or NULL; read by snapshots */
 	int waiting_fd;
 	struct tmgr_group *groups; /* opened below it and not yet destroyed */
 	struct tmgr_group *default_group;
 	void *value;
 };
 
-/* Make the context current on this thread. `token` is not yet below `parent_token`, or, when attached, needs not to be. */
+/*
+ * Make the context current on this thread. `token` is not yet below `parent_token`, or, when
+ * attached, needs not to be.
+ */
 void tmgr__context_enter(struct tmgr_context *context);
 /* Undo enter: groups left open are cancelled and waited for, the callback is taken back. */
 void tmgr__context_leave(struct tmgr_context *context);

@@ -1,8 +1,10 @@
 /*
- * The end of a task. The thread whose task ends classifies that end itself, under the manager's lock; what needs no lock (the task's
- * future, its destroy, its memory) is settled afterwards by the same thread.
+ * The end of a task. The thread whose task ends classifies that end itself, under the manager's
+ * lock; what needs no lock (the task's future, its destroy, its memory) is settled afterwards by
+ * the same thread.
  *
- * A task that was called stuck meanwhile has no end any more: its late one is thrown away, and nothing of it is touched.
+ * A task that was called stuck meanwhile has no end any more: its late one is thrown away, and
+ * nothing of it is touched.
  */
 #include <errno.h>
 #include <string.h>
@@ -47,8 +49,8 @@ struct tmgr__end tmgr__record_exited(struct tmgr__record *record)
 	return end;
 }
 
-static void fail_again(struct tmgr_manager *manager, struct tmgr_report_entry *entry,
-	enum tmgr_report_kind kind)
+static void fail_again(
+	struct tmgr_manager *manager, struct tmgr_report_entry *entry, enum tmgr_report_kind kind)
 {
 	if (kind != TMGR_REPORT_STUCK || entry->kind == TMGR_REPORT_STUCK)
 		return;
@@ -64,14 +66,17 @@ void tmgr__record_fail(struct tmgr__record *record, enum tmgr_report_kind kind,
 	struct tmgr_manager *manager = record->manager;
 	bool cleanup = stage == TMGR_STAGE_CLEANUP && record->cleanup;
 	struct tmgr_report_entry *entry = cleanup ? &record->cleanup->entry : &record->entry;
-	enum tmgr_event_kind event =
-		kind == TMGR_REPORT_STUCK ? TMGR_EVENT_STUCK : TMGR_EVENT_FAILED;
+	enum tmgr_event_kind event = kind == TMGR_REPORT_STUCK ? TMGR_EVENT_STUCK
+							       : TMGR_EVENT_FAILED;
 	char text[TMGR_EVENT_TEXT_SIZE];
 	struct tmgr__text built;
 
 	record->last_error = error;
 	if (!cleanup && record->failed) {
-		/* It was late to be ready, and is in the report already; that it is stuck as well counts for more. */
+		/*
+		 * It was late to be ready, and is in the report already; that it is stuck as well
+		 * counts for more.
+		 */
 		fail_again(manager, entry, kind);
 	} else {
 		*entry = (struct tmgr_report_entry){
@@ -92,6 +97,8 @@ void tmgr__record_fail(struct tmgr__record *record, enum tmgr_report_kind kind,
 		return;
 	tmgr__text_init(&built, text, sizeof(text));
 	tmgr__text_add(&built, tmgr_stage_name(stage));
+	if (kind == TMGR_REPORT_STUCK)
+		tmgr__text_add(&built, " did not end by its deadline");
 	if (entry->text[0]) {
 		tmgr__text_add(&built, ": ");
 		tmgr__text_add(&built, entry->text);
@@ -124,6 +131,18 @@ static void leave_stop_group(struct tmgr__record *record, const struct tmgr__ver
 	tmgr__manager_begin_stop(record->manager, &cause);
 }
 
+/* Say what the error alone does not, where the task has said nothing. */
+static void explain(struct tmgr__record *record, struct tmgr__end end, int error)
+{
+	if (record->text[0])
+		return;
+	if (end.exited)
+		tmgr__text_copy(record->text, sizeof(record->text), "left by pthread_exit()");
+	else if (error == -ECANCELED)
+		tmgr__text_copy(record->text, sizeof(record->text),
+			"returned -ECANCELED though it was not told to stop");
+}
+
 /* It is no longer among those that run waits for. */
 static void stop_executing(struct tmgr__record *record)
 {
@@ -145,7 +164,9 @@ static void retire_execute(struct tmgr__record *record, int64_t now)
 
 	tmgr__manager_set_state(manager, record, TMGR_STATE_DONE, now);
 	if (record->handles) {
-		/* Whoever releases the handle must not take the memory from under who settles it. */
+		/*
+		 * Whoever releases the handle must not take the memory from under who settles it.
+		 */
 		tmgr__record_ref(record);
 		record->settle_ref = true;
 	}
@@ -169,7 +190,10 @@ bool tmgr__record_end(struct tmgr__record *record, struct tmgr__end end, int64_t
 
 	if (record->state == TMGR_STATE_STUCK)
 		return false;
-	/* A manager inside that left a task behind makes this one stuck, though its thread has come back. */
+	/*
+	 * A manager inside that left a task behind makes this one stuck, though its thread has come
+	 * back.
+	 */
 	if (record->inner_stuck) {
 		tmgr__record_mark_stuck(record, now);
 		return true;
@@ -185,6 +209,8 @@ bool tmgr__record_end(struct tmgr__record *record, struct tmgr__end end, int64_t
 	} else {
 		verdict = tmgr__policy_judge(record->policy, end);
 		record->result = result_of(end, &verdict);
+		if (verdict.error < 0)
+			explain(record, end, verdict.error);
 		if (verdict.error < 0)
 			tmgr__record_fail(record, TMGR_REPORT_ERROR, TMGR_STAGE_EXECUTE,
 				verdict.error, verdict.detail);
@@ -216,8 +242,8 @@ void tmgr__record_skip(struct tmgr__record *record, int64_t now)
 bool tmgr__record_unsettled(const struct tmgr__record *record)
 {
 	return !record->long_running &&
-		(record->task.ops->destroy || record->handles || record->failed ||
-			record->task_group || record->inner);
+	       (record->task.ops->destroy || record->handles || record->failed ||
+		       record->task_group || record->inner);
 }
 
 void tmgr__record_recycle(struct tmgr__record *record)

@@ -149,7 +149,7 @@ static const char *const kinds[] = {
 	[TMGR_EVENT_READY] = "ready",
 	[TMGR_EVENT_LATE_HEARTBEAT] = "late heartbeat",
 	[TMGR_EVENT_LOG] = "log",
-	[TMGR_EVENT_STOP_BEGUN] = "stop begun",
+	[TMGR_EVENT_STOP_BEGUN] = "stopping",
 	[TMGR_EVENT_RUN_ENDED] = "run ended",
 };
 
@@ -173,7 +173,7 @@ size_t tmgr_event_format(const struct tmgr_event *event, char *buffer, size_t si
 			tmgr__text_add(&text, ": ");
 	}
 	tmgr__text_add_escaped(&text, event->text);
-	if (event->code < 0) {
+	if (event->code < 0 && event->kind != TMGR_EVENT_STUCK) {
 		tmgr__text_add(&text, event->text[0] ? ": " : " with ");
 		tmgr__text_add(&text, tmgr_strerror(event->code));
 	}
@@ -200,7 +200,10 @@ void tmgr_event_print(void *self, const struct tmgr_event *event)
 	if (text.length > sizeof(line) - 2)
 		text.length = sizeof(line) - 2;
 	line[text.length++] = '\n';
-	/* One write, so that lines of several writers do not mix; a standard error that is closed loses them. */
+	/*
+	 * One write, so that lines of several writers do not mix; a standard error that is closed
+	 * loses them.
+	 */
 	written = write(STDERR_FILENO, line, text.length);
 	(void)written;
 }

@@ -1,6 +1,7 @@
 /*
- * Events on their way to observers: a bounded ring, and the thread that calls them. One for a run and the managers inside it. Its lock is innermost:
- * it may be taken with a manager's lock held, and nothing is taken inside it.
+ * Events on their way to observers: a bounded ring, and the thread that calls them. One for a run
+ * and the managers inside it. Its lock is innermost: it may be taken with a manager's lock held,
+ * and nothing is taken inside it.
  */
 #ifndef TMGR__EVENTS_H
 #define TMGR__EVENTS_H
@@ -45,7 +46,9 @@ static inline bool tmgr__events_wanted(const struct tmgr__events *events, enum t
 	return (int)level <= __atomic_load_n(&events->level, __ATOMIC_RELAXED);
 }
 
-/* Queue an event, or count it as dropped. It does not wake the observers: see tmgr__events_wake(). */
+/*
+ * Queue an event, or count it as dropped. It does not wake the observers: see tmgr__events_wake().
+ */
 void tmgr__events_put(struct tmgr__events *events, struct tmgr_event *event);
 void tmgr__events_wake(struct tmgr__events *events);
 

@@ -1,5 +1,6 @@
 /*
- * Forks: a child has none of the threads of its parent, so managers that have run there refuse their calls.
+ * Forks: a child has none of the threads of its parent, so managers that have run there refuse
+ * their calls.
  */
 #ifndef TMGR__FORK_H
 #define TMGR__FORK_H

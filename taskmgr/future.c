@@ -1,6 +1,7 @@
 /*
- * Futures. The future's lock guards all of it. Completing takes the waiters and callbacks off it; its unlock is the completer's
- * last touch, so the owner may release the memory as soon as a wait or a look under the lock has seen it done.
+ * Futures. The future's lock guards all of it. Completing takes the waiters and callbacks off it;
+ * its unlock is the completer's last touch, so the owner may release the memory as soon as a wait
+ * or a look under the lock has seen it done.
  */
 #include "future.h"
 
@@ -205,8 +206,7 @@ int tmgr_future_on_done(struct tmgr_future *future, struct tmgr_future_callback 
 	return 0;
 }
 
-int tmgr_future_remove_callback(
-	struct tmgr_future *future, struct tmgr_future_callback *callback)
+int tmgr_future_remove_callback(struct tmgr_future *future, struct tmgr_future_callback *callback)
 {
 	struct tmgr_future_callback *before = NULL, *other;
 

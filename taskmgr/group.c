@@ -1,6 +1,7 @@
 /*
- * Task groups. A group's counts and lists are guarded by the manager's lock. Its memory is the parent's: a child touches it
- * last when it counts itself off, and, if the parent waits then, completes the future it waits for.
+ * Task groups. A group's counts and lists are guarded by the manager's lock. Its memory is the
+ * parent's: a child touches it last when it counts itself off, and, if the parent waits then,
+ * completes the future it waits for.
  */
 #include <taskmgr/group.h>
 
@@ -22,8 +23,8 @@ struct tmgr_group {
 	size_t live;    /* children that have not ended, queued ones too */
 	size_t running; /* of these, those given to the pool */
 	unsigned spawned;
-	int error;     /* of the first child that failed */
-	bool awaited;  /* the parent waits for `idle` */
+	int error;    /* of the first child that failed */
+	bool awaited; /* the parent waits for `idle` */
 	struct tmgr_future idle;
 	struct tmgr__list queued; /* behind running_max */
 	struct tmgr__list failed; /* ended with an error */
@@ -105,8 +106,7 @@ static struct tmgr__record *make_child(struct tmgr_group *group, struct tmgr_tas
 	record->phases = TMGR_EXECUTE;
 	record->host = TMGR_HOST_POOL;
 	record->task_group = group;
-	record->added_by =
-		group->record->long_running ? group->record : group->record->added_by;
+	record->added_by = group->record->long_running ? group->record : group->record->added_by;
 	record->context.parent_token = group->token;
 	record->context.token = &record->token;
 	record->context.text = record->text;
@@ -280,8 +280,7 @@ int tmgr_group_wait(struct tmgr_context *context, struct tmgr_group *group, int6
 	return r < 0 ? r : group->error;
 }
 
-int tmgr_group_error(
-	struct tmgr_group *group, size_t index, int *ret_error, const char **ret_text)
+int tmgr_group_error(struct tmgr_group *group, size_t index, int *ret_error, const char **ret_text)
 {
 	struct tmgr__record *found = NULL;
 	struct tmgr__list *node;
@@ -289,7 +288,7 @@ int tmgr_group_error(
 	if (!group || !ret_error)
 		return -EINVAL;
 	tmgr__manager_lock(group->record->manager);
-	tmgr__list_for(node, &group->failed) {
+	tmgr__list_for (node, &group->failed) {
 		if (index-- > 0)
 			continue;
 		found = container_of(node, struct tmgr__record, node);

@@ -1,6 +1,6 @@
 /*
- * Handles: a slot of the manager's table and the generation it had. A slot that was released has another one, so old copies find
- * nothing. A task may have several; each refers to its record.
+ * Handles: a slot of the manager's table and the generation it had. A slot that was released has
+ * another one, so old copies find nothing. A task may have several; each refers to its record.
  */
 #include <taskmgr/handle.h>
 
@@ -28,7 +28,8 @@ int tmgr__handle_reserve(struct tmgr_manager *manager)
 	handles = realloc(manager->handles, slots * sizeof(*handles));
 	if (!handles)
 		return -ENOMEM;
-	memset(handles + manager->handle_slots, 0, (slots - manager->handle_slots) * sizeof(*handles));
+	memset(handles + manager->handle_slots, 0,
+		(slots - manager->handle_slots) * sizeof(*handles));
 	manager->handle_free = manager->handle_slots;
 	manager->handles = handles;
 	manager->handle_slots = slots;
@@ -108,7 +109,7 @@ static int take_record(struct tmgr_handle handle, struct tmgr__record **ret_reco
 static bool has_ended(enum tmgr_state state)
 {
 	return state == TMGR_STATE_ENDED || state == TMGR_STATE_CLEANING ||
-		state == TMGR_STATE_DONE || state == TMGR_STATE_STUCK;
+	       state == TMGR_STATE_DONE || state == TMGR_STATE_STUCK;
 }
 
 int tmgr_handle_cancel(struct tmgr_handle handle, int code, const char *text)
@@ -167,7 +168,10 @@ int tmgr_handle_result(struct tmgr_handle handle, int *ret_result)
 	r = take_record(handle, &record);
 	if (r < 0)
 		return r;
-	/* A positive value that a task returned is no error of a future; so it is read from the record. */
+	/*
+	 * A positive value that a task returned is no error of a future; so it is read from the
+	 * record.
+	 */
 	if (!__atomic_load_n(&record->settled, __ATOMIC_ACQUIRE))
 		r = tmgr_future_result(&record->done, NULL, NULL);
 	if (r == 0)
@@ -192,7 +196,9 @@ int tmgr_handle_release(struct tmgr_handle handle)
 		free_slot(handle.manager, slot);
 		record->handles--;
 		/* Only its handles kept an ended execute-task in the list. */
-		listed = record->handles == 0 && !record->long_running && record->state == TMGR_STATE_DONE && !record->failed;
+		listed = record->handles == 0 && !record->long_running &&
+			 !tmgr__list_empty(&record->node) && record->state == TMGR_STATE_DONE &&
+			 !record->failed;
 		if (listed)
 			tmgr__list_remove(&record->node);
 	}
@@ -213,18 +219,20 @@ static struct tmgr__record *find_name(
 	struct tmgr__list *node;
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
-		tmgr__list_for(node, lists[i]) {
-			struct tmgr__record *record =
-				container_of(node, struct tmgr__record, node);
+		tmgr__list_for (node, lists[i]) {
+			struct tmgr__record *record = container_of(node, struct tmgr__record, node);
 
-			if (strncmp(record->name, name, length) == 0 && record->name[length] == '\0')
+			if (strncmp(record->name, name, length) == 0 &&
+				record->name[length] == '\0')
 				return record;
 		}
 	}
 	return NULL;
 }
 
-/* Under the lock: the manager inside the first task whose name is a part of the path up to a slash. */
+/*
+ * Under the lock: the manager inside the first task whose name is a part of the path up to a slash.
+ */
 static struct tmgr_manager *find_inner(
 	const struct tmgr_manager *manager, const char *path, const char **ret_rest)
 {

@@ -1,8 +1,10 @@
 /*
- * The manager: its making, adding, cancelling and its end. What happens while it runs is in run.c, what the end of a task means in end.c.
+ * The manager: its making, adding, cancelling and its end. What happens while it runs is in run.c,
+ * what the end of a task means in end.c.
  *
- * A stop begins once, under the lock (tmgr__manager_begin_stop()), and from then on every add is refused; so adding and cancelling are in one
- * order. The token is fired after the lock is given back; a token above that fires comes back here through token_callback.
+ * A stop begins once, under the lock (tmgr__manager_begin_stop()), and from then on every add is
+ * refused; so adding and cancelling are in one order. The token is fired after the lock is given
+ * back; a token above that fires comes back here through token_callback.
  */
 #include "manager.h"
 
@@ -27,15 +29,16 @@ static int64_t or_default(int64_t value, int64_t otherwise)
 static bool options_valid(const struct tmgr_manager_options *options)
 {
 	return options->shutdown_ns >= 0 && options->stop_ns >= 0 && options->cleanup_ns >= 0 &&
-		options->ready_ns >= 0 && options->pool_idle_ns >= 0 &&
-		(options->stack_size == 0 || options->stack_size >= TMGR__STACK_MIN) &&
-		options->stack_size <= SSIZE_MAX && options->pool_threads_max <= 1000000 &&
-		options->events_max <= 16777216 &&
-		(unsigned)options->when_quiet <= TMGR_QUIET_ERROR &&
-		(unsigned)options->stop_order <= TMGR_STOP_REVERSE;
+	       options->ready_ns >= 0 && options->pool_idle_ns >= 0 &&
+	       (options->stack_size == 0 || options->stack_size >= TMGR__STACK_MIN) &&
+	       options->stack_size <= SSIZE_MAX && options->pool_threads_max <= 1000000 &&
+	       options->events_max <= 16777216 &&
+	       (unsigned)options->when_quiet <= TMGR_QUIET_ERROR &&
+	       (unsigned)options->stop_order <= TMGR_STOP_REVERSE;
 }
 
-void tmgr__manager_refuse(struct tmgr_manager *manager, const char *name, int error, const char *rule)
+void tmgr__manager_refuse(
+	struct tmgr_manager *manager, const char *name, int error, const char *rule)
 {
 	struct tmgr__refused *refused = &manager->first_refused;
 
@@ -73,7 +76,8 @@ static void set_options(struct tmgr_manager *manager, const struct tmgr_manager_
 	if (options && options_valid(options)) {
 		*own = *options;
 	} else if (options) {
-		tmgr__manager_refuse(manager, "", -EINVAL, "an option of the manager is out of range");
+		tmgr__manager_refuse(
+			manager, "", -EINVAL, "an option of the manager is out of range");
 	}
 	own->shutdown_ns = or_default(own->shutdown_ns, 25 * TMGR_SECOND);
 	own->pool_idle_ns = or_default(own->pool_idle_ns, 10 * TMGR_SECOND);
@@ -160,8 +164,8 @@ void tmgr_manager_unref(struct tmgr_manager *manager)
 static void destroy_records(struct tmgr__list *list)
 {
 	while (!tmgr__list_empty(list)) {
-		struct tmgr__record *record =
-			container_of(list->previous, struct tmgr__record, node);
+		struct tmgr__record *record = container_of(
+			list->previous, struct tmgr__record, node);
 
 		tmgr__list_remove(&record->node);
 		/* A stuck thread may still use it, and what was added before it. */
@@ -204,7 +208,8 @@ void tmgr_manager_destroy(struct tmgr_manager *manager)
 	manager->stopping = true;
 	tmgr__manager_unlock(manager);
 	if (state != TMGR_MANAGER_ENDED)
-		tmgr__misuse("a manager is destroyed while it runs", NULL);
+		tmgr__misuse("a manager is destroyed while it runs",
+			tmgr_context_name(tmgr_context_current()));
 	tmgr_token_unregister(&manager->token_callback);
 	/* In reverse order of adding: execute-tasks that never ran came last. */
 	destroy_records(&manager->executes);
@@ -212,7 +217,7 @@ void tmgr_manager_destroy(struct tmgr_manager *manager)
 	tmgr__names_fini(&manager->names);
 	destroy_records(&manager->tasks);
 	release_handles(manager);
-	tmgr__list_for_safe(node, following, &manager->groups) {
+	tmgr__list_for_safe (node, following, &manager->groups) {
 		tmgr__list_remove(node);
 		free(container_of(node, struct tmgr__stop_group, node));
 	}
@@ -285,12 +290,11 @@ void tmgr__manager_event(struct tmgr_manager *manager, enum tmgr_event_kind kind
 	manager->todo |= TMGR__TODO_WAKE_EVENTS;
 }
 
-void tmgr__manager_set_state(
-	struct tmgr_manager *manager, struct tmgr__record *record, enum tmgr_state state, int64_t now)
+void tmgr__manager_set_state(struct tmgr_manager *manager, struct tmgr__record *record,
+	enum tmgr_state state, int64_t now)
 {
 	tmgr__record_set_state(record, state, now);
-	tmgr__manager_event(
-		manager, TMGR_EVENT_STATE, TMGR_LEVEL_DEBUG, record, (int)state, "");
+	tmgr__manager_event(manager, TMGR_EVENT_STATE, TMGR_LEVEL_DEBUG, record, (int)state, "");
 }
 
 void tmgr__manager_check_at(struct tmgr_manager *manager, int64_t at)
@@ -349,7 +353,9 @@ static void stop_event(struct tmgr_manager *manager, const struct tmgr_cause *ca
 {
 	char text[TMGR_EVENT_TEXT_SIZE];
 
-	if (cause->text[0])
+	if (cause->reason == TMGR_REASON_SIGNAL && cause->text[0])
+		snprintf(text, sizeof(text), "%s", cause->text);
+	else if (cause->text[0])
 		snprintf(text, sizeof(text), "%s: %s", reasons[cause->reason], cause->text);
 	else
 		snprintf(text, sizeof(text), "%s", reasons[cause->reason]);
@@ -363,8 +369,8 @@ void tmgr__manager_begin_stop(struct tmgr_manager *manager, const struct tmgr_ca
 	manager->stopping = true;
 	manager->stop_cause = *cause;
 	manager->stop_began = tmgr__manager_now(manager);
-	manager->shutdown_deadline =
-		tmgr__time_add(manager->stop_began, manager->options.shutdown_ns);
+	manager->shutdown_deadline = tmgr__time_add(
+		manager->stop_began, manager->options.shutdown_ns);
 	if (manager->state == TMGR_MANAGER_RUNNING)
 		manager->state = TMGR_MANAGER_STOPPING;
 	stop_event(manager, cause);
@@ -372,7 +378,10 @@ void tmgr__manager_begin_stop(struct tmgr_manager *manager, const struct tmgr_ca
 	manager->todo |= TMGR__TODO_FIRE | TMGR__TODO_WAKE_RUN;
 	if (manager->state != TMGR_MANAGER_ADDING)
 		manager->todo |= TMGR__TODO_WAKE_WATCHER;
-	/* Stopping in reverse, tasks are not below the manager's token; but one that initializes is to see the stop. */
+	/*
+	 * Stopping in reverse, tasks are not below the manager's token; but one that initializes is
+	 * to see the stop.
+	 */
 	if (manager->options.stop_order == TMGR_STOP_REVERSE && manager->phase_record &&
 		manager->phase_record->state == TMGR_STATE_INITIALIZING)
 		manager->todo |= TMGR__TODO_FIRE_PHASE;
@@ -380,7 +389,8 @@ void tmgr__manager_begin_stop(struct tmgr_manager *manager, const struct tmgr_ca
 
 void tmgr__manager_look_quiet(struct tmgr_manager *manager)
 {
-	struct tmgr_cause cause = { .reason = TMGR_REASON_LIMIT, .text = "nothing left to execute" };
+	struct tmgr_cause cause = { .reason = TMGR_REASON_LIMIT,
+		.text = "nothing left to execute" };
 
 	if (manager->executing > 0)
 		return;
@@ -459,8 +469,8 @@ int tmgr_manager_observe(struct tmgr_manager *manager, enum tmgr_level level,
 
 const struct tmgr_report *tmgr_manager_report(const struct tmgr_manager *manager)
 {
-	return manager && __atomic_load_n(&manager->reported, __ATOMIC_ACQUIRE) ? &manager->report :
-										    NULL;
+	return manager && __atomic_load_n(&manager->reported, __ATOMIC_ACQUIRE) ? &manager->report
+										: NULL;
 }
 
 struct tmgr__record *tmgr__manager_take_spare(struct tmgr_manager *manager)

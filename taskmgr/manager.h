@@ -1,8 +1,10 @@
 /*
- * The manager from inside. Its lock guards all fields of it and of its records that do not say otherwise.
+ * The manager from inside. Its lock guards all fields of it and of its records that do not say
+ * otherwise.
  *
- * The lock is taken with no other lock held, and inside it only the events' lock is taken. What must not be done under it
- * (waking, firing the token) is noted in `todo` and done by tmgr__manager_unlock().
+ * The lock is taken with no other lock held, and inside it only the events' lock is taken. What
+ * must not be done under it (waking, firing the token) is noted in `todo` and done by
+ * tmgr__manager_unlock().
  */
 #ifndef TMGR__MANAGER_H
 #define TMGR__MANAGER_H
@@ -26,7 +28,7 @@ struct tmgr__signals;
 
 /* What to do after unlocking. */
 enum {
-	TMGR__TODO_FIRE = 1,         /* fire the token with stop_cause */
+	TMGR__TODO_FIRE = 1, /* fire the token with stop_cause */
 	TMGR__TODO_WAKE_RUN = 2,
 	TMGR__TODO_WAKE_WATCHER = 4,
 	TMGR__TODO_WAKE_EVENTS = 8,
@@ -80,7 +82,7 @@ struct tmgr_manager {
 	struct tmgr__handle_slot *handles;
 	size_t handle_slots, handle_free;
 
-	struct tmgr__list refused; /* adds that failed before run */
+	struct tmgr__list refused;          /* adds that failed before run */
 	struct tmgr__refused first_refused; /* for when even that takes memory that is not there */
 
 	struct tmgr__pool pool;
@@ -95,19 +97,20 @@ struct tmgr_manager {
 	struct tmgr_cause stop_cause;
 	int64_t began, stop_began, shutdown_deadline;
 	bool stop_warned;
-	struct tmgr__record *phase_record; /* whose initialize or cleanup runs on the run's thread */
+	/* whose initialize or cleanup runs on the run's thread */
+	struct tmgr__record *phase_record;
 
 	pthread_t watcher;
-	bool watching; /* the watcher was made */
-	bool hung;     /* an initialize or cleanup did not end by the total deadline */
+	bool watching;       /* the watcher was made */
+	bool hung;           /* an initialize or cleanup did not end by the total deadline */
 	uint32_t watch_word; /* futex of the watcher; also written by signal handlers */
 	bool watch_end;
-	int64_t check_at; /* the earliest deadline of a record */
+	int64_t check_at;  /* the earliest deadline of a record */
 	int cancel_signal; /* atomic: tmgr_manager_cancel_from_signal(), the signal + 1 */
 	struct tmgr__signals *signals; /* when this run takes them */
 	struct tmgr__reload reload;
 	uint64_t interrupts; /* signals taken for interrupting tasks, as bits; the signals' lock */
-	bool is_main; /* under tmgr_main(): leave by _exit() when it hangs */
+	bool is_main;        /* under tmgr_main(): leave by _exit() when it hangs */
 	int forced_signal;
 
 	struct tmgr_manager *outer; /* whose task hosts this one, while it does */
@@ -144,13 +147,14 @@ static inline int64_t tmgr__manager_now(const struct tmgr_manager *manager)
 int tmgr__manager_check_fork(const struct tmgr_manager *manager);
 
 /* All under the lock. */
-void tmgr__manager_refuse(struct tmgr_manager *manager, const char *name, int error, const char *rule);
+void tmgr__manager_refuse(
+	struct tmgr_manager *manager, const char *name, int error, const char *rule);
 void tmgr__manager_begin_stop(struct tmgr_manager *manager, const struct tmgr_cause *cause);
 void tmgr__manager_add_entry(struct tmgr_manager *manager, struct tmgr_report_entry *entry);
 void tmgr__manager_event(struct tmgr_manager *manager, enum tmgr_event_kind kind,
 	enum tmgr_level level, const struct tmgr__record *record, int code, const char *text);
-void tmgr__manager_set_state(
-	struct tmgr_manager *manager, struct tmgr__record *record, enum tmgr_state state, int64_t now);
+void tmgr__manager_set_state(struct tmgr_manager *manager, struct tmgr__record *record,
+	enum tmgr_state state, int64_t now);
 /* A deadline of a record has moved to `at`: the watcher looks then. */
 void tmgr__manager_check_at(struct tmgr_manager *manager, int64_t at);
 /* Whether executing is over, and what that means; wakes run. */
@@ -160,13 +164,19 @@ size_t tmgr__manager_path(
 	const struct tmgr_manager *manager, const char *name, char *buffer, size_t size);
 
 /* Ending (end.c). */
-/* Under the lock: execute of a record has ended. False: it was stuck, and its late end is thrown away. */
+/*
+ * Under the lock: execute of a record has ended. False: it was stuck, and its late end is thrown
+ * away.
+ */
 bool tmgr__record_end(struct tmgr__record *record, struct tmgr__end end, int64_t now);
 /* Under the lock: it never began, since it was cancelled. */
 void tmgr__record_skip(struct tmgr__record *record, int64_t now);
 /* Whether tmgr__record_settle() has something to do. */
 bool tmgr__record_unsettled(const struct tmgr__record *record);
-/* After either, with no lock held: complete its future, destroy an execute-task, give its memory back. */
+/*
+ * After either, with no lock held: complete its future, destroy an execute-task, give its memory
+ * back.
+ */
 void tmgr__record_settle(struct tmgr__record *record);
 /* Give the memory of an ended execute-task back, or keep it for the next. No lock held. */
 void tmgr__record_recycle(struct tmgr__record *record);
@@ -184,7 +194,8 @@ struct tmgr__record *tmgr__manager_take_spare(struct tmgr_manager *manager);
 bool tmgr__manager_keep_spare(struct tmgr_manager *manager, struct tmgr__record *record);
 
 /* Threads (thread.c). */
-int tmgr__thread_create(pthread_t *thread, size_t stack_size, void *(*function)(void *), void *self);
+int tmgr__thread_create(
+	pthread_t *thread, size_t stack_size, void *(*function)(void *), void *self);
 size_t tmgr__signal_stack_size(void);
 /* What every thread of ours does first. */
 void tmgr__thread_enter(struct tmgr__clock *clock, const char *name, unsigned char *signal_stack);
@@ -215,7 +226,10 @@ int tmgr__signals_start(struct tmgr_manager *manager);
 /* Note the caller's mask, for programs that are started. */
 void tmgr__signals_note_mask(void);
 void tmgr__signals_stop(struct tmgr_manager *manager);
-/* Have a signal that interrupts tasks do nothing else, from now until all that took it have given it back. */
+/*
+ * Have a signal that interrupts tasks do nothing else, from now until all that took it have given
+ * it back.
+ */
 void tmgr__interrupt_take(struct tmgr_manager *manager, int signo);
 void tmgr__interrupts_give_back(struct tmgr_manager *manager);
 /* On the watcher: take signals on this thread. */
@@ -224,7 +238,10 @@ void tmgr__signals_unblock(struct tmgr_manager *manager);
 int64_t tmgr__signals_deliver(struct tmgr_manager *manager, int64_t now);
 struct tmgr_manager *tmgr__manager_root(struct tmgr_manager *manager);
 
-/* Children of task groups (group.c). Under the lock: one has ended; and the task that spawned it, or NULL for others. */
+/*
+ * Children of task groups (group.c). Under the lock: one has ended; and the task that spawned it,
+ * or NULL for others.
+ */
 void tmgr__child_end(struct tmgr__record *record, struct tmgr__end end);
 /* Put it, with its error, into its group, in order of recording. */
 void tmgr__child_keep_failed(struct tmgr__record *record);
@@ -234,9 +251,17 @@ void tmgr__child_settle(struct tmgr__record *record, struct tmgr_group *group);
 /* End the groups left open below a context. */
 void tmgr__groups_close(struct tmgr_context *context);
 
-/* Adding (add.c), for spawn too: under the lock, which is given back. On failure the record is as before. */
+/*
+ * Adding (add.c), for spawn too: under the lock, which is given back. On failure the record is as
+ * before.
+ */
 int tmgr__manager_submit(struct tmgr_manager *manager, struct tmgr__record *record);
 
+/*
+ * Under the lock: list all that is left to be cleaned up, and will not be, since the program leaves
+ * (run.c).
+ */
+void tmgr__run_skip_cleanups(struct tmgr_manager *manager);
 /* Leave the program with what stands in the report so far (main.c). */
 _Noreturn void tmgr__main_leave(struct tmgr_manager *manager);
 

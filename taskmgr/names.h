@@ -1,5 +1,6 @@
 /*
- * The names of a manager's long-running tasks, so that adding one looks at few of them. Under the manager's lock.
+ * The names of a manager's long-running tasks, so that adding one looks at few of them. Under the
+ * manager's lock.
  */
 #ifndef TMGR__NAMES_H
 #define TMGR__NAMES_H

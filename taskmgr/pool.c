@@ -1,15 +1,18 @@
 /*
- * The elastic pool. All of it is guarded by the manager's lock; threads are made and woken with no lock held.
+ * The elastic pool. All of it is guarded by the manager's lock; threads are made and woken with no
+ * lock held.
  *
- * A thread takes one task at a time: what is behind a task that blocks must not wait for it. A thread that was made for a task is handed it
- * over, so that when no thread can be made the task can still be refused. A woken or made thread counts as active at once,
- * so that one is enough for a burst.
+ * A thread takes one task at a time: what is behind a task that blocks must not wait for it. A
+ * thread that was made for a task is handed it over, so that when no thread can be made the task
+ * can still be refused. A woken or made thread counts as active at once, so that one is enough for
+ * a burst.
  *
- * The tick goes on while something is queued behind others. Without anything queued nobody needs to know which threads are blocked; the
- * next that is added finds out by the clock. So a task that comes alone wakes one thread, and not the watcher too.
+ * The tick goes on while something is queued behind others. Without anything queued nobody needs to
+ * know which threads are blocked; the next that is added finds out by the clock. So a task that
+ * comes alone wakes one thread, and not the watcher too.
  *
- * A thread that has ended goes to `left`, and is joined by whoever makes the next, or at the end. One whose task is
- * stuck is abandoned: detached, its memory left to it.
+ * A thread that has ended goes to `left`, and is joined by whoever makes the next, or at the end.
+ * One whose task is stuck is abandoned: detached, its memory left to it.
  */
 #include "pool.h"
 
@@ -56,7 +59,7 @@ struct tmgr__record *tmgr__pool_take_cancelled(struct tmgr_manager *manager, boo
 {
 	struct tmgr__list *node;
 
-	tmgr__list_for(node, &manager->pool.queue) {
+	tmgr__list_for (node, &manager->pool.queue) {
 		struct tmgr__record *record = container_of(node, struct tmgr__record, queue);
 
 		if (!all && !tmgr_context_cancelled(&record->context))
@@ -125,15 +128,18 @@ static struct tmgr__pool_step plan_another(struct tmgr_manager *manager)
 	return step;
 }
 
-/* Under the lock: threads that have been in their task for long no longer count, though no tick has noticed. */
+/*
+ * Under the lock: threads that have been in their task for long no longer count, though no tick has
+ * noticed.
+ */
 static void find_blocked(struct tmgr_manager *manager)
 {
 	struct tmgr__list *node, *following;
 	int64_t now = tmgr__manager_now(manager);
 
-	tmgr__list_for_safe(node, following, &manager->pool.active) {
-		struct tmgr__pool_thread *thread =
-			container_of(node, struct tmgr__pool_thread, node);
+	tmgr__list_for_safe (node, following, &manager->pool.active) {
+		struct tmgr__pool_thread *thread = container_of(
+			node, struct tmgr__pool_thread, node);
 
 		if (thread->current && now - thread->since >= 2 * TMGR__POOL_TICK_NS)
 			set_pool_state(thread, TMGR__POOL_BLOCKED);
@@ -173,7 +179,10 @@ static bool begin(struct tmgr__pool_thread *thread, struct tmgr__record *record,
 	return true;
 }
 
-/* Under the lock: the task of this thread has ended. False: it was stuck, and so this thread is written off. */
+/*
+ * Under the lock: the task of this thread has ended. False: it was stuck, and so this thread is
+ * written off.
+ */
 static bool finish(struct tmgr__pool_thread *thread, struct tmgr__end end, int64_t now)
 {
 	struct tmgr__record *record = thread->current;
@@ -278,7 +287,10 @@ static bool run_tasks(struct tmgr__pool_thread *thread)
 		tmgr__manager_unlock(manager);
 		end = tmgr__record_execute(record);
 		now = tmgr__manager_now(manager);
-		/* Its destroy is user code; and a token that is below another is not taken from there under the lock. */
+		/*
+		 * Its destroy is user code; and a token that is below another is not taken from
+		 * there under the lock.
+		 */
 		unsettled = record->task.ops->destroy || record->token.parent;
 		tmgr__manager_lock(manager);
 		if (!finish(thread, end, now))
@@ -348,8 +360,8 @@ static void join_left(struct tmgr_manager *manager)
 	tmgr__list_splice(&left, &manager->pool.left);
 	tmgr__manager_unlock(manager);
 	while ((node = tmgr__list_pop(&left))) {
-		struct tmgr__pool_thread *thread =
-			container_of(node, struct tmgr__pool_thread, node);
+		struct tmgr__pool_thread *thread = container_of(
+			node, struct tmgr__pool_thread, node);
 
 		pthread_join(thread->thread, NULL);
 		free_thread(thread);
@@ -360,8 +372,8 @@ static void join_left(struct tmgr_manager *manager)
 static int create(struct tmgr_manager *manager, struct tmgr__record *first, bool dedicated)
 {
 	struct tmgr__pool_thread *thread = make_thread(manager, first, dedicated);
-	size_t stack_size = first && first->stack_size ? first->stack_size :
-							 manager->options.stack_size;
+	size_t stack_size = first && first->stack_size ? first->stack_size
+						       : manager->options.stack_size;
 	int r = -ENOMEM;
 
 	join_left(manager);
@@ -414,7 +426,10 @@ int tmgr__pool_submit(struct tmgr_manager *manager, struct tmgr__record *record)
 		return create(manager, record, true);
 	}
 	step = plan(manager);
-	/* Handed over, so that it can be refused; but not past others, which the tick takes care of. */
+	/*
+	 * Handed over, so that it can be refused; but not past others, which the tick takes care
+	 * of.
+	 */
 	if (step.what == TMGR__POOL_CREATE && pool->queued == 0) {
 		tmgr__manager_unlock(manager);
 		return create(manager, record, false);
@@ -456,7 +471,7 @@ static struct tmgr__record *pop_dedicated(struct tmgr__pool *pool)
 {
 	struct tmgr__list *node;
 
-	tmgr__list_for(node, &pool->queue) {
+	tmgr__list_for (node, &pool->queue) {
 		struct tmgr__record *record = container_of(node, struct tmgr__record, queue);
 
 		if (record->host != TMGR_HOST_THREAD)
@@ -483,7 +498,9 @@ int tmgr__pool_open(struct tmgr_manager *manager)
 		tmgr__manager_unlock(manager);
 		r = create(manager, record, true);
 		if (r < 0) {
-			/* It has been promised, so it gets a thread of the pool, when there is one. */
+			/*
+			 * It has been promised, so it gets a thread of the pool, when there is one.
+			 */
 			tmgr__manager_lock(manager);
 			record->host = TMGR_HOST_POOL;
 			tmgr__pool_push(&manager->pool, record);
@@ -504,9 +521,9 @@ static void look_at_active(struct tmgr__pool *pool)
 {
 	struct tmgr__list *node, *following;
 
-	tmgr__list_for_safe(node, following, &pool->active) {
-		struct tmgr__pool_thread *thread =
-			container_of(node, struct tmgr__pool_thread, node);
+	tmgr__list_for_safe (node, following, &pool->active) {
+		struct tmgr__pool_thread *thread = container_of(
+			node, struct tmgr__pool_thread, node);
 
 		if (thread->current && pool->tick - thread->tick >= 2)
 			set_pool_state(thread, TMGR__POOL_BLOCKED);
@@ -613,9 +630,9 @@ void tmgr__pool_close(struct tmgr_manager *manager)
 
 	tmgr__manager_lock(manager);
 	pool->closing = true;
-	tmgr__list_for(node, &pool->idle) {
-		struct tmgr__pool_thread *thread =
-			container_of(node, struct tmgr__pool_thread, node);
+	tmgr__list_for (node, &pool->idle) {
+		struct tmgr__pool_thread *thread = container_of(
+			node, struct tmgr__pool_thread, node);
 
 		__atomic_fetch_add(&thread->word, 1, __ATOMIC_RELEASE);
 		/* Under the lock: once it is given back the thread may end and be gone. */

@@ -1,8 +1,9 @@
 /*
  * The elastic pool: threads for execute-tasks, which may block for ever.
  *
- * A thread is active while it has been less than a tick in its task and is not parked in one of our waits. Whenever work is queued
- * and nobody is active, one is woken or made: by add, by a thread that parks, and by the watcher's tick.
+ * A thread is active while it has been less than a tick in its task and is not parked in one of our
+ * waits. Whenever work is queued and nobody is active, one is woken or made: by add, by a thread
+ * that parks, and by the watcher's tick.
  */
 #ifndef TMGR__POOL_H
 #define TMGR__POOL_H
@@ -28,9 +29,9 @@ struct tmgr__pool_thread {
 	struct tmgr__record *first; /* handed over by who made the thread */
 	struct tmgr__record *current;
 	enum tmgr__pool_state state;
-	uint64_t tick; /* when its task began, or came back from a wait */
-	int64_t since; /* the same, by the clock */
-	uint32_t word; /* futex of an idle one */
+	uint64_t tick;  /* when its task began, or came back from a wait */
+	int64_t since;  /* the same, by the clock */
+	uint32_t word;  /* futex of an idle one */
 	bool dedicated; /* for one task only, and not counted among the pool's threads */
 	bool abandoned; /* with a stuck task */
 	pthread_t thread;
@@ -44,8 +45,8 @@ struct tmgr__pool {
 	struct tmgr__list active, blocked, idle, left;
 	size_t threads, actives;
 	size_t making; /* threads that somebody is about to make: nobody joins one before */
-	bool open;    /* queued work may start */
-	bool closing; /* threads end */
+	bool open;     /* queued work may start */
+	bool closing;  /* threads end */
 	bool ticking;
 	uint64_t tick;
 	int64_t busy_until; /* the tick goes on until then */
@@ -61,7 +62,8 @@ struct tmgr__pool_step {
 void tmgr__pool_init(struct tmgr__pool *pool);
 
 /*
- * Give a record to the pool, under the manager's lock, which is given back. On failure (-EAGAIN, -ENOMEM) the record is as before.
+ * Give a record to the pool, under the manager's lock, which is given back. On failure (-EAGAIN,
+ * -ENOMEM) the record is as before.
  */
 int tmgr__pool_submit(struct tmgr_manager *manager, struct tmgr__record *record);
 /* Let queued work start; and make a thread for it before, so that a lack of threads is known. */

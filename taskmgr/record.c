@@ -51,7 +51,10 @@ static void release_token(struct tmgr_token *token)
 
 void tmgr__record_init(struct tmgr__record *record, const char *name, struct tmgr_task task)
 {
-	/* All up to the embedded objects; those are set by their own functions, and texts need not be cleared. */
+	/*
+	 * All up to the embedded objects; those are set by their own functions, and texts need not
+	 * be cleared.
+	 */
 	memset(record, 0, offsetof(struct tmgr__record, waiter));
 	tmgr__list_init(&record->node);
 	tmgr__list_init(&record->queue);
@@ -76,7 +79,8 @@ struct tmgr__record *tmgr__record_create(
 	const char *name, struct tmgr_task task, enum tmgr__record_kind kind)
 {
 	bool with_cleanup = kind == TMGR__RECORD_TASK_WITH_CLEANUP;
-	size_t size = sizeof(struct tmgr__record) + (with_cleanup ? sizeof(struct tmgr__cleanup) : 0);
+	size_t size = sizeof(struct tmgr__record) +
+		      (with_cleanup ? sizeof(struct tmgr__cleanup) : 0);
 	size_t room = kind == TMGR__RECORD_EXECUTE ? TMGR_NAME_MAX + 1 : strlen(name) + 1;
 	struct tmgr__record *record = malloc(size + room);
 
@@ -104,7 +108,7 @@ struct tmgr__record *tmgr__record_ref(struct tmgr__record *record)
 bool tmgr__record_alone(const struct tmgr__record *record)
 {
 	return __atomic_load_n(&record->refs, __ATOMIC_ACQUIRE) == 1 &&
-		tmgr__token_alone(&record->token);
+	       tmgr__token_alone(&record->token);
 }
 
 void tmgr__record_unref(struct tmgr__record *record)

@@ -1,5 +1,6 @@
 /*
- * Records: the manager's book-keeping for one task. All fields are guarded by the manager's lock, unless they say otherwise.
+ * Records: the manager's book-keeping for one task. All fields are guarded by the manager's lock,
+ * unless they say otherwise.
  */
 #ifndef TMGR__RECORD_H
 #define TMGR__RECORD_H
@@ -43,20 +44,21 @@ struct tmgr__record {
 	enum tmgr_policy policy;
 	enum tmgr_host host;
 	enum tmgr_state state;
-	bool executing;     /* counted among those that run waits for */
-	bool by_handle;     /* cancelled by its handle */
+	bool executing; /* counted among those that run waits for */
+	bool by_handle; /* cancelled by its handle */
 	bool ready;
-	bool warned;        /* a third of its stop deadline has passed */
+	bool warned; /* a third of its stop deadline has passed */
 	bool late_heartbeat;
-	bool inner_stuck;   /* a manager in it left a task behind */
-	bool thread_made;   /* it has a thread of its own, to be joined */
-	bool failed;        /* entry is in the report, or in its group */
-	bool settled;       /* atomic; long-running: its result stands, though who waits may not be told yet */
-	bool settle_ref;    /* who settles it holds a reference */
-	bool leaked;        /* stuck, or a stuck task may still use it: never destroyed */
+	bool inner_stuck; /* a manager in it left a task behind */
+	bool thread_made; /* it has a thread of its own, to be joined */
+	bool failed;      /* entry is in the report, or in its group */
+	/* atomic; long-running: its result stands, though who waits may not be told yet */
+	bool settled;
+	bool settle_ref; /* who settles it holds a reference */
+	bool leaked;     /* stuck, or a stuck task may still use it: never destroyed */
 	uint32_t restarts;
 	int interrupt_signal;
-	int result;         /* of execute, as the handle tells it */
+	int result; /* of execute, as the handle tells it */
 	int last_error;
 	const char *kind; /* static */
 	struct tmgr__stop_group *group;
@@ -72,12 +74,12 @@ struct tmgr__record {
 	int64_t since;
 	int64_t next_attempt;
 	int64_t ready_ns, stop_ns, cleanup_ns, heartbeat_ns;
-	int64_t heartbeat;     /* the last; atomic */
-	int64_t stop_since;    /* told to stop then, or 0 */
-	int64_t end_deadline;  /* set by the task, or TMGR_NEVER */
-	int64_t began;         /* the running phase, or 0 */
+	int64_t heartbeat;    /* the last; atomic */
+	int64_t stop_since;   /* told to stop then, or 0 */
+	int64_t end_deadline; /* set by the task, or TMGR_NEVER */
+	int64_t began;        /* the running phase, or 0 */
 	int64_t initialize_ns, execute_ns, cleanup_took_ns;
-	uint64_t reload_seen;  /* guarded by the reload's lock */
+	uint64_t reload_seen;          /* guarded by the reload's lock */
 	struct tmgr__cleanup *cleanup; /* behind the record, or NULL */
 	struct tmgr_future done;       /* execute has ended; its own lock */
 	struct tmgr__waiter waiter;

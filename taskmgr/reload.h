@@ -33,10 +33,15 @@ bool tmgr__reload_request(struct tmgr__reload *reload);
 bool tmgr__reload_take(struct tmgr__reload *reload, uint64_t *seen);
 /* Complete and wake a list of nodes that were won; no lock held. */
 void tmgr__wait_nodes_wake(struct tmgr__wait_node *node);
-/* Claim a node that was unlinked and say that it is the one that fired; false: its waiter is over. */
+/*
+ * Claim a node that was unlinked and say that it is the one that fired; false: its waiter is over.
+ */
 bool tmgr__wait_node_claim(struct tmgr__wait_node *node, int result);
 
-/* The reload requests of the run that a context is in, and the count its task has seen; NULL when it takes no signals. */
+/*
+ * The reload requests of the run that a context is in, and the count its task has seen; NULL when
+ * it takes no signals.
+ */
 struct tmgr__reload *tmgr__context_reload(struct tmgr_context *context, uint64_t **ret_seen);
 
 #endif

@@ -27,7 +27,7 @@ static void link_inner(struct tmgr_manager *manager)
 {
 	struct tmgr__list *node;
 
-	tmgr__list_for(node, &manager->tasks) {
+	tmgr__list_for (node, &manager->tasks) {
 		struct tmgr__record *record = container_of(node, struct tmgr__record, node);
 
 		if (!record->inner)
@@ -44,13 +44,15 @@ void tmgr__report_build(struct tmgr_manager *manager)
 	bool bad_use = false;
 
 	for (const struct tmgr_report_entry *entry = report->entries; entry; entry = entry->next)
-		bad_use = bad_use || entry->stage == TMGR_STAGE_ADD;
+		bad_use = bad_use || entry->stage == TMGR_STAGE_ADD ||
+			  (entry->stage == TMGR_STAGE_START && entry->error == -EBUSY);
 	link_inner(manager);
 	report->stop = manager->stop_cause;
 	report->executed = manager->executed;
 	report->duration_ns = tmgr__manager_now(manager) - manager->began;
-	report->stop_duration_ns =
-		manager->stop_began ? tmgr__manager_now(manager) - manager->stop_began : 0;
+	report->stop_duration_ns = manager->stop_began
+					   ? tmgr__manager_now(manager) - manager->stop_began
+					   : 0;
 	report->result = report->cause ? report->cause->error : 0;
 	report->exit_code = tmgr__policy_exit_code(
 		manager->forced_signal, bad_use, report->stuck, report->errors);

@@ -1,9 +1,11 @@
 /*
- * Run, in three parts: start (prepare, initialize), wait (execute), finish (clean up, end). tmgr_manager_run() is the three in a row; a task that
- * hosts a manager calls each from its own phase.
+ * Run, in three parts: start (prepare, initialize), wait (execute), finish (clean up, end).
+ * tmgr_manager_run() is the three in a row; a task that hosts a manager calls each from its own
+ * phase.
  *
- * The thread that runs does all that calls initialize and cleanup, and all waiting; it sleeps on run_word, which grows with everything it
- * may wait for. What it needs was allocated by prepare; nothing is allocated afterwards.
+ * The thread that runs does all that calls initialize and cleanup, and all waiting; it sleeps on
+ * run_word, which grows with everything it may wait for. What it needs was allocated by prepare;
+ * nothing is allocated afterwards.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -66,7 +68,7 @@ static int note_refused(struct tmgr_manager *manager)
 	struct tmgr__list *node;
 
 	tmgr__manager_lock(manager);
-	tmgr__list_for(node, &manager->refused) {
+	tmgr__list_for (node, &manager->refused) {
 		struct tmgr__refused *refused = container_of(node, struct tmgr__refused, node);
 
 		tmgr__manager_add_entry(manager, &refused->entry);
@@ -78,7 +80,10 @@ static int note_refused(struct tmgr_manager *manager)
 	return manager->report.cause->error;
 }
 
-/* A lack of memory or threads before anything was initialized. `name` and `text` stay where they are. */
+/*
+ * A lack of memory or threads before anything was initialized. `name` and `text` stay where they
+ * are.
+ */
 static void note_start_error(
 	struct tmgr_manager *manager, const char *name, int error, const char *text)
 {
@@ -102,7 +107,7 @@ static int start_threads(struct tmgr_manager *manager)
 	struct tmgr__list *node;
 	int r;
 
-	tmgr__list_for(node, &manager->tasks)
+	tmgr__list_for (node, &manager->tasks)
 		count += has_thread(record_of(node));
 	/* One piece that is never touched but by a handler: it costs address space only. */
 	if (count > 0) {
@@ -110,7 +115,7 @@ static int start_threads(struct tmgr_manager *manager)
 		if (!manager->signal_stacks)
 			return -ENOMEM;
 	}
-	tmgr__list_for(node, &manager->tasks) {
+	tmgr__list_for (node, &manager->tasks) {
 		struct tmgr__record *record = record_of(node);
 
 		if (!has_thread(record))
@@ -137,12 +142,15 @@ static int prepare(struct tmgr_manager *manager)
 	if (!manager->timers)
 		return -ENOMEM;
 	tmgr__token_set_timers(manager->token, manager->timers);
-	tmgr__list_for(node, &manager->tasks)
+	tmgr__list_for (node, &manager->tasks)
 		if (record_of(node)->interrupt_signal)
 			tmgr__interrupt_take(manager, record_of(node)->interrupt_signal);
 	r = manager->outer && !manager->own_events ? 0 : tmgr__events_start(manager->events);
 	if (r == 0) {
-		/* What came before run counts before the first initialize, not when the watcher gets to it. */
+		/*
+		 * What came before run counts before the first initialize, not when the watcher
+		 * gets to it.
+		 */
 		tmgr__watcher_take_cancel(manager);
 		r = tmgr__watcher_start(manager);
 	}
@@ -226,7 +234,9 @@ static int initialize(struct tmgr__record *record)
 	tmgr__manager_lock(manager);
 	manager->phase_record = NULL;
 	if (record->state == TMGR_STATE_STUCK) {
-		/* It was named as stuck, and has come back after all; too late to be initialized. */
+		/*
+		 * It was named as stuck, and has come back after all; too late to be initialized.
+		 */
 		tmgr__manager_unlock(manager);
 		return -TMGR_ESTUCK;
 	}
@@ -258,7 +268,7 @@ static void initialize_all(struct tmgr_manager *manager)
 {
 	struct tmgr__list *node;
 
-	tmgr__list_for(node, &manager->tasks) {
+	tmgr__list_for (node, &manager->tasks) {
 		struct tmgr__record *record = record_of(node);
 
 		if (is_stopping(manager))
@@ -270,12 +280,15 @@ static void initialize_all(struct tmgr_manager *manager)
 	}
 }
 
-/* Tasks that will not execute: whoever waits for their end need not. Before any other may have begun. */
+/*
+ * Tasks that will not execute: whoever waits for their end need not. Before any other may have
+ * begun.
+ */
 static void settle_unexecuted(struct tmgr_manager *manager)
 {
 	struct tmgr__list *node;
 
-	tmgr__list_for(node, &manager->tasks) {
+	tmgr__list_for (node, &manager->tasks) {
 		struct tmgr__record *record = record_of(node);
 		bool never;
 
@@ -298,7 +311,7 @@ static void start_executes(struct tmgr_manager *manager)
 	manager->state = TMGR_MANAGER_RUNNING;
 	if (manager->stopping)
 		manager->state = TMGR_MANAGER_STOPPING;
-	tmgr__list_for(node, &manager->tasks) {
+	tmgr__list_for (node, &manager->tasks) {
 		struct tmgr__record *record = record_of(node);
 
 		if (!(record->phases & TMGR_EXECUTE))
@@ -378,7 +391,10 @@ static void wait_for_stop(struct tmgr_manager *manager)
 	}
 }
 
-/* In reverse order of stopping: tell one task, or one layer of execute-tasks, to stop. No lock held. */
+/*
+ * In reverse order of stopping: tell one task, or one layer of execute-tasks, to stop. No lock
+ * held.
+ */
 static void cancel_record(struct tmgr__record *record, const struct tmgr_cause *cause)
 {
 	tmgr_token_fire(&record->token, cause);
@@ -392,7 +408,7 @@ static struct tmgr__record *take_running(struct tmgr_manager *manager, struct tm
 	struct tmgr__list *node;
 
 	tmgr__manager_lock(manager);
-	tmgr__list_for(node, &manager->executes) {
+	tmgr__list_for (node, &manager->executes) {
 		struct tmgr__record *record = record_of(node);
 
 		if (record->added_by != adder || !record->executing || record->stop_since)
@@ -414,7 +430,7 @@ static bool layer_runs(struct tmgr_manager *manager, struct tmgr__record *adder)
 
 	tmgr__manager_lock(manager);
 	runs = adder && adder->executing;
-	tmgr__list_for(node, &manager->executes) {
+	tmgr__list_for (node, &manager->executes) {
 		struct tmgr__record *record = record_of(node);
 
 		runs = runs || (record->executing && record->added_by == adder);
@@ -424,8 +440,9 @@ static bool layer_runs(struct tmgr_manager *manager, struct tmgr__record *adder)
 }
 
 /*
- * Stop a task and the execute-tasks that it added; NULL: those that no task added. The task comes first: its children are
- * below its token, and if they ended before it fired a task that ends with them would have ended unexpectedly.
+ * Stop a task and the execute-tasks that it added; NULL: those that no task added. The task comes
+ * first: its children are below its token, and if they ended before it fired a task that ends with
+ * them would have ended unexpectedly.
  */
 static void stop_layer(struct tmgr_manager *manager, struct tmgr__record *adder)
 {
@@ -472,8 +489,8 @@ static bool decide_cleanup(struct tmgr__record *record, int64_t now)
 {
 	struct tmgr_manager *manager = record->manager;
 	bool used = used_by_stuck(record);
-	bool wanted = (record->phases & TMGR_CLEANUP) &&
-		(record->state == TMGR_STATE_INITIALIZED || record->state == TMGR_STATE_ENDED);
+	bool wanted = (record->phases & TMGR_CLEANUP) && (record->state == TMGR_STATE_INITIALIZED ||
+								 record->state == TMGR_STATE_ENDED);
 
 	if (record->state == TMGR_STATE_STUCK || record->state == TMGR_STATE_DONE)
 		return false;
@@ -486,7 +503,23 @@ static bool decide_cleanup(struct tmgr__record *record, int64_t now)
 	return false;
 }
 
-static int64_t cleanup_deadline(struct tmgr_manager *manager, struct tmgr__record *record, int64_t now)
+void tmgr__run_skip_cleanups(struct tmgr_manager *manager)
+{
+	struct tmgr__list *node;
+
+	tmgr__list_for_reverse(node, &manager->tasks)
+	{
+		struct tmgr__record *record = record_of(node);
+
+		if (record->cleanup && (record->state == TMGR_STATE_INITIALIZED ||
+					       record->state == TMGR_STATE_ENDED))
+			tmgr__record_fail(
+				record, TMGR_REPORT_NOT_CLEANED_UP, TMGR_STAGE_CLEANUP, 0, 0);
+	}
+}
+
+static int64_t cleanup_deadline(
+	struct tmgr_manager *manager, struct tmgr__record *record, int64_t now)
 {
 	int64_t deadline;
 
@@ -555,7 +588,8 @@ static void wait_reverse(struct tmgr_manager *manager)
 
 	wait_for_stop(manager);
 	stop_layer(manager, NULL);
-	tmgr__list_for_reverse(node, &manager->tasks) {
+	tmgr__list_for_reverse(node, &manager->tasks)
+	{
 		stop_layer(manager, record_of(node));
 		clean_up_one(record_of(node));
 	}
@@ -565,15 +599,14 @@ static void clean_up_all(struct tmgr_manager *manager)
 {
 	struct tmgr__list *node;
 
-	tmgr__list_for_reverse(node, &manager->tasks)
-		clean_up_one(record_of(node));
+	tmgr__list_for_reverse(node, &manager->tasks) clean_up_one(record_of(node));
 }
 
 static void join_threads(struct tmgr_manager *manager)
 {
 	struct tmgr__list *node;
 
-	tmgr__list_for(node, &manager->tasks) {
+	tmgr__list_for (node, &manager->tasks) {
 		struct tmgr__record *record = record_of(node);
 
 		if (!record->thread_made)
@@ -587,7 +620,10 @@ static void join_threads(struct tmgr_manager *manager)
 	}
 }
 
-/* The threads go home; the report is made. Nothing of this run is left afterwards but what is stuck. */
+/*
+ * The threads go home; the report is made. Nothing of this run is left afterwards but what is
+ * stuck.
+ */
 static int end_run(struct tmgr_manager *manager)
 {
 	if (manager->gate == TMGR__GATE_SHUT)
@@ -609,13 +645,13 @@ static int end_run(struct tmgr_manager *manager)
 	tmgr__manager_lock(manager);
 	tmgr__report_build(manager);
 	manager->state = TMGR_MANAGER_ENDED;
-	tmgr__manager_event(manager, TMGR_EVENT_RUN_ENDED, TMGR_LEVEL_NOTICE, NULL,
-		manager->report.result, "");
+	tmgr__manager_event(
+		manager, TMGR_EVENT_RUN_ENDED, TMGR_LEVEL_NOTICE, NULL, manager->report.result, "");
 	tmgr__manager_unlock(manager);
 	if (!manager->outer || manager->own_events)
 		tmgr__events_stop(manager->events);
-	manager->report.events_dropped =
-		__atomic_load_n(&manager->events->dropped, __ATOMIC_RELAXED);
+	manager->report.events_dropped = __atomic_load_n(
+		&manager->events->dropped, __ATOMIC_RELAXED);
 	__atomic_store_n(&manager->reported, true, __ATOMIC_RELEASE);
 	if (manager->report.stuck == 0 && manager->signal_stacks) {
 		free(manager->signal_stacks);
@@ -627,8 +663,7 @@ static int end_run(struct tmgr_manager *manager)
 static int abort_start(struct tmgr_manager *manager, int error)
 {
 	if (manager->report.errors == 0)
-		note_start_error(manager, "", error,
-			error == -EAGAIN ? "no thread" : "");
+		note_start_error(manager, "", error, error == -EAGAIN ? "no thread" : "");
 	settle_unexecuted(manager);
 	end_run(manager);
 	return manager->report.result;
@@ -677,8 +712,11 @@ int tmgr_manager_run(struct tmgr_manager *manager, struct tmgr_token *token)
 		return r;
 	if (manager->options.take_signals) {
 		r = tmgr__signals_start(manager);
-		if (r < 0)
+		if (r < 0) {
+			note_start_error(
+				manager, "", r, "another run in this process takes the signals");
 			return abort_start(manager, r);
+		}
 	}
 	r = start(manager, token);
 	if (r == 0) {
@@ -720,7 +758,9 @@ static int set_outer(struct tmgr_manager *manager, struct tmgr_context *context)
 	return 0;
 }
 
-/* The first error from an entry on, told to the hosting task with its text; 0 when there is none. */
+/*
+ * The first error from an entry on, told to the hosting task with its text; 0 when there is none.
+ */
 static int tell_error(struct tmgr_context *context, const struct tmgr_report_entry *entry)
 {
 	while (entry && entry->kind == TMGR_REPORT_NOT_CLEANED_UP)

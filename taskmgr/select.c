@@ -1,8 +1,9 @@
 /*
  * Select: one wait on several channels, and send and receive, which are selects of one case.
  *
- * All channels are locked, by ascending address and each once; the cases are tried in order; if none fires a node is enrolled for each; all are
- * unlocked. While it tries nobody can claim the select, so a partner costs one compare-and-swap. Withdrawing goes channel by channel.
+ * All channels are locked, by ascending address and each once; the cases are tried in order; if
+ * none fires a node is enrolled for each; all are unlocked. While it tries nobody can claim the
+ * select, so a partner costs one compare-and-swap. Withdrawing goes channel by channel.
  */
 #include "channel.h"
 
@@ -68,7 +69,8 @@ static int prepare(struct selecting *select)
 			select->at = one->at;
 			select->at_index = i;
 		} else if (one->op == TMGR_SELECT_RELOAD && !select->reload) {
-			select->reload = tmgr__context_reload(select->context, &select->reload_seen);
+			select->reload = tmgr__context_reload(
+				select->context, &select->reload_seen);
 			if (select->reload)
 				add_lock(select, &select->reload->lock);
 		}
@@ -187,9 +189,11 @@ static void hold(struct selecting *select, bool held)
 /* Under all locks, which it gives back: wait for the first event. */
 static int wait_for_event(struct selecting *select, struct tmgr__wait *wait, const char *what)
 {
-	/* Only as many as there are cases: most selects have few, and they stand on a task's stack. */
-	struct tmgr__wait_node *nodes =
-		__builtin_alloca(select->count * sizeof(struct tmgr__wait_node));
+	/*
+	 * Only as many as there are cases: most selects have few, and they stand on a task's stack.
+	 */
+	struct tmgr__wait_node *nodes = __builtin_alloca(
+		select->count * sizeof(struct tmgr__wait_node));
 	struct tmgr__wait_node *winner = NULL;
 	bool timed = select->at < wait->limit;
 	int64_t deadline = wait->deadline;
@@ -259,8 +263,8 @@ int tmgr_select(struct tmgr_context *context, struct tmgr_select_case *cases, si
 	return run_select(context, cases, count, deadline, "select");
 }
 
-int tmgr_channel_send(struct tmgr_context *context, struct tmgr_channel *channel,
-	const void *item, int64_t deadline)
+int tmgr_channel_send(struct tmgr_context *context, struct tmgr_channel *channel, const void *item,
+	int64_t deadline)
 {
 	struct tmgr_select_case one = { .op = TMGR_SELECT_SEND, .channel = channel };
 	int r;
@@ -271,11 +275,12 @@ int tmgr_channel_send(struct tmgr_context *context, struct tmgr_channel *channel
 	return r < 0 ? r : one.result;
 }
 
-int tmgr_channel_receive(struct tmgr_context *context, struct tmgr_channel *channel,
-	void *ret_item, int64_t deadline)
+int tmgr_channel_receive(struct tmgr_context *context, struct tmgr_channel *channel, void *ret_item,
+	int64_t deadline)
 {
-	struct tmgr_select_case one = { .op = TMGR_SELECT_RECEIVE, .channel = channel,
-		.item = ret_item };
+	struct tmgr_select_case one = {
+		.op = TMGR_SELECT_RECEIVE, .channel = channel, .item = ret_item
+	};
 	int r = run_select(context, &one, 1, deadline, "channel");
 
 	return r < 0 ? r : one.result;

@@ -1,9 +1,11 @@
 /*
- * Signals. One run in a process may take them. A handler counts the signal and wakes the watcher, which acts on it; so it does not matter whose
- * thread the kernel chose. The watcher leaves the signals unblocked, all other threads of ours block them.
+ * Signals. One run in a process may take them. A handler counts the signal and wakes the watcher,
+ * which acts on it; so it does not matter whose thread the kernel chose. The watcher leaves the
+ * signals unblocked, all other threads of ours block them.
  *
- * The state is static: a handler may still be running on a thread that is not ours while the run ends, which waits for it.
- * `lock` guards the watches. What a watch does (firing a token, sending) is done without it; `acting` keeps the watch until then.
+ * The state is static: a handler may still be running on a thread that is not ours while the run
+ * ends, which waits for it. `lock` guards the watches. What a watch does (firing a token, sending)
+ * is done without it; `acting` keeps the watch until then.
  */
 #include <taskmgr/signal.h>
 
@@ -22,8 +24,8 @@
 #define TRY_AGAIN_NS (10 * TMGR_MILLISECOND)
 
 /*
- * Calls of threads that are not ours go on after the handler. The thread sanitizer runs handlers only when the thread makes its next call, so
- * there the watcher's must end.
+ * Calls of threads that are not ours go on after the handler. The thread sanitizer runs handlers
+ * only when the thread makes its next call, so there the watcher's must end.
  */
 #ifdef __SANITIZE_THREAD__
 #define HANDLER_FLAGS 0
@@ -48,7 +50,7 @@ struct tmgr__signals {
 	struct tmgr_signal_watch *acting;
 	bool taken[SIGNALS];
 	struct sigaction before[SIGNALS];
-	sigset_t mask;  /* of the thread that runs, before */
+	sigset_t mask; /* of the thread that runs, before */
 	bool mask_noted;
 	int stops; /* INT and TERM that have come */
 };
@@ -110,8 +112,8 @@ int tmgr__signals_start(struct tmgr_manager *manager)
 	signals.stops = 0;
 	tmgr__thread_block_signals(&signals.mask);
 	signals.mask_noted = true;
-	check(__atomic_compare_exchange_n(&signals.manager, &none, manager, false, __ATOMIC_SEQ_CST,
-		__ATOMIC_SEQ_CST));
+	check(__atomic_compare_exchange_n(
+		&signals.manager, &none, manager, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
 	take(SIGINT, handle, HANDLER_FLAGS);
 	take(SIGTERM, handle, HANDLER_FLAGS);
 	take(SIGHUP, handle, HANDLER_FLAGS);
@@ -195,9 +197,9 @@ static bool mark_watches(int signo)
 	bool any = false;
 
 	tmgr__lock_acquire(&signals.lock);
-	tmgr__list_for(node, &signals.watches) {
-		struct tmgr_signal_watch *watch =
-			container_of(node, struct tmgr_signal_watch, node);
+	tmgr__list_for (node, &signals.watches) {
+		struct tmgr_signal_watch *watch = container_of(
+			node, struct tmgr_signal_watch, node);
 
 		if (watch->signo == signo)
 			watch->pending = any = true;
@@ -214,9 +216,9 @@ static struct tmgr_signal_watch *next_acting(size_t *position)
 	size_t i = 0;
 
 	tmgr__lock_acquire(&signals.lock);
-	tmgr__list_for(node, &signals.watches) {
-		struct tmgr_signal_watch *watch =
-			container_of(node, struct tmgr_signal_watch, node);
+	tmgr__list_for (node, &signals.watches) {
+		struct tmgr_signal_watch *watch = container_of(
+			node, struct tmgr_signal_watch, node);
 
 		if (i++ < *position || !watch->pending || !(watch->channel || watch->token))
 			continue;
@@ -313,8 +315,8 @@ int64_t tmgr__signals_deliver(struct tmgr_manager *manager, int64_t now)
 
 static bool watchable(int signo)
 {
-	static const int not_allowed[] = { SIGINT, SIGTERM, SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE,
-		SIGILL, SIGABRT, SIGTRAP, SIGSYS };
+	static const int not_allowed[] = { SIGINT, SIGTERM, SIGKILL, SIGSTOP, SIGSEGV, SIGBUS,
+		SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS };
 
 	for (size_t i = 0; i < ARRAY_SIZE(not_allowed); i++)
 		if (signo == not_allowed[i])
@@ -323,8 +325,8 @@ static bool watchable(int signo)
 	return signo > 0 && signo < SIGNALS && (signo < 32 || signo >= SIGRTMIN);
 }
 
-int tmgr_signal_watch_create(struct tmgr_context *context, int signo,
-	struct tmgr_channel *channel, struct tmgr_signal_watch **ret_watch)
+int tmgr_signal_watch_create(struct tmgr_context *context, int signo, struct tmgr_channel *channel,
+	struct tmgr_signal_watch **ret_watch)
 {
 	struct tmgr_signal_watch *watch;
 	struct tmgr_manager *root;
@@ -393,7 +395,10 @@ int tmgr_child_signals(void)
 	return 0;
 }
 
-/* Signals that interrupt tasks: how many managers use each, and what it did before. Guarded by signals.lock. */
+/*
+ * Signals that interrupt tasks: how many managers use each, and what it did before. Guarded by
+ * signals.lock.
+ */
 static struct {
 	unsigned users;
 	struct sigaction before;

@@ -17,7 +17,7 @@ static size_t count_list(const struct tmgr__list *list)
 	struct tmgr__list *node;
 	size_t count = 0;
 
-	tmgr__list_for(node, list)
+	tmgr__list_for (node, list)
 		count++;
 	return count;
 }
@@ -62,12 +62,13 @@ static void fill(struct tmgr_snapshot_task *task, const struct tmgr__record *rec
 	fill_durations(task, record, now);
 }
 
-static size_t fill_list(struct tmgr_snapshot_task *tasks, const struct tmgr__list *list, int64_t now)
+static size_t fill_list(
+	struct tmgr_snapshot_task *tasks, const struct tmgr__list *list, int64_t now)
 {
 	struct tmgr__list *node;
 	size_t count = 0;
 
-	tmgr__list_for(node, list)
+	tmgr__list_for (node, list)
 		fill(&tasks[count++], container_of(node, struct tmgr__record, node), now);
 	return count;
 }

@@ -6,7 +6,8 @@
 #include <taskmgr/context.h>
 
 /*
- * Refused tasks need no memory: their ops are one of these two, and self is the error's number or the refusal.
+ * Refused tasks need no memory: their ops are one of these two, and self is the error's number or
+ * the refusal.
  */
 static const struct tmgr_task_ops failed_ops = { .kind = "refused" };
 static const struct tmgr_task_ops refused_ops = { .kind = "refused" };
@@ -91,8 +92,8 @@ unsigned tmgr_task_phases(struct tmgr_task task)
 		return 0;
 	if (task.ops->phases)
 		return task.ops->phases(task.self);
-	return (task.ops->initialize ? TMGR_INITIALIZE : 0u) | (task.ops->execute ? TMGR_EXECUTE : 0u) |
-		(task.ops->cleanup ? TMGR_CLEANUP : 0u);
+	return (task.ops->initialize ? TMGR_INITIALIZE : 0u) |
+	       (task.ops->execute ? TMGR_EXECUTE : 0u) | (task.ops->cleanup ? TMGR_CLEANUP : 0u);
 }
 
 int tmgr_task_initialize(struct tmgr_task task, struct tmgr_context *context)
@@ -118,7 +119,10 @@ int tmgr_task_cleanup(struct tmgr_task task, struct tmgr_context *context)
 
 void tmgr_task_destroy(struct tmgr_task task)
 {
-	/* A refused task has no destroy, one with only destroy is not valid but has something to release. */
+	/*
+	 * A refused task has no destroy, one with only destroy is not valid but has something to
+	 * release.
+	 */
 	if (task.ops && task.ops->destroy)
 		task.ops->destroy(task.self);
 }

@@ -1,8 +1,9 @@
 /*
  * Threads of the library, and the host of tasks that have one of their own.
  *
- * A long-running task's thread is made before the first initialize and waits at the manager's gate. The thread that runs opens it, or
- * lets all go home; it joins them at the end, but for those left behind with a stuck task.
+ * A long-running task's thread is made before the first initialize and waits at the manager's gate.
+ * The thread that runs opens it, or lets all go home; it joins them at the end, but for those left
+ * behind with a stuck task.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -80,7 +81,6 @@ void tmgr__thread_enter(struct tmgr__clock *clock, const char *name, unsigned ch
 	if (clock)
 		tmgr__clock_use(clock);
 }
-
 
 static bool wait_at_gate(struct tmgr_manager *manager)
 {

@@ -1,15 +1,17 @@
 /*
  * Tokens.
  *
- * Each token's lock guards its children, callbacks, parent and cause. Order of locks: parent before child; a timers'
- * lock is innermost. No lock is held over a callback.
+ * Each token's lock guards its children, callbacks, parent and cause. Order of locks: parent before
+ * child; a timers' lock is innermost. No lock is held over a callback.
  *
- * Firing marks a token and its subtree, each level under the lock of the one above, and collects those that have something to be
- * called, with a reference, on a list through the tokens themselves. Only then are callbacks called. A token is
- * marked once, by whoever gets its lock first; that thread calls its callbacks.
+ * Firing marks a token and its subtree, each level under the lock of the one above, and collects
+ * those that have something to be called, with a reference, on a list through the tokens
+ * themselves. Only then are callbacks called. A token is marked once, by whoever gets its lock
+ * first; that thread calls its callbacks.
  *
- * A child holds its parent. The last reference to a token is given back without its lock; from then on only its
- * parent's list knows it, so firing the parent takes a reference only if the count is not 0.
+ * A child holds its parent. The last reference to a token is given back without its lock; from then
+ * on only its parent's list knows it, so firing the parent takes a reference only if the count is
+ * not 0.
  */
 #include "token.h"
 
@@ -100,7 +102,10 @@ static void stop_timer(struct tmgr_token *token)
 	tmgr__lock_release(&timers->lock);
 }
 
-/* Leave the parent's list; its reference is returned. Nobody can find the token afterwards but who refers to it. */
+/*
+ * Leave the parent's list; its reference is returned. Nobody can find the token afterwards but who
+ * refers to it.
+ */
 static struct tmgr_token *leave_parent(struct tmgr_token *token)
 {
 	struct tmgr_token *parent = token->parent;
@@ -164,8 +169,8 @@ void tmgr_token_unref(struct tmgr_token *token)
 }
 
 /*
- * Mark a token and what is below it, each under the lock of its parent; so at most TMGR_TOKEN_DEPTH_MAX locks are held. False when
- * it was marked already.
+ * Mark a token and what is below it, each under the lock of its parent; so at most
+ * TMGR_TOKEN_DEPTH_MAX locks are held. False when it was marked already.
  */
 static bool mark(struct tmgr_token *token, const struct tmgr_token *source,
 	const struct tmgr_cause *cause, struct tmgr_token ***last)
@@ -186,7 +191,7 @@ static bool mark(struct tmgr_token *token, const struct tmgr_token *source,
 		**last = token;
 		*last = &token->fire_next;
 	}
-	tmgr__list_for(node, &token->children)
+	tmgr__list_for (node, &token->children)
 		mark(container_of(node, struct tmgr_token, siblings), source, NULL, last);
 	tmgr__lock_release(&token->lock);
 	return true;
@@ -312,7 +317,9 @@ int tmgr_token_register(struct tmgr_token *token, struct tmgr_token_callback *ca
 {
 	if (!token || !callback || !function)
 		return -EINVAL;
-	*callback = (struct tmgr_token_callback){ .token = token, .function = function, .self = self };
+	*callback = (struct tmgr_token_callback){
+		.token = token, .function = function, .self = self
+	};
 	tmgr__lock_acquire(&token->lock);
 	if (token->fired) {
 		callback->token = NULL;
@@ -355,8 +362,7 @@ bool tmgr_token_unregister(struct tmgr_token_callback *callback)
 		return false;
 	tmgr__lock_acquire(&token->lock);
 	taken = unlink_callback(token, callback);
-	while (!taken && token->running == callback &&
-		token->running_thread != tmgr__thread_id()) {
+	while (!taken && token->running == callback && token->running_thread != tmgr__thread_id()) {
 		uint32_t count = token->running_count;
 
 		token->running_waited = true;

@@ -13,15 +13,16 @@
 struct tmgr__clock;
 
 /*
- * Deadlines of tokens below one run, fired by its watcher. Counted: tokens with a deadline refer to it, and it may outlive
- * the run, which closes it.
+ * Deadlines of tokens below one run, fired by its watcher. Counted: tokens with a deadline refer to
+ * it, and it may outlive the run, which closes it.
  */
 struct tmgr__timers {
 	struct tmgr__lock lock;
 	uint32_t refs;
 	bool closed;
 	struct tmgr__heap heap;
-	void (*changed)(void *self); /* the earliest deadline has become earlier; called under the lock, short */
+	/* the earliest deadline has become earlier; called under the lock, short */
+	void (*changed)(void *self);
 	void *self;
 };
 
@@ -38,7 +39,7 @@ struct tmgr_token {
 	int running_thread;
 	uint32_t running_count; /* a futex for who waits for the end of a call */
 	bool running_waited;
-	int fd;                 /* -1 until asked for */
+	int fd; /* -1 until asked for */
 	int64_t deadline;
 	struct tmgr__heap_node timer;
 	struct tmgr__timers *timers;
@@ -53,7 +54,8 @@ void tmgr__token_init(struct tmgr_token *token, void (*release)(struct tmgr_toke
 /* Put it below a parent, once; it fires at once where the parent has fired. */
 void tmgr__token_attach(struct tmgr_token *token, struct tmgr_token *parent);
 /*
- * The reverse. True: nobody else refers to it, and its memory may be used again; false: give the reference back as usual.
+ * The reverse. True: nobody else refers to it, and its memory may be used again; false: give the
+ * reference back as usual.
  */
 bool tmgr__token_detach(struct tmgr_token *token);
 /* Whether only the caller's reference is left. */

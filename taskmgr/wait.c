@@ -1,5 +1,6 @@
 /*
- * The waits that need no object: sleeping, yielding, descriptors. And the scope in which cancel does not end them.
+ * The waits that need no object: sleeping, yielding, descriptors. And the scope in which cancel
+ * does not end them.
  */
 #include <errno.h>
 #include <poll.h>
@@ -47,7 +48,10 @@ int tmgr_yield(struct tmgr_context *context)
 	return 0;
 }
 
-/* A regular file cannot be waited for: it is ready, as poll(2) says too; this only saves the eventfd. */
+/*
+ * A regular file cannot be waited for: it is ready, as poll(2) says too; this only saves the
+ * eventfd.
+ */
 static bool is_regular(int fd)
 {
 	struct stat status;

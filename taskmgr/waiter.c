@@ -1,6 +1,6 @@
 /*
- * Waiters. No locks: the state word is all. Arming is an exchange, a full barrier, and then the token is looked at, so
- * that of a cancel and a wait that begin together one sees the other.
+ * Waiters. No locks: the state word is all. Arming is an exchange, a full barrier, and then the
+ * token is looked at, so that of a cancel and a wait that begin together one sees the other.
  */
 #include "waiter.h"
 
@@ -43,7 +43,9 @@ void tmgr__thread_wake(struct tmgr__waiter *waiter)
 	tmgr__futex_wake(&waiter->state, 1);
 }
 
-/* Without a waiting owner's eventfd nothing could end the poll but the descriptor and the deadline. */
+/*
+ * Without a waiting owner's eventfd nothing could end the poll but the descriptor and the deadline.
+ */
 static int make_wake_fd(struct tmgr__waiter *waiter)
 {
 	if (waiter->wake_fd >= 0)
@@ -95,8 +97,8 @@ bool tmgr__waiter_claim(struct tmgr__waiter *waiter)
 		    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		return true;
 	return state == TMGR__WAITER_SHIELDED &&
-		__atomic_compare_exchange_n(&waiter->state, &state, TMGR__WAITER_BUSY, false,
-			__ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	       __atomic_compare_exchange_n(&waiter->state, &state, TMGR__WAITER_BUSY, false,
+		       __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
 void tmgr__waiter_cancel(struct tmgr__waiter *waiter)
@@ -170,8 +172,12 @@ int tmgr__wait_late(struct tmgr__wait *wait)
 	now = wait->limit <= 0 ? 0 : tmgr_now();
 	if (wait->limit > now)
 		return 0;
-	/* Of a token's deadline and the caller's own the earlier counts, and of equal ones the caller's. */
-	if (wait->token && wait->limit < wait->deadline && tmgr__token_expire(wait->token, tmgr_now()))
+	/*
+	 * Of a token's deadline and the caller's own the earlier counts, and of equal ones the
+	 * caller's.
+	 */
+	if (wait->token && wait->limit < wait->deadline &&
+		tmgr__token_expire(wait->token, tmgr_now()))
 		return -ECANCELED;
 	return -ETIMEDOUT;
 }
@@ -197,7 +203,10 @@ static int finish(struct tmgr__wait *wait, uint32_t state)
 	case TMGR__WAITER_FIRED:
 		return 0;
 	case TMGR__WAITER_LATE:
-		/* The waiter's own look at the clock decides; the token's deadline makes it a cancel. */
+		/*
+		 * The waiter's own look at the clock decides; the token's deadline makes it a
+		 * cancel.
+		 */
 		if (wait->token && wait->limit < wait->deadline) {
 			tmgr__token_expire(wait->token, wait->limit);
 			return -ECANCELED;

@@ -1,9 +1,10 @@
 /*
  * The one way to wait: park a thread of control until it is claimed, cancelled or late.
  *
- * States: IDLE; WAITING, or SHIELDED where cancel does not count; BUSY while a partner that won it copies an item;
- * FIRED; or CANCELLED; or LATE. All moves out of WAITING and SHIELDED are compare-and-swaps; whoever wins one wakes the waiter, exactly
- * once, and a loser never touches it again.
+ * States: IDLE; WAITING, or SHIELDED where cancel does not count; BUSY while a partner that won it
+ * copies an item; FIRED; or CANCELLED; or LATE. All moves out of WAITING and SHIELDED are
+ * compare-and-swaps; whoever wins one wakes the waiter, exactly once, and a loser never touches it
+ * again.
  */
 #ifndef TMGR__WAITER_H
 #define TMGR__WAITER_H
@@ -30,7 +31,9 @@ struct tmgr__waiter_ops {
 	void (*park)(struct tmgr__waiter *waiter, uint32_t state, int64_t deadline);
 	/* After FIRED the waiter may be gone: only its address may be used. */
 	void (*wake)(struct tmgr__waiter *waiter);
-	/* Like park, and also return when fd is ready: a mask of poll(2), 0, or a negative errno. */
+	/*
+	 * Like park, and also return when fd is ready: a mask of poll(2), 0, or a negative errno.
+	 */
 	int (*park_fd)(struct tmgr__waiter *waiter, int fd, short events, int64_t deadline);
 	/* Around a wait that really parks; may be NULL. */
 	void (*before)(struct tmgr__waiter *waiter);
@@ -53,7 +56,10 @@ void tmgr__thread_park(struct tmgr__waiter *waiter, uint32_t state, int64_t dead
 void tmgr__thread_wake(struct tmgr__waiter *waiter);
 int tmgr__thread_park_fd(struct tmgr__waiter *waiter, int fd, short events, int64_t deadline);
 
-/* Partner's side: win a waiter, do the copying, then complete it. False: it is not waiting any more. */
+/*
+ * Partner's side: win a waiter, do the copying, then complete it. False: it is not waiting any
+ * more.
+ */
 bool tmgr__waiter_claim(struct tmgr__waiter *waiter);
 /* The waiter must have been claimed; after this only tmgr__waiter_wake() of this address. */
 static inline const struct tmgr__waiter_ops *tmgr__waiter_complete(struct tmgr__waiter *waiter)
@@ -77,13 +83,17 @@ struct tmgr__wait {
 };
 
 /*
- * Begin: 0, or -ECANCELED when the token has fired. Attaches the context's token, so no lock of an object may be held.
+ * Begin: 0, or -ECANCELED when the token has fired. Attaches the context's token, so no lock of an
+ * object may be held.
  */
 int tmgr__wait_begin(struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline);
 /* The same, but cancel does not end it. */
 void tmgr__wait_begin_shielded(
 	struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline);
-/* What to return when the deadline passed before parking: -ETIMEDOUT or -ECANCELED; 0 when it has not. */
+/*
+ * What to return when the deadline passed before parking: -ETIMEDOUT or -ECANCELED; 0 when it has
+ * not.
+ */
 int tmgr__wait_late(struct tmgr__wait *wait);
 /* Under the object's locks, once the nodes are enrolled: from now on it can be claimed. */
 void tmgr__wait_arm(struct tmgr__wait *wait);

@@ -1,9 +1,10 @@
 /*
- * The watcher: one thread for each run. It takes signals, fires tokens whose time has come, watches deadlines and ticks the pool; it runs no
- * code of the user's but token callbacks.
+ * The watcher: one thread for each run. It takes signals, fires tokens whose time has come, watches
+ * deadlines and ticks the pool; it runs no code of the user's but token callbacks.
  *
- * It sleeps on watch_word, which signal handlers may write too. Each time it wakes it does all it has to; what it looks for by time
- * is: the earliest token (timers), the earliest deadline of a record (check_at), the pool's tick.
+ * It sleeps on watch_word, which signal handlers may write too. Each time it wakes it does all it
+ * has to; what it looks for by time is: the earliest token (timers), the earliest deadline of a
+ * record (check_at), the pool's tick.
  */
 #include <errno.h>
 #include <signal.h>
@@ -46,7 +47,9 @@ void tmgr__watcher_take_cancel(struct tmgr_manager *manager)
 	tmgr__manager_unlock(manager);
 }
 
-/* When a hosting manager stops too, the inner one has to be done a little before it. No lock held. */
+/*
+ * When a hosting manager stops too, the inner one has to be done a little before it. No lock held.
+ */
 static void heed_outer(struct tmgr_manager *manager)
 {
 	int64_t deadline = TMGR_NEVER, now = tmgr__manager_now(manager), rest, margin;
@@ -128,7 +131,8 @@ static void look_at_heartbeat(struct look *look, struct tmgr__record *record)
 	look_again(look, look->now + record->heartbeat_ns);
 }
 
-static void warn_waiting(struct look *look, struct tmgr__record *record, int64_t since, int64_t deadline)
+static void warn_waiting(
+	struct look *look, struct tmgr__record *record, int64_t since, int64_t deadline)
 {
 	char text[TMGR_EVENT_TEXT_SIZE];
 
@@ -140,8 +144,7 @@ static void warn_waiting(struct look *look, struct tmgr__record *record, int64_t
 	snprintf(text, sizeof(text), "told to stop %lld ms ago, %lld ms are left",
 		(long long)((look->now - since) / TMGR_MILLISECOND),
 		(long long)((deadline - look->now) / TMGR_MILLISECOND));
-	tmgr__manager_event(
-		look->manager, TMGR_EVENT_WAITING, TMGR_LEVEL_WARNING, record, 0, text);
+	tmgr__manager_event(look->manager, TMGR_EVENT_WAITING, TMGR_LEVEL_WARNING, record, 0, text);
 }
 
 static void interrupt(struct look *look, struct tmgr__record *record)
@@ -191,7 +194,7 @@ static void look_at_list(struct look *look, struct tmgr__list *list)
 {
 	struct tmgr__list *node, *following;
 
-	tmgr__list_for_safe(node, following, list) {
+	tmgr__list_for_safe (node, following, list) {
 		struct tmgr__record *record = container_of(node, struct tmgr__record, node);
 
 		if (record->state == TMGR_STATE_RUNNING)
@@ -199,7 +202,10 @@ static void look_at_list(struct look *look, struct tmgr__list *list)
 	}
 }
 
-/* An initialize or cleanup hangs on the run's own thread: it is named, and under tmgr_main() that is the end. */
+/*
+ * An initialize or cleanup hangs on the run's own thread: it is named, and under tmgr_main() that
+ * is the end.
+ */
 static void look_at_phase(struct look *look)
 {
 	struct tmgr_manager *manager = look->manager;
@@ -210,8 +216,8 @@ static void look_at_phase(struct look *look)
 		return;
 	warn_waiting(look, record, manager->stop_began, manager->shutdown_deadline);
 	/* A cleanup that began late was given a little time of its own. */
-	deadline = manager->shutdown_deadline > record->began ? manager->shutdown_deadline :
-								 record->began;
+	deadline = manager->shutdown_deadline > record->began ? manager->shutdown_deadline
+							      : record->began;
 	if (!is_due(look, tmgr__time_add(deadline, HANG_NS)))
 		return;
 	if (record->state != TMGR_STATE_INITIALIZING && record->state != TMGR_STATE_CLEANING)
@@ -225,7 +231,7 @@ static void mark_running(struct tmgr_manager *manager, struct tmgr__list *list, 
 {
 	struct tmgr__list *node;
 
-	tmgr__list_for(node, list) {
+	tmgr__list_for (node, list) {
 		struct tmgr__record *record = container_of(node, struct tmgr__record, node);
 
 		if (record->state == TMGR_STATE_RUNNING)
@@ -243,7 +249,8 @@ _Noreturn void tmgr__watcher_give_up(struct tmgr_manager *manager, int signo)
 	record = manager->phase_record;
 	mark_running(manager, &manager->tasks, now);
 	mark_running(manager, &manager->executes, now);
-	if (record && (record->state == TMGR_STATE_INITIALIZING || record->state == TMGR_STATE_CLEANING))
+	if (record &&
+		(record->state == TMGR_STATE_INITIALIZING || record->state == TMGR_STATE_CLEANING))
 		tmgr__record_mark_stuck(record, now);
 	tmgr__manager_unlock(manager);
 	tmgr__main_leave(manager);

@@ -331,6 +331,49 @@ static void a_stuck_one_has_the_result_estuck(void **state)
 	assert_int_equal(child_run(&child, look_at_a_stuck_one, NULL), 0);
 }
 
+static struct tmgr_handle released_in_destroy[2];
+static int released_with[2];
+
+static void release_in_destroy(void *self)
+{
+	size_t i = self == &released_with[1];
+
+	released_with[i] = tmgr_handle_release(released_in_destroy[i]);
+}
+
+static int return_at_once(void *self, struct tmgr_context *context)
+{
+	(void)self;
+	(void)context;
+	return 0;
+}
+
+/* One releases its own handle as it ends, one that of a task that has ended, as the manager does. */
+static void a_handle_may_be_released_while_a_task_is_destroyed(void **state)
+{
+	static const struct tmgr_task_ops ops = { .execute = return_at_once,
+		.destroy = release_in_destroy };
+	struct tmgr_manager_options quiet = { .when_quiet = TMGR_QUIET_RETURN };
+	struct tmgr_manager *manager = tmgr_manager_create(&quiet);
+	struct tmgr_task_options options = { .ret_handle = &released_in_destroy[0] };
+	struct probe x = PROBE(.name = "x", .end = PROBE_RETURNS);
+
+	(void)state;
+	released_with[0] = released_with[1] = 1;
+	assert_int_equal(
+		tmgr_manager_add_execute_task_with(manager, "own",
+			(struct tmgr_task){ &ops, &released_with[0] }, TMGR_ERROR, &options),
+		0);
+	assert_int_equal(tmgr_manager_add_task(manager, "last",
+				 (struct tmgr_task){ &ops, &released_with[1] }, TMGR_ERROR),
+		0);
+	released_in_destroy[1] = add_execute_with_handle(manager, &x, TMGR_ERROR);
+	assert_int_equal(tmgr_manager_run(manager, NULL), 0);
+	assert_int_equal(released_with[0], 0);
+	tmgr_manager_destroy(manager);
+	assert_int_equal(released_with[1], 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -346,6 +389,7 @@ int main(void)
 		leak_test(a_cancel_of_who_waits_ends_the_wait),
 		leak_test(a_task_is_found_by_its_path_as_long_as_it_or_a_handle_is_there),
 		leak_test(a_stuck_one_has_the_result_estuck),
+		leak_test(a_handle_may_be_released_while_a_task_is_destroyed),
 	};
 
 	return cmocka_run_group_tests_name("handle", tests, NULL, NULL);

@@ -232,6 +232,7 @@ static int hang_on_runs_thread(void *argument)
 {
 	static struct latch never = LATCH_INIT;
 	static struct probe hangs = PROBE(.name = "hanging-task");
+	static struct probe below = PROBE(.name = "below-it");
 	struct tmgr_manager_options options = { .shutdown_ns = 200 * TMGR_MILLISECOND };
 	struct tmgr_manager *manager = tmgr_manager_create(&options);
 
@@ -242,6 +243,8 @@ static int hang_on_runs_thread(void *argument)
 		hangs.on_execute = say_ready_and_wait;
 		hangs.on_cleanup = say_and_hang;
 	}
+	child_check_equal(
+		tmgr_manager_add_task(manager, "below-it", probe_task(&below), TMGR_STRICT), 0);
 	child_check_equal(
 		tmgr_manager_add_task(manager, "hanging-task", probe_task(&hangs), TMGR_STRICT), 0);
 	tmgr_main(manager);
@@ -261,8 +264,78 @@ static void a_hanging_initialize_or_cleanup_is_named_and_leaves_with_3_at_the_de
 		child_signal(&child, SIGTERM);
 		assert_int_equal(child_wait(&child), 3);
 		assert_non_null(strstr(child.text, "hanging-task"));
+		assert_non_null(strstr(child.text, "not cleaned up: task \"below-it\""));
 		assert_null(strstr(child.text, "it returned"));
 	}
+}
+
+static int run_a_second_main(void *argument)
+{
+	static struct probe first = PROBE(.name = "first"), second = PROBE(.name = "second");
+	struct tmgr_manager_options options = { .take_signals = true };
+	struct tmgr_manager *manager = tmgr_manager_create(&options);
+	struct tmgr_manager *other = tmgr_manager_create(NULL);
+	struct runner runner;
+	int exit_code;
+
+	(void)argument;
+	child_check_equal(
+		tmgr_manager_add_task(manager, "first", probe_task(&first), TMGR_STRICT), 0);
+	child_check_equal(
+		tmgr_manager_add_task(other, "second", probe_task(&second), TMGR_STRICT), 0);
+	runner_start(&runner, manager, NULL);
+	child_check(latch_arrived(&first.executing, 1));
+	exit_code = tmgr_main(other);
+	child_check_equal(second.initialized, 0);
+	child_check_equal(second.destroyed, 1);
+	child_check_equal(tmgr_manager_cancel(manager), 0);
+	child_check_equal(runner_join(&runner), 0);
+	tmgr_manager_destroy(manager);
+	return exit_code;
+}
+
+static void a_second_main_is_bad_use_and_says_why(void **state)
+{
+	struct child child;
+
+	(void)state;
+	assert_int_equal(child_run(&child, run_a_second_main, NULL), 2);
+	assert_non_null(strstr(child.text, "another run in this process takes the signals"));
+}
+
+static int return_ecanceled(struct probe *probe, struct tmgr_context *context)
+{
+	(void)probe;
+	(void)context;
+	return -ECANCELED;
+}
+
+static int leave_thread(struct probe *probe, struct tmgr_context *context)
+{
+	(void)probe;
+	(void)context;
+	pthread_exit(NULL);
+}
+
+static int end_oddly(void *argument)
+{
+	static struct probe odd = PROBE(.name = "odd");
+
+	odd.on_execute = *(bool *)argument ? leave_thread : return_ecanceled;
+	return tmgr_main(manager_with(&odd));
+}
+
+static void an_odd_end_is_explained(void **state)
+{
+	bool exits = false;
+	struct child child;
+
+	(void)state;
+	assert_int_equal(child_run(&child, end_oddly, &exits), 1);
+	assert_non_null(strstr(child.text, "returned -ECANCELED though it was not told to stop"));
+	exits = true;
+	assert_int_equal(child_run(&child, end_oddly, &exits), 1);
+	assert_non_null(strstr(child.text, "left by pthread_exit()"));
 }
 
 static int fail_with_control_characters(void *argument)
@@ -296,6 +369,8 @@ int main(void)
 		leak_test(a_stuck_task_is_named_and_leaves_with_3_past_all_exit_handlers),
 		leak_test(
 			a_hanging_initialize_or_cleanup_is_named_and_leaves_with_3_at_the_deadline),
+		leak_test(a_second_main_is_bad_use_and_says_why),
+		leak_test(an_odd_end_is_explained),
 		leak_test(control_characters_are_escaped),
 	};
 

@@ -325,7 +325,9 @@ static int watch_parent(void *self, struct tmgr_context *context)
 	latch_arrive(&family.waiting);
 	if (r == 0)
 		r = tmgr_sleep_until(context, TMGR_NEVER);
-	tmgr_token_unregister(&callback);
+	/* The whole subtree is marked before any callback is called: the sleep may end first. */
+	if (tmgr_token_unregister(&callback))
+		look_at_parent(NULL);
 	return r;
 }
 

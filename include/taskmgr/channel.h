@@ -1,9 +1,10 @@
 /**
  * @file
- * Channels: items of one size, first in first out, between any threads and coroutines. And select over them.
+ * Channels: items of one size, first in first out, between any threads and coroutines. And select
+ * over them.
  *
- * An unbuffered channel (capacity 0) hands each item from a sender to a receiver that meet. A closed one drains, then receiving
- * gives -EPIPE; sending on it gives -EPIPE at once.
+ * An unbuffered channel (capacity 0) hands each item from a sender to a receiver that meet. A
+ * closed one drains, then receiving gives -EPIPE; sending on it gives -EPIPE at once.
  */
 #ifndef TMGR_CHANNEL_H
 #define TMGR_CHANNEL_H
@@ -24,17 +25,21 @@ enum tmgr_select_op {
 	TMGR_SELECT_SEND = 1, /**< send item on channel */
 	TMGR_SELECT_RECEIVE,  /**< receive from channel into item */
 	TMGR_SELECT_AFTER,    /**< fire at or after the time `at` */
-	TMGR_SELECT_DEFAULT,  /**< fire when nothing else can at once; looked at last, wherever it stands */
-	TMGR_SELECT_RELOAD,   /**< fire when a reload was requested (SIGHUP), and take the request */
+	/** fire when nothing else can at once; looked at last, wherever it stands */
+	TMGR_SELECT_DEFAULT,
+	/** fire when a reload was requested (SIGHUP), and take the request */
+	TMGR_SELECT_RELOAD,
 };
 
 /** A case of a select. */
 struct tmgr_select_case {
 	enum tmgr_select_op op;
 	struct tmgr_channel *channel; /**< for send and receive */
-	void *item;                   /**< for send (only read) and receive; NULL when items have size 0 */
-	int64_t at;                   /**< for after: absolute, monotonic, nanoseconds */
-	int result;                   /**< written when this case fires: 0, or -EPIPE on a closed channel */
+	/** for send (only read) and receive; NULL when items have size 0 */
+	void *item;
+	int64_t at; /**< for after: absolute, monotonic, nanoseconds */
+	/** written when this case fires: 0, or -EPIPE on a closed channel */
+	int result;
 };
 
 TMGR_BEGIN_DECLS
@@ -67,7 +72,8 @@ TMGR_API int tmgr_channel_create(
 TMGR_API struct tmgr_channel *tmgr_channel_ref(struct tmgr_channel *channel);
 
 /**
- * Give a reference back; the last one ends the channel and drops what it buffers. Whoever waits on it holds one.
+ * Give a reference back; the last one ends the channel and drops what it buffers. Whoever waits on
+ * it holds one.
  *
  * @param channel  NULL is allowed
  *
@@ -76,7 +82,8 @@ TMGR_API struct tmgr_channel *tmgr_channel_ref(struct tmgr_channel *channel);
 TMGR_API void tmgr_channel_unref(struct tmgr_channel *channel);
 
 /**
- * Close: waits to send end with -EPIPE, their items not taken; receivers drain the buffer, then get -EPIPE.
+ * Close: waits to send end with -EPIPE, their items not taken; receivers drain the buffer, then get
+ * -EPIPE.
  *
  * @param channel  a channel
  *
@@ -140,8 +147,9 @@ TMGR_API int tmgr_channel_receive(struct tmgr_context *context, struct tmgr_chan
 /**
  * Wait for the first of several cases.
  *
- * Cases are looked at in order and the first that can fire does, one on a closed channel with the result -EPIPE. If none can, the first
- * event afterwards takes it. Exactly one case fires; the others have no effect.
+ * Cases are looked at in order and the first that can fire does, one on a closed channel with the
+ * result -EPIPE. If none can, the first event afterwards takes it. Exactly one case fires; the
+ * others have no effect.
  *
  * @param context   the task's, or NULL
  * @param cases     count cases; the one that fires has its result, and item for receive, written
@@ -151,8 +159,8 @@ TMGR_API int tmgr_channel_receive(struct tmgr_context *context, struct tmgr_chan
  * @return the index of the case that fired, or
  * @retval -ECANCELED  the token fired first; no case did
  * @retval -ETIMEDOUT  the deadline came first; no case fired
- * @retval -EINVAL     cases is NULL, count is out of range, or a case lacks its channel or item, has an unknown op, or is a
- *                     reload case without a context
+ * @retval -EINVAL     cases is NULL, count is out of range, or a case lacks its channel or item,
+ *                     has an unknown op, or is a reload case without a context
  *
  * @thread the task's; may block; cancellation point
  * @source Go's select, but in order

@@ -2,12 +2,13 @@
  * @file
  * Contexts: what a running task is given. Its token, its name, and every way of waiting.
  *
- * A context belongs to one thread of control and is valid until the function that was given it returns. The waits
- * take NULL as well: they then block the calling thread and are never cancelled.
+ * A context belongs to one thread of control and is valid until the function that was given it
+ * returns. The waits take NULL as well: they then block the calling thread and are never cancelled.
  *
- * Every wait ends with 0 (or what it says) when what it waits for happened, -ECANCELED when the context's token
- * fired, -ETIMEDOUT at the deadline. A deadline in the past tries once. A wait that was satisfied before the
- * token fired returns its success, and the next one -ECANCELED; one begun after firing takes nothing.
+ * Every wait ends with 0 (or what it says) when what it waits for happened, -ECANCELED when the
+ * context's token fired, -ETIMEDOUT at the deadline. A deadline in the past tries once. A wait that
+ * was satisfied before the token fired returns its success, and the next one -ECANCELED; one begun
+ * after firing takes nothing.
  */
 #ifndef TMGR_CONTEXT_H
 #define TMGR_CONTEXT_H
@@ -102,7 +103,8 @@ TMGR_API const char *tmgr_context_name(const struct tmgr_context *context);
 TMGR_API size_t tmgr_context_path(const struct tmgr_context *context, char *buffer, size_t size);
 
 /**
- * When the present phase must have ended: the earliest of the token's deadlines and the phase's own.
+ * When the present phase must have ended: the earliest of the token's deadlines and the phase's
+ * own.
  *
  * @param context  NULL gives TMGR_NEVER
  *
@@ -148,8 +150,8 @@ TMGR_API int tmgr_context_set_value(struct tmgr_context *context, void *value);
 TMGR_API void *tmgr_context_value(const struct tmgr_context *context);
 
 /**
- * Set how long this task may take from the moment it is told to stop until execute has returned. Past it the task is
- * stuck. The manager's total shutdown deadline still holds.
+ * Set how long this task may take from the moment it is told to stop until execute has returned.
+ * Past it the task is stuck. The manager's total shutdown deadline still holds.
  *
  * @param context  the task's
  * @param ns       nanoseconds, above 0
@@ -163,7 +165,8 @@ TMGR_API void *tmgr_context_value(const struct tmgr_context *context);
 TMGR_API int tmgr_context_set_stop_timeout(struct tmgr_context *context, int64_t ns);
 
 /**
- * Set the moment by which execute must have returned, told to stop or not. Past it the task is stuck.
+ * Set the moment by which execute must have returned, told to stop or not. Past it the task is
+ * stuck.
  *
  * @param context   the task's
  * @param deadline  absolute, monotonic, nanoseconds; TMGR_NEVER takes it back
@@ -176,10 +179,12 @@ TMGR_API int tmgr_context_set_stop_timeout(struct tmgr_context *context, int64_t
 TMGR_API int tmgr_context_set_end_deadline(struct tmgr_context *context, int64_t deadline);
 
 /**
- * Say that this task is being run again by what wraps it: counted and shown in the snapshot, and an event.
+ * Say that this task is being run again by what wraps it: counted and shown in the snapshot, and an
+ * event.
  *
  * @param context       the task's
- * @param error         what the last attempt ended with: 0 or a negative errno, kept as the task's last error
+ * @param error         what the last attempt ended with: 0 or a negative errno, kept as the task's
+ *                      last error
  * @param next_attempt  when it is tried again: absolute, monotonic, nanoseconds; 0: now
  *
  * @retval 0        noted
@@ -224,8 +229,8 @@ TMGR_API void tmgr_heartbeat(struct tmgr_context *context);
 /**
  * Keep an error's text, and return its code: `return tmgr_fail(context, -EIO, "reading %s", path);`
  *
- * The text is formatted into memory the task already owns, cut to what it holds (127 bytes). The last call before the
- * function returns counts.
+ * The text is formatted into memory the task already owns, cut to what it holds (127 bytes). The
+ * last call before the function returns counts.
  *
  * @param context  NULL keeps nothing
  * @param code     negative errno
@@ -304,7 +309,8 @@ TMGR_API int tmgr_yield(struct tmgr_context *context);
 /**
  * Wait until a descriptor can be read or written. Errors and hang-ups count as both.
  *
- * A thread's first such wait makes one eventfd, which is closed when the task ends. A regular file is ready at once.
+ * A thread's first such wait makes one eventfd, which is closed when the task ends. A regular file
+ * is ready at once.
  *
  * @param context   the task's, or NULL
  * @param fd        an open descriptor
@@ -323,8 +329,8 @@ TMGR_API int tmgr_yield(struct tmgr_context *context);
 TMGR_API int tmgr_wait_fd(struct tmgr_context *context, int fd, int events, int64_t deadline);
 
 /**
- * Begin a scope in which cancel does not cut waits short, for orderly closing: only the scope's own deadline does, with
- * -ETIMEDOUT. Scopes nest: the outermost's deadline holds for all.
+ * Begin a scope in which cancel does not cut waits short, for orderly closing: only the scope's own
+ * deadline does, with -ETIMEDOUT. Scopes nest: the outermost's deadline holds for all.
  *
  * @param context   the task's
  * @param deadline  absolute, monotonic, nanoseconds

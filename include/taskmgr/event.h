@@ -54,8 +54,8 @@ TMGR_BEGIN_DECLS
 TMGR_API size_t tmgr_event_format(const struct tmgr_event *event, char *buffer, size_t size);
 
 /**
- * An observer that writes each event as a line to standard error: give it to tmgr_manager_observe(), with the name
- * of the program (borrowed) or NULL as self.
+ * An observer that writes each event as a line to standard error: give it to
+ * tmgr_manager_observe(), with the name of the program (borrowed) or NULL as self.
  *
  * @param self   const char *, put before each line with ": "; may be NULL
  * @param event  an event

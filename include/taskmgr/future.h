@@ -2,8 +2,9 @@
  * @file
  * Futures: pending, then done, once, with an error and a value. They join threads and loops.
  *
- * Caller's memory: all zero (TMGR_FUTURE_INIT, static storage) is a pending future. It must stay in place until all waits on it have
- * returned; destroying one that is waited for is a bug of the caller and stops the program.
+ * Caller's memory: all zero (TMGR_FUTURE_INIT, static storage) is a pending future. It must stay in
+ * place until all waits on it have returned; destroying one that is waited for is a bug of the
+ * caller and stops the program.
  */
 #ifndef TMGR_FUTURE_H
 #define TMGR_FUTURE_H
@@ -20,8 +21,8 @@ struct tmgr_future {
 	void *callbacks, *callbacks_last;
 };
 
-#define TMGR_FUTURE_INIT \
-	{ \
+#define TMGR_FUTURE_INIT                        \
+	{                                       \
 		0, 0, 0, NULL, NULL, NULL, NULL \
 	}
 
@@ -44,7 +45,8 @@ TMGR_BEGIN_DECLS
 TMGR_API void tmgr_future_init(struct tmgr_future *future);
 
 /**
- * End a future. Nobody may be waiting for it (else the program is stopped, with a message). The memory is the caller's again.
+ * End a future. Nobody may be waiting for it (else the program is stopped, with a message). The
+ * memory is the caller's again.
  *
  * @param future  NULL does nothing
  *
@@ -53,7 +55,8 @@ TMGR_API void tmgr_future_init(struct tmgr_future *future);
 TMGR_API void tmgr_future_fini(struct tmgr_future *future);
 
 /**
- * Complete a future: the first result wins, waits return, callbacks run in order of registration on this thread.
+ * Complete a future: the first result wins, waits return, callbacks run in order of registration on
+ * this thread.
  *
  * @param future  a future
  * @param error   0 or a negative errno
@@ -68,7 +71,8 @@ TMGR_API void tmgr_future_fini(struct tmgr_future *future);
 TMGR_API int tmgr_future_complete(struct tmgr_future *future, int error, void *value);
 
 /**
- * Whether a future is done. For reading: the memory may be released only after a wait or result has seen it done.
+ * Whether a future is done. For reading: the memory may be released only after a wait or result has
+ * seen it done.
  *
  * @param future  NULL is not
  *
@@ -111,7 +115,8 @@ TMGR_API int tmgr_future_wait(
 	struct tmgr_context *context, struct tmgr_future *future, int64_t deadline);
 
 /**
- * Have a function called when the future is done; at once, by this thread, if it is. It is short and does not wait.
+ * Have a function called when the future is done; at once, by this thread, if it is. It is short
+ * and does not wait.
  *
  * @param future    a future
  * @param callback  borrowed until it was called or is removed

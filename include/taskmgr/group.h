@@ -2,8 +2,9 @@
  * @file
  * Task groups: children of a running task, all ended before their parent.
  *
- * Children run on the manager's pool, under tokens below the group's, below the parent's. The first that fails cancels the
- * others. A group still open when its task's function returns is cancelled and waited for by the library.
+ * Children run on the manager's pool, under tokens below the group's, below the parent's. The first
+ * that fails cancels the others. A group still open when its task's function returns is cancelled
+ * and waited for by the library.
  */
 #ifndef TMGR_GROUP_H
 #define TMGR_GROUP_H
@@ -27,7 +28,8 @@ TMGR_BEGIN_DECLS
  *
  * @param context    the task's; borrowed until the group is destroyed or its function returns
  * @param options    NULL for the default
- * @param ret_group  returned, release with tmgr_group_destroy(), at the latest done by the end of the task's function
+ * @param ret_group  returned, release with tmgr_group_destroy(), at the latest done by the end of
+ *                   the task's function
  *
  * @retval 0        opened
  * @retval -EINVAL  context or ret_group is NULL
@@ -44,12 +46,14 @@ TMGR_API int tmgr_group_create(struct tmgr_context *context,
  *
  * @param context     the task's that opened the group
  * @param group       a group, or NULL for the one every task has
- * @param task        taken, always; only its execute is called, so one with initialize or cleanup is refused
+ * @param task        taken, always; only its execute is called, so one with initialize or cleanup
+ *                    is refused
  * @param ret_handle  returned, release with tmgr_handle_release(); may be NULL
  *
  * @retval 0           started, or queued behind running_max
  * @retval -ECANCELED  the group's token has fired
- * @retval -EINVAL     context is NULL, the group is not this task's, or the task has no execute, or has initialize or cleanup
+ * @retval -EINVAL     context is NULL, the group is not this task's, or the task has no execute, or
+ *                     has initialize or cleanup
  * @retval -EAGAIN     no thread could be made
  * @retval -ENOMEM     out of memory (or the error a refused task carries)
  *
@@ -72,8 +76,8 @@ TMGR_API int tmgr_spawn(struct tmgr_context *context, struct tmgr_group *group,
 TMGR_API int tmgr_group_cancel(struct tmgr_group *group);
 
 /**
- * Wait until all children have ended. Once the parent's token has fired this still waits for them, since they end before it:
- * they have been cancelled, too.
+ * Wait until all children have ended. Once the parent's token has fired this still waits for them,
+ * since they end before it: they have been cancelled, too.
  *
  * @param context   the task's that opened the group
  * @param group     a group, or NULL for the one every task has
@@ -94,7 +98,8 @@ TMGR_API int tmgr_group_wait(
  * @param group      a group
  * @param index      0 for the first
  * @param ret_error  written: a negative errno
- * @param ret_text   written: what the child gave with tmgr_fail(), or ""; borrowed until the group is destroyed; may be NULL
+ * @param ret_text   written: what the child gave with tmgr_fail(), or ""; borrowed until the group
+ *                   is destroyed; may be NULL
  *
  * @retval 0        there is such an error
  * @retval -ENOENT  there are no more

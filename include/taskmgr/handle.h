@@ -1,8 +1,10 @@
 /**
  * @file
- * Handles: a value that stands for one task from outside. It never dangles: a released one gives -ENOENT.
+ * Handles: a value that stands for one task from outside. It never dangles: a released one gives
+ * -ENOENT.
  *
- * A handle is valid as long as its manager is. The result stays readable until the handle is released.
+ * A handle is valid as long as its manager is. The result stays readable until the handle is
+ * released.
  */
 #ifndef TMGR_HANDLE_H
 #define TMGR_HANDLE_H
@@ -55,7 +57,8 @@ TMGR_API int tmgr_handle_wait(
  * How a task ended.
  *
  * @param handle      the task
- * @param ret_result  written when it has ended: 0, what it returned, -ECANCELED if it never ran, or -TMGR_ESTUCK
+ * @param ret_result  written when it has ended: 0, what it returned, -ECANCELED if it never ran, or
+ *                    -TMGR_ESTUCK
  *
  * @retval 0        it has ended
  * @retval -EAGAIN  it has not

@@ -1,10 +1,12 @@
 /**
  * @file
- * The manager: initializes long-running tasks one after another, executes them in parallel under one token, takes execute-tasks
- * while it runs, and cleans up in reverse order when it is told to stop or a task fails.
+ * The manager: initializes long-running tasks one after another, executes them in parallel under
+ * one token, takes execute-tasks while it runs, and cleans up in reverse order when it is told to
+ * stop or a task fails.
  *
- * No call but run and destroy waits for another task's code. Any thread may call any function unless it says otherwise; a thread
- * that calls into a manager that another may destroy holds a reference.
+ * No call but run and destroy waits for another task's code. Any thread may call any function
+ * unless it says otherwise; a thread that calls into a manager that another may destroy holds a
+ * reference.
  */
 #ifndef TMGR_MANAGER_H
 #define TMGR_MANAGER_H
@@ -28,10 +30,15 @@ enum tmgr_when_quiet {
 /** In which order tasks are told to stop. */
 enum tmgr_stop_order {
 	TMGR_STOP_AT_ONCE, /**< all executes at once, then cleanups in reverse (as goasync) */
-	TMGR_STOP_REVERSE, /**< layer by layer: execute-tasks, then the last long-running task is cancelled, ended, cleaned up, ... */
+	/** layer by layer: execute-tasks, then the last long-running task is cancelled, ended,
+	 * cleaned up, ... */
+	TMGR_STOP_REVERSE,
 };
 
-/** How a manager behaves; all zero is the default. Durations are nanoseconds; 0 means the default given here. */
+/**
+ * How a manager behaves; all zero is the default. Durations are nanoseconds; 0 means the default
+ * given here.
+ */
 struct tmgr_manager_options {
 	enum tmgr_when_quiet when_quiet;
 	enum tmgr_stop_order stop_order;
@@ -47,7 +54,10 @@ struct tmgr_manager_options {
 	size_t stack_size;
 	/** Threads of the pool: 1000. */
 	size_t pool_threads_max;
-	/** Execute-tasks that may wait while all pool_threads_max threads are blocked: 0, adding then gives -EAGAIN. */
+	/**
+	 * Execute-tasks that may wait while all pool_threads_max threads are blocked: 0, adding
+	 * then gives -EAGAIN.
+	 */
 	size_t pool_queue_max;
 	/** How long an idle thread of the pool stays: 10 s. */
 	int64_t pool_idle_ns;
@@ -68,14 +78,22 @@ struct tmgr_task_options {
 	size_t stack_size;
 	/** Deadlines of this task, nanoseconds; 0: the manager's. */
 	int64_t ready_ns, stop_ns, cleanup_ns;
-	/** Longest time between two tmgr_heartbeat(), nanoseconds; 0: none is expected. A late one is an event. */
+	/**
+	 * Longest time between two tmgr_heartbeat(), nanoseconds; 0: none is expected. A late one
+	 * is an event.
+	 */
 	int64_t heartbeat_ns;
-	/** Sent to the task's thread every 10 ms from its cancel until execute has returned, to end blocking calls that are not ours;
-	 * a signal nobody else uses, such as SIGURG. Its handler does nothing and has no SA_RESTART. 0: none. */
+	/** Sent to the task's thread every 10 ms from its cancel until execute has returned, to end
+	 * blocking calls that are not ours;
+	 * a signal nobody else uses, such as SIGURG. Its handler does nothing and has no
+	 * SA_RESTART. 0: none. */
 	int interrupt_signal;
 	/** Call cleanup also when initialize failed (as goasync). */
 	bool cleanup_after_failed_initialize;
-	/** Cleanup is safe beside tasks that still run: call it also when a task added later is stuck. */
+	/**
+	 * Cleanup is safe beside tasks that still run: call it also when a task added later is
+	 * stuck.
+	 */
 	bool cleanup_beside_users;
 	/** Returned on success, release with tmgr_handle_release(). */
 	struct tmgr_handle *ret_handle;
@@ -98,8 +116,8 @@ TMGR_BEGIN_DECLS
 TMGR_API struct tmgr_manager *tmgr_manager_create(const struct tmgr_manager_options *options);
 
 /**
- * Destroy a manager: all tasks that are left, in reverse order of adding, and the report. While it runs this is a bug of the
- * caller, which gets a message and stops the program.
+ * Destroy a manager: all tasks that are left, in reverse order of adding, and the report. While it
+ * runs this is a bug of the caller, which gets a message and stops the program.
  *
  * @param manager  NULL does nothing; its memory stays until the last reference is given back
  *
@@ -130,8 +148,8 @@ TMGR_API void tmgr_manager_unref(struct tmgr_manager *manager);
 /**
  * Add a long-running task.
  *
- * Tasks are initialized in the order they were added and cleaned up in reverse order. A failed add is remembered:
- * run then starts nothing and reports it.
+ * Tasks are initialized in the order they were added and cleaned up in reverse order. A failed add
+ * is remembered: run then starts nothing and reports it.
  *
  * @param manager  not yet running
  * @param name     1 to 63 bytes, no control characters, unique in this manager; copied
@@ -139,8 +157,8 @@ TMGR_API void tmgr_manager_unref(struct tmgr_manager *manager);
  * @param policy   what the end of execute means
  *
  * @retval 0           added
- * @retval -EINVAL     manager is NULL, the functions or the name are missing or not as above, the policy is unknown, or the
- *                     task was built from bad arguments
+ * @retval -EINVAL     manager is NULL, the functions or the name are missing or not as above, the
+ *                     policy is unknown, or the task was built from bad arguments
  * @retval -EEXIST     a long-running task has this name
  * @retval -EBUSY      the manager is running
  * @retval -ESHUTDOWN  it has run
@@ -163,8 +181,9 @@ TMGR_API int tmgr_manager_add_task(struct tmgr_manager *manager, const char *nam
  * @param options  copied; NULL for the default
  *
  * @retval 0            added
- * @retval -EINVAL      as tmgr_manager_add_task(); or an option is out of range: a negative duration, a stack below 64 KiB, an
- *                      unknown host, a signal that cannot be used, a stop group with another policy or a bad name
+ * @retval -EINVAL      as tmgr_manager_add_task(); or an option is out of range: a negative
+ *                      duration, a stack below 64 KiB, an unknown host, a signal that cannot be
+ *                      used, a stop group with another policy or a bad name
  * @retval -EOPNOTSUPP  the host is a loop
  * @retval -EEXIST      a long-running task has this name
  * @retval -EBUSY       the manager is running
@@ -178,16 +197,18 @@ TMGR_API int tmgr_manager_add_task_with(struct tmgr_manager *manager, const char
 	struct tmgr_task task, enum tmgr_policy policy, const struct tmgr_task_options *options);
 
 /**
- * Add an execute-task: before run, from inside any task, or from any other thread. Before all tasks are initialized it waits; then it
- * starts at once, on the pool.
+ * Add an execute-task: before run, from inside any task, or from any other thread. Before all tasks
+ * are initialized it waits; then it starts at once, on the pool.
  *
  * @param manager  not yet stopped
  * @param name     1 to 63 bytes, no control characters; copied; several may share it
  * @param task     taken, always: destroyed even if this fails
- * @param policy   TMGR_STRICT, TMGR_ERROR, or TMGR_STOP_GROUP where the default group has a living member
+ * @param policy   TMGR_STRICT, TMGR_ERROR, or TMGR_STOP_GROUP where the default group has a living
+ *                 member
  *
  * @retval 0           added; it executes, or, if the manager stops before it begins, is destroyed
- * @retval -EINVAL     as tmgr_manager_add_task(), or it has initialize or cleanup, its own or wrapped
+ * @retval -EINVAL     as tmgr_manager_add_task(), or it has initialize or cleanup, its own or
+ *                     wrapped
  * @retval -ENOENT     STOP_GROUP, and the group has no living member
  * @retval -ESHUTDOWN  the manager was cancelled or has ended
  * @retval -EAGAIN     no thread could be made, or all the pool may have are blocked
@@ -224,11 +245,13 @@ TMGR_API int tmgr_manager_add_execute_task_with(struct tmgr_manager *manager, co
 	struct tmgr_task task, enum tmgr_policy policy, const struct tmgr_task_options *options);
 
 /**
- * Have all events of a level or more important given to a function, in order, on a thread for observers only.
+ * Have all events of a level or more important given to a function, in order, on a thread for
+ * observers only.
  *
  * @param manager   not yet running
  * @param level     the least important level
- * @param function  called with self; may block (events are then dropped and counted), must not stop or destroy the manager
+ * @param function  called with self; may block (events are then dropped and counted), must not stop
+ *                  or destroy the manager
  * @param self      for function; borrowed until the manager is destroyed
  *
  * @retval 0           added
@@ -247,9 +270,11 @@ TMGR_API int tmgr_manager_observe(struct tmgr_manager *manager, enum tmgr_level 
  * Run: initialize all tasks, execute them, wait until they have ended, clean up.
  *
  * @param manager  one that has not run
- * @param token    stops it when it fires; NULL: only tmgr_manager_cancel() and its tasks do; borrowed until run has returned
+ * @param token    stops it when it fires; NULL: only tmgr_manager_cancel() and its tasks do;
+ *                 borrowed until run has returned
  *
- * @return 0 when it ended cleanly, else the cause: the error recorded first, -TMGR_ESTUCK where only tasks got stuck
+ * @return 0 when it ended cleanly, else the cause: the error recorded first, -TMGR_ESTUCK where
+ *         only tasks got stuck
  * @retval -EBUSY     it is running
  * @retval -EALREADY  it has run
  * @retval -EINVAL    manager is NULL, or an add before was refused so
@@ -265,9 +290,9 @@ TMGR_API int tmgr_manager_run(struct tmgr_manager *manager, struct tmgr_token *t
 /**
  * Run in three parts, for what hosts a manager inside a task: first, initialize all.
  *
- * The manager's token becomes a child of the context's, its tasks' paths begin with the context's, its signals are
- * those of the run the context is in, and its report becomes part of that run's. When this fails everything is already
- * cleaned up again and the manager has ended.
+ * The manager's token becomes a child of the context's, its tasks' paths begin with the context's,
+ * its signals are those of the run the context is in, and its report becomes part of that run's.
+ * When this fails everything is already cleaned up again and the manager has ended.
  *
  * @param manager  one that has not run
  * @param context  of the task that hosts it, in initialize (or in execute, for all three)
@@ -284,8 +309,8 @@ TMGR_API int tmgr_manager_run(struct tmgr_manager *manager, struct tmgr_token *t
 TMGR_API int tmgr_manager_start(struct tmgr_manager *manager, struct tmgr_context *context);
 
 /**
- * Second, execute all, and wait until they have ended. Where one got stuck the cleanups that are safe
- * are done here, and the hosting task counts as stuck.
+ * Second, execute all, and wait until they have ended. Where one got stuck the cleanups that are
+ * safe are done here, and the hosting task counts as stuck.
  *
  * @param manager  one whose tmgr_manager_start() returned 0
  * @param context  of the task that hosts it, in execute
@@ -298,7 +323,8 @@ TMGR_API int tmgr_manager_start(struct tmgr_manager *manager, struct tmgr_contex
 TMGR_API int tmgr_manager_wait(struct tmgr_manager *manager, struct tmgr_context *context);
 
 /**
- * Third, clean up in reverse order, and end. Also for a manager that was started and never waited for.
+ * Third, clean up in reverse order, and end. Also for a manager that was started and never waited
+ * for.
  *
  * @param manager  one whose tmgr_manager_start() returned 0
  * @param context  of the task that hosts it, in cleanup
@@ -312,7 +338,8 @@ TMGR_API int tmgr_manager_wait(struct tmgr_manager *manager, struct tmgr_context
 TMGR_API int tmgr_manager_finish(struct tmgr_manager *manager, struct tmgr_context *context);
 
 /**
- * Ask a manager to stop. Once the first call has returned no add succeeds. Before run: run then initializes nothing.
+ * Ask a manager to stop. Once the first call has returned no add succeeds. Before run: run then
+ * initializes nothing.
  *
  * @param manager  a manager
  *
@@ -327,7 +354,8 @@ TMGR_API int tmgr_manager_finish(struct tmgr_manager *manager, struct tmgr_conte
 TMGR_API int tmgr_manager_cancel(struct tmgr_manager *manager);
 
 /**
- * The same from a signal handler: noted, and done by the watcher at once while the manager runs, else when it begins to.
+ * The same from a signal handler: noted, and done by the watcher at once while the manager runs,
+ * else when it begins to.
  *
  * @param manager  NULL does nothing
  * @param signo    the signal, for the cause; 0 for none
@@ -337,7 +365,8 @@ TMGR_API int tmgr_manager_cancel(struct tmgr_manager *manager);
 TMGR_API void tmgr_manager_cancel_from_signal(struct tmgr_manager *manager, int signo);
 
 /**
- * The token of a manager: fires when it stops. For threads of the user's own that are to stop with it.
+ * The token of a manager: fires when it stops. For threads of the user's own that are to stop with
+ * it.
  *
  * @param manager  NULL gives NULL
  *
@@ -377,15 +406,17 @@ TMGR_API int tmgr_manager_find(
 TMGR_API const struct tmgr_report *tmgr_manager_report(const struct tmgr_manager *manager);
 
 /**
- * What a daemon calls: take signals, run, print events and the report to standard error, destroy the manager.
+ * What a daemon calls: take signals, run, print events and the report to standard error, destroy
+ * the manager.
  *
- * INT and TERM stop gracefully, a second one calls what still runs stuck, a third leaves at once. HUP asks for a reload where a task looks
- * for it, and stops like TERM where none does.
+ * INT and TERM stop gracefully, a second one calls what still runs stuck, a third leaves at once.
+ * HUP asks for a reload where a task looks for it, and stops like TERM where none does.
  *
  * @param manager  taken; NULL: creating it failed, out of memory
  *
- * @return the exit code: 128+n forced by signal n, 2 bad use, 3 a task got stuck, 1 a task failed, 0 clean. After a
- *         stuck task it does not return but leaves by _exit(), so that no exit handler runs beside it
+ * @return the exit code: 128+n forced by signal n, 2 bad use, 3 a task got stuck, 1 a task failed,
+ *         0 clean. After a stuck task it does not return but leaves by _exit(), so that no exit
+ *         handler runs beside it
  * @retval 0  clean
  *
  * @thread the main thread; may block

@@ -20,9 +20,10 @@ enum tmgr_stage {
 
 /** What an entry says. */
 enum tmgr_report_kind {
-	TMGR_REPORT_ERROR,          /**< a task failed */
-	TMGR_REPORT_STUCK,          /**< a task did not end by its deadline and was left behind */
-	TMGR_REPORT_NOT_CLEANED_UP, /**< its cleanup was not called, since a stuck task may still use it */
+	TMGR_REPORT_ERROR, /**< a task failed */
+	TMGR_REPORT_STUCK, /**< a task did not end by its deadline and was left behind */
+	/** its cleanup was not called, since a stuck task may still use it */
+	TMGR_REPORT_NOT_CLEANED_UP,
 };
 
 /** One thing that went wrong. Entries are in the order in which they were recorded. */
@@ -30,8 +31,9 @@ struct tmgr_report_entry {
 	const struct tmgr_report_entry *next; /**< NULL at the end */
 	enum tmgr_report_kind kind;
 	enum tmgr_stage stage;
-	int error;                       /**< negative errno, or one of ours */
-	int detail;                      /**< the positive value returned, with -TMGR_EFAILED; else 0 */
+	int error; /**< negative errno, or one of ours */
+	/** the positive value returned, with -TMGR_EFAILED; else 0 */
+	int detail;
 	const char *name;                /**< of the task */
 	const char *text;                /**< given with tmgr_fail(), or ""; never NULL */
 	const struct tmgr_report *inner; /**< of the manager that ran inside this task, or NULL */
@@ -39,25 +41,27 @@ struct tmgr_report_entry {
 
 /** How a run ended. */
 struct tmgr_report {
-	int result;                              /**< what run returned: 0 or the cause */
-	int exit_code;                           /**< what a daemon leaves with: 0, 1, 2, 3 or 128 + n */
+	int result; /**< what run returned: 0 or the cause */
+	/** what a daemon leaves with: 0, 1, 2, 3 or 128 + n */
+	int exit_code;
 	struct tmgr_cause stop;                  /**< why it stopped */
 	const struct tmgr_report_entry *cause;   /**< the error recorded first, or NULL */
 	const struct tmgr_report_entry *entries; /**< all, or NULL */
 	size_t errors;                           /**< entries of each kind */
 	size_t stuck;
 	size_t not_cleaned_up;
-	size_t long_running;       /**< tasks added of each kind */
-	size_t executed;           /**< execute-tasks added */
-	int64_t duration_ns;       /**< of the whole run */
-	int64_t stop_duration_ns;  /**< from the stop to the end of run */
-	uint64_t events_dropped;   /**< events that found the ring full */
+	size_t long_running;      /**< tasks added of each kind */
+	size_t executed;          /**< execute-tasks added */
+	int64_t duration_ns;      /**< of the whole run */
+	int64_t stop_duration_ns; /**< from the stop to the end of run */
+	uint64_t events_dropped;  /**< events that found the ring full */
 };
 
 TMGR_BEGIN_DECLS
 
 /**
- * Print a report as lines of text: one for each entry, then one for the whole. Control characters are escaped.
+ * Print a report as lines of text: one for each entry, then one for the whole. Control characters
+ * are escaped.
  *
  * @param report   a report
  * @param program  put before each line, with ": "; may be NULL

@@ -1,6 +1,7 @@
 /**
  * @file
- * Signals of a run that takes them: reload requests, watches, and what a program to be started needs.
+ * Signals of a run that takes them: reload requests, watches, and what a program to be started
+ * needs.
  */
 #ifndef TMGR_SIGNAL_H
 #define TMGR_SIGNAL_H
@@ -12,8 +13,9 @@ struct tmgr_signal_watch;
 TMGR_BEGIN_DECLS
 
 /**
- * Whether a reload was requested by SIGHUP since this was last asked, and take the request. Set until read, so
- * it cannot be lost; requests that come meanwhile are one. From the first call on SIGHUP no longer stops the daemon.
+ * Whether a reload was requested by SIGHUP since this was last asked, and take the request. Set
+ * until read, so it cannot be lost; requests that come meanwhile are one. From the first call on
+ * SIGHUP no longer stops the daemon.
  *
  * @param context  the task's; NULL is never asked
  *
@@ -24,16 +26,19 @@ TMGR_BEGIN_DECLS
 TMGR_API bool tmgr_reload_requested(struct tmgr_context *context);
 
 /**
- * Have a signal taken for this task, from now until tmgr_signal_watch_destroy(). One that nobody consumed yet stays
- * pending; more of the same meanwhile are one.
+ * Have a signal taken for this task, from now until tmgr_signal_watch_destroy(). One that nobody
+ * consumed yet stays pending; more of the same meanwhile are one.
  *
  * @param context    the task's; borrowed until the watch is destroyed
- * @param signo      a signal; not INT and TERM, which stop, nor one that is an error of the program or cannot be caught
- * @param channel    of int: is sent the number, which stays pending while it is full; NULL: use tmgr_signal_watch_arm()
+ * @param signo      a signal; not INT and TERM, which stop, nor one that is an error of the program
+ *                   or cannot be caught
+ * @param channel    of int: is sent the number, which stays pending while it is full; NULL: use
+ *                   tmgr_signal_watch_arm()
  * @param ret_watch  returned, release with tmgr_signal_watch_destroy()
  *
  * @retval 0            watched
- * @retval -EINVAL      context or ret_watch is NULL, the signal is not allowed, or the channel's items are not of an int's size
+ * @retval -EINVAL      context or ret_watch is NULL, the signal is not allowed, or the channel's
+ *                      items are not of an int's size
  * @retval -EOPNOTSUPP  the run does not take signals
  * @retval -ENOMEM      out of memory
  *
@@ -43,7 +48,8 @@ TMGR_API int tmgr_signal_watch_create(struct tmgr_context *context, int signo,
 	struct tmgr_channel *channel, struct tmgr_signal_watch **ret_watch);
 
 /**
- * Fire a token, with the signal as cause, at the next signal; at once if one is pending. Firing consumes the signal and disarms.
+ * Fire a token, with the signal as cause, at the next signal; at once if one is pending. Firing
+ * consumes the signal and disarms.
  *
  * @param watch  a watch without channel
  * @param token  referenced until it fired or is disarmed; NULL disarms
@@ -65,8 +71,8 @@ TMGR_API int tmgr_signal_watch_arm(struct tmgr_signal_watch *watch, struct tmgr_
 TMGR_API void tmgr_signal_watch_destroy(struct tmgr_signal_watch *watch);
 
 /**
- * Give a program that is to be started the signals as they were before the library took them: mask and dispositions. Call it in the child,
- * between fork and exec.
+ * Give a program that is to be started the signals as they were before the library took them: mask
+ * and dispositions. Call it in the child, between fork and exec.
  *
  * @retval 0  restored, or nothing had been taken
  *

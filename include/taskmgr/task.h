@@ -2,9 +2,10 @@
  * @file
  * Tasks: up to three functions and the data they work on. A task is a value.
  *
- * Whoever is given a task owns it and calls its destroy once, also when it refuses it. Wrappers take a task and give a task, so
- * they nest without checks: one that cannot be built destroys what it was given and returns a task that every
- * manager refuses with the right error (tmgr_task_failed()).
+ * Whoever is given a task owns it and calls its destroy once, also when it refuses it. Wrappers
+ * take a task and give a task, so they nest without checks: one that cannot be built destroys what
+ * it was given and returns a task that every manager refuses with the right error
+ * (tmgr_task_failed()).
  */
 #ifndef TMGR_TASK_H
 #define TMGR_TASK_H
@@ -24,7 +25,8 @@ enum tmgr_phase {
 /**
  * What a task can do. Static; any function may be NULL, but not all of the first three.
  *
- * The first three return 0 or a negative errno (tmgr_fail() adds a text). A positive value is an error too.
+ * The first three return 0 or a negative errno (tmgr_fail() adds a text). A positive value is an
+ * error too.
  */
 struct tmgr_task_ops {
 	/** What kind of task this is, for snapshots and reports: "interval"; may be NULL. */
@@ -37,7 +39,9 @@ struct tmgr_task_ops {
 	int (*cleanup)(void *self, struct tmgr_context *context);
 	/** Release self. Called exactly once, never under a thread that is stuck in the task. */
 	void (*destroy)(void *self);
-	/** The phases that do something, for wrappers that pass them on; NULL: those not NULL above. */
+	/**
+	 * The phases that do something, for wrappers that pass them on; NULL: those not NULL above.
+	 */
 	unsigned (*phases)(const void *self);
 };
 
@@ -49,8 +53,9 @@ struct tmgr_task {
 
 /** Why a wrapper could not be built: static, so that saying it takes no memory. */
 struct tmgr_refusal {
-	int error;        /**< negative errno */
-	const char *rule; /**< the rule that was broken, a sentence without full stop; may be NULL */
+	int error; /**< negative errno */
+	/** the rule that was broken, a sentence without full stop; may be NULL */
+	const char *rule;
 };
 
 TMGR_BEGIN_DECLS
@@ -165,8 +170,8 @@ TMGR_API int tmgr_task_execute(struct tmgr_task task, struct tmgr_context *conte
 /**
  * Call a task's execute under another token: every wait in it ends when that token fires.
  *
- * For wrappers that end what they wrap and go on themselves. The task is given a context that is the caller's in everything but
- * its token; it is gone when this returns.
+ * For wrappers that end what they wrap and go on themselves. The task is given a context that is
+ * the caller's in everything but its token; it is gone when this returns.
  *
  * @param task     a task
  * @param context  the caller's

@@ -107,8 +107,8 @@ static inline bool tmgr_token_fired(const struct tmgr_token *token)
 /**
  * Fire a token and all below it, with the reason TMGR_REASON_CANCELLED.
  *
- * The whole subtree is marked before the first callback is called; callbacks run on this thread, with no
- * lock held. Nothing is allocated.
+ * The whole subtree is marked before the first callback is called; callbacks run on this thread,
+ * with no lock held. Nothing is allocated.
  *
  * @param token  the token
  * @param code   detail: 0 or a negative errno
@@ -152,8 +152,8 @@ TMGR_API int tmgr_token_fire(struct tmgr_token *token, const struct tmgr_cause *
 TMGR_API int tmgr_token_cause(const struct tmgr_token *token, struct tmgr_cause *ret_cause);
 
 /**
- * Give a token a deadline. Waits end at it. Below a manager that runs, the watcher also fires the token then;
- * elsewhere the first wait that notices does. The earliest deadline given holds.
+ * Give a token a deadline. Waits end at it. Below a manager that runs, the watcher also fires the
+ * token then; elsewhere the first wait that notices does. The earliest deadline given holds.
  *
  * @param token     the token
  * @param deadline  absolute, monotonic, nanoseconds
@@ -196,8 +196,8 @@ TMGR_API int tmgr_token_fd(struct tmgr_token *token);
 /**
  * Have a function called when the token fires; at once, by this thread, if it has.
  *
- * The function is called at most once, by the thread that fires, with no lock held. It must be short, must not wait,
- * and must take no lock that somebody holds while unregistering it.
+ * The function is called at most once, by the thread that fires, with no lock held. It must be
+ * short, must not wait, and must take no lock that somebody holds while unregistering it.
  *
  * @param token     the token
  * @param callback  borrowed until it was called or is unregistered
@@ -214,8 +214,8 @@ TMGR_API int tmgr_token_register(struct tmgr_token *token, struct tmgr_token_cal
 	void (*function)(void *self), void *self);
 
 /**
- * Take a callback back. If it is running on another thread, wait for its end; from inside it, do not.
- * Afterwards it will not be called and its memory is the caller's.
+ * Take a callback back. If it is running on another thread, wait for its end; from inside it, do
+ * not. Afterwards it will not be called and its memory is the caller's.
  *
  * @param callback  one that was registered; NULL, or one never registered and all zero, is allowed
  *

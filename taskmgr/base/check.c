@@ -1,5 +1,6 @@
 #include "check.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,8 @@ _Noreturn void tmgr__check_failed(const char *condition, const char *file, int l
 {
 	char text[512];
 
-	snprintf(text, sizeof(text), "taskmgr: broken invariant at %s:%d: %s\n", file, line, condition);
+	snprintf(text, sizeof(text), "taskmgr: broken invariant at %s:%d: %s\n", file, line,
+		condition);
 	die(text);
 }
 
@@ -26,7 +28,9 @@ _Noreturn void tmgr__misuse(const char *rule, const char *name)
 {
 	char text[512];
 
-	snprintf(text, sizeof(text), "taskmgr: misuse: %s%s%s\n", rule, name ? ": " : "",
-		name ? name : "");
+	bool named = name && *name;
+
+	snprintf(text, sizeof(text), "taskmgr: misuse: %s%s%s%s\n", rule,
+		named ? ", by task \"" : "", named ? name : "", named ? "\"" : "");
 	die(text);
 }

@@ -24,7 +24,10 @@ static struct tmgr__heap_node *meld(struct tmgr__heap_node *a, struct tmgr__heap
 	return a;
 }
 
-/* Meld a list of siblings, pairwise from the left, then the pairs from the right; without recursion. */
+/*
+ * Meld a list of siblings, pairwise from the left, then the pairs from the right; without
+ * recursion.
+ */
 static struct tmgr__heap_node *meld_siblings(struct tmgr__heap_node *first)
 {
 	struct tmgr__heap_node *pairs = NULL, *result = NULL;

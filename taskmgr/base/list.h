@@ -67,7 +67,7 @@ static inline void tmgr__list_splice(struct tmgr__list *list, struct tmgr__list 
 
 #define tmgr__list_for(node, list) \
 	for ((node) = (list)->next; (node) != (list); (node) = (node)->next)
-#define tmgr__list_for_safe(node, following, list) \
+#define tmgr__list_for_safe(node, following, list)                                \
 	for ((node) = (list)->next, (following) = (node)->next; (node) != (list); \
 		(node) = (following), (following) = (node)->next)
 #define tmgr__list_for_reverse(node, list) \

@@ -1,7 +1,9 @@
 /*
- * Locks of four bytes, and the futex under them and under the waiters. A lock that is all zero is free.
+ * Locks of four bytes, and the futex under them and under the waiters. A lock that is all zero is
+ * free.
  *
- * The lock's three states (free, held, held and waited for) are those of Drepper, "Futexes Are Tricky", mutex 2.
+ * The lock's three states (free, held, held and waited for) are those of Drepper, "Futexes Are
+ * Tricky", mutex 2.
  */
 #ifndef TMGR__SYNC_H
 #define TMGR__SYNC_H
@@ -32,8 +34,8 @@ static inline void tmgr__lock_release(struct tmgr__lock *lock)
 }
 
 /*
- * Sleep while *word is value, until woken or until deadline (absolute, CLOCK_MONOTONIC, ns; INT64_MAX: never).
- * May return early for no reason.
+ * Sleep while *word is value, until woken or until deadline (absolute, CLOCK_MONOTONIC, ns;
+ * INT64_MAX: never). May return early for no reason.
  */
 void tmgr__futex_wait(const uint32_t *word, uint32_t value, int64_t deadline);
 /* Only the address is used: what stood there may be gone. Async-signal-safe. */

@@ -1,5 +1,6 @@
 /*
- * Text built into memory of the caller: cut where it is full, always terminated, its whole length counted.
+ * Text built into memory of the caller: cut where it is full, always terminated, its whole length
+ * counted.
  */
 #ifndef TMGR__TEXT_H
 #define TMGR__TEXT_H
