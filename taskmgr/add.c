@@ -116,8 +116,12 @@ static int check_arguments(struct adding *add)
 
 static int make_record(struct adding *add)
 {
+	enum tmgr__record_kind kind = TMGR__RECORD_EXECUTE;
 	struct tmgr__record *record = NULL;
 
+	if (add->long_running)
+		kind = add->phases & TMGR_CLEANUP ? TMGR__RECORD_TASK_WITH_CLEANUP :
+						    TMGR__RECORD_TASK;
 	if (!add->long_running) {
 		tmgr__lock_acquire(&add->manager->spare_lock);
 		record = tmgr__manager_take_spare(add->manager);
@@ -126,8 +130,7 @@ static int make_record(struct adding *add)
 	if (record)
 		tmgr__record_init(record, add->name, add->task);
 	else
-		record = tmgr__record_create(
-			add->name, add->task, add->long_running && (add->phases & TMGR_CLEANUP));
+		record = tmgr__record_create(add->name, add->task, kind);
 	if (!record)
 		return -ENOMEM;
 	add->record = record;

@@ -25,6 +25,9 @@
 
 /* The tick goes on for this long after there was something to watch. */
 #define QUIET_NS (10 * TMGR_MILLISECOND)
+/* In a queue longer than this every so many adders let others run; shorter than what spare memory is kept for. */
+#define LONG_QUEUE 512
+#define YIELD_EVERY 32
 #define MADE_AT_ONCE_MAX 128
 
 void tmgr__pool_init(struct tmgr__pool *pool)
@@ -415,6 +418,7 @@ int tmgr__pool_submit(struct tmgr_manager *manager, struct tmgr__record *record)
 {
 	struct tmgr__pool *pool = &manager->pool;
 	struct tmgr__pool_step step;
+	bool long_queue;
 
 	if (record->host == TMGR_HOST_THREAD && pool->open) {
 		pool->making++;
@@ -438,8 +442,12 @@ int tmgr__pool_submit(struct tmgr_manager *manager, struct tmgr__record *record)
 	tmgr__pool_push(pool, record);
 	if (step.what == TMGR__POOL_NOTHING || pool->queued > 1)
 		keep_ticking(manager);
+	long_queue = pool->open && pool->queued > LONG_QUEUE && pool->queued % YIELD_EVERY == 0;
 	tmgr__manager_unlock(manager);
 	tmgr__pool_do(manager, step);
+	/* Where adders outnumber processors the pool gets its turn late, and each task then costs fresh memory. */
+	if (long_queue)
+		sched_yield();
 	return 0;
 }
 

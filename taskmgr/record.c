@@ -75,14 +75,18 @@ void tmgr__record_init(struct tmgr__record *record, const char *name, struct tmg
 	record->text[0] = '\0';
 }
 
-struct tmgr__record *tmgr__record_create(const char *name, struct tmgr_task task, bool with_cleanup)
+struct tmgr__record *tmgr__record_create(
+	const char *name, struct tmgr_task task, enum tmgr__record_kind kind)
 {
+	bool with_cleanup = kind == TMGR__RECORD_TASK_WITH_CLEANUP;
 	size_t size = sizeof(struct tmgr__record) +
 		      (with_cleanup ? sizeof(struct tmgr__cleanup) : 0);
-	struct tmgr__record *record = malloc(size);
+	size_t room = kind == TMGR__RECORD_EXECUTE ? TMGR_NAME_MAX + 1 : strlen(name) + 1;
+	struct tmgr__record *record = malloc(size + room);
 
 	if (!record)
 		return NULL;
+	record->name = (char *)record + size;
 	tmgr__record_init(record, name, task);
 	if (!with_cleanup)
 		return record;

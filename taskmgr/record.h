@@ -86,8 +86,15 @@ struct tmgr__record {
 	struct tmgr_token token; /* its own lock */
 	struct tmgr_context context;
 	struct tmgr_report_entry entry;
-	char name[TMGR_NAME_MAX + 1];
+	char *name; /* behind the record */
 	char text[TMGR__ERROR_TEXT_SIZE];
+};
+
+/* What a record is made for, and so what stands behind it. */
+enum tmgr__record_kind {
+	TMGR__RECORD_EXECUTE, /* room for any name: its memory is used again */
+	TMGR__RECORD_TASK,
+	TMGR__RECORD_TASK_WITH_CLEANUP,
 };
 
 /* The states a state may be followed by, as bits; 0 for unknown ones. */
@@ -95,9 +102,9 @@ unsigned tmgr__record_moves(enum tmgr_state from);
 /* The only writer of a state; an illegal move is a bug of ours. */
 void tmgr__record_set_state(struct tmgr__record *record, enum tmgr_state to, int64_t now);
 
-/* A record with one reference, or NULL. `with_cleanup`: the task has a cleanup. */
+/* A record with one reference, or NULL. */
 struct tmgr__record *tmgr__record_create(
-	const char *name, struct tmgr_task task, bool with_cleanup);
+	const char *name, struct tmgr_task task, enum tmgr__record_kind kind);
 struct tmgr__record *tmgr__record_ref(struct tmgr__record *record);
 void tmgr__record_unref(struct tmgr__record *record);
 /* Whether nothing but the caller's reference is left, so that its memory may be used again. */

@@ -318,10 +318,6 @@ static void measure_latency(const char *figure, struct latency latency, double g
 		row.other = latency_by_hand(latency.idle_ns, latency.samples);
 	}
 	measure_print(&row);
-	if (getenv("BENCH_SPREAD"))
-		printf("    min %.1f us, median %.1f us, p99 %.1f us\n",
-			measure_quantile(&taken, 0) / 1e3, measure_median(&taken) / 1e3,
-			measure_quantile(&taken, 0.99) / 1e3);
 	measure_clear(&taken);
 }
 

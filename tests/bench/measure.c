@@ -76,22 +76,23 @@ void measure_clear(struct measure_samples *samples)
 	*samples = (struct measure_samples){ 0 };
 }
 
-bool measure_run_pair(struct measure_pair *pair, size_t warm, size_t rounds,
-	double (*ours)(void *self), double (*other)(void *self), void *self)
+bool measure_run_pair(struct measure_pair *pair, size_t warm, size_t rounds)
 {
 	for (size_t i = 0; i < warm + rounds; i++) {
 		/* Who comes first finds what the last one left behind. */
-		double a = i % 2 ? 0 : ours(self), b = other(self);
+		bool first = i % 2 == 0;
+		double ours = first ? pair->run_ours(pair->self) : 0;
+		double other = pair->run_other(pair->self);
 
-		if (i % 2)
-			a = ours(self);
-		if (a < 0 || b < 0)
+		if (!first)
+			ours = pair->run_ours(pair->self);
+		if (ours < 0 || other < 0)
 			return false;
 		if (i < warm)
 			continue;
-		measure_add(&pair->ours, a);
-		measure_add(&pair->other, b);
-		measure_add(&pair->ratios, a / b);
+		measure_add(&pair->ours, ours);
+		measure_add(&pair->other, other);
+		measure_add(&pair->ratios, ours / other);
 	}
 	return true;
 }
@@ -281,7 +282,8 @@ static int64_t count_descriptors(void)
 struct measure_process measure_process(void)
 {
 	struct measure_process process;
-	int64_t kib = read_field("/proc/self/smaps_rollup", "Rss:");
+	/* Without pages of programs and libraries: looking itself touches some of those. */
+	int64_t kib = read_field("/proc/self/smaps_rollup", "Anonymous:");
 
 	process.resident = kib < 0 ? -1 : kib * 1024;
 	process.threads = read_field("/proc/self/status", "Threads:");

@@ -26,26 +26,24 @@ struct measure_samples {
 };
 
 void measure_add(struct measure_samples *samples, double value);
-/*
- * fraction 0 is the least, 0.5 the median, 0.99 what one in a hundred exceeds; NAN when there are
- * none.
- */
+/* fraction 0 is the least, 0.5 the median, 0.99 what one in a hundred exceeds; NAN when there are
+ * none. */
 double measure_quantile(struct measure_samples *samples, double fraction);
 double measure_median(struct measure_samples *samples);
 void measure_clear(struct measure_samples *samples);
 
-/* Two things done in turns. */
+/* Two things done in turns, each returning its figure, or a number below 0 when it could not be
+ * taken. */
 struct measure_pair {
+	double (*run_ours)(void *self);
+	double (*run_other)(void *self);
+	void *self;
 	struct measure_samples ours, other, ratios;
 };
 
-/*
- * Run both `rounds` times, the first of them in turns, after `warm` rounds that do not count. Each
- * returns its figure, or a number below 0 when it could not be taken, which ends it all. self is
- * for both.
- */
-bool measure_run_pair(struct measure_pair *pair, size_t warm, size_t rounds,
-	double (*ours)(void *self), double (*other)(void *self), void *self);
+/* Run both `rounds` times, after `warm` rounds that do not count. False: a figure could not be
+ * taken. */
+bool measure_run_pair(struct measure_pair *pair, size_t warm, size_t rounds);
 void measure_clear_pair(struct measure_pair *pair);
 
 enum measure_unit {
@@ -89,7 +87,7 @@ void measure_check(const char *what, int error);
 
 /* What the process has. -1 when it cannot be known. */
 struct measure_process {
-	int64_t resident; /* bytes */
+	int64_t resident; /* anonymous memory, bytes */
 	int64_t heap;     /* bytes in use, of malloc */
 	int64_t descriptors, threads;
 };

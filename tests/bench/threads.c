@@ -89,9 +89,9 @@ static void measure_cycle(const char *figure, struct setting setting, size_t rou
 		.kind = MEASURE_RATIO_AT_MOST,
 		.goal = 1.10,
 	};
-	struct measure_pair pair = { 0 };
+	struct measure_pair pair = { cycle_of_tasks, cycle_of_threads, &setting, .ours = { 0 } };
 
-	measure_run_pair(&pair, 5, rounds, cycle_of_tasks, cycle_of_threads, &setting);
+	measure_run_pair(&pair, 5, rounds);
 	measure_print_pair(&row, &pair);
 	measure_clear_pair(&pair);
 }

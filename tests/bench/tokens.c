@@ -58,13 +58,12 @@ static double call_list(void *self)
 {
 	struct listed *first = NULL, *node;
 	int64_t began, ended;
+	size_t made = 0;
 
-	for (size_t i = 0; i < CHILDREN; i++) {
-		node = malloc(sizeof(*node));
-		if (!node)
-			return -1;
+	while (made < CHILDREN && (node = malloc(sizeof(*node)))) {
 		*node = (struct listed){ first, count_call, NULL };
 		first = node;
+		made++;
 	}
 	called = 0;
 	began = measure_now();
@@ -101,12 +100,9 @@ static double look_at_flag(void *self)
 	return set ? -1 : (double)(measure_now() - began) / LOOKS;
 }
 
-static void measure(struct measure_row row, size_t rounds, double (*ours)(void *self),
-	double (*other)(void *self), void *self)
+static void measure(struct measure_row row, struct measure_pair pair, size_t rounds)
 {
-	struct measure_pair pair = { 0 };
-
-	if (measure_run_pair(&pair, 3, rounds, ours, other, self))
+	if (measure_run_pair(&pair, 3, rounds))
 		measure_print_pair(&row, &pair);
 	else
 		measure_failed(row.figure, "out of memory, or not all were called");
@@ -115,22 +111,26 @@ static void measure(struct measure_row row, size_t rounds, double (*ours)(void *
 
 int main(void)
 {
+	static const struct measure_row firing = {
+		.figure = "firing a token, 10,000 children with callbacks",
+		.unit = MEASURE_NANOSECONDS,
+		.other_name = "a list of callbacks",
+		.kind = MEASURE_AT_MOST,
+		.goal = 1e6,
+	};
+	static const struct measure_row looking = {
+		.figure = "looking whether a token has fired",
+		.unit = MEASURE_NANOSECONDS,
+		.other_name = "acquire load",
+		.kind = MEASURE_AT_MOST,
+		.goal = 2,
+	};
 	struct tmgr_token *token;
 
 	measure_begin();
-	measure((struct measure_row){ .figure = "firing a token, 10,000 children with callbacks",
-			.unit = MEASURE_NANOSECONDS,
-			.other_name = "a list of callbacks",
-			.kind = MEASURE_AT_MOST,
-			.goal = 1e6 },
-		201, fire_children, call_list, NULL);
+	measure(firing, (struct measure_pair){ fire_children, call_list, .self = NULL }, 201);
 	measure_check("token", tmgr_token_create(NULL, &token));
-	measure((struct measure_row){ .figure = "looking whether a token has fired",
-			.unit = MEASURE_NANOSECONDS,
-			.other_name = "acquire load",
-			.kind = MEASURE_AT_MOST,
-			.goal = 2 },
-		21, look_at_token, look_at_flag, token);
+	measure(looking, (struct measure_pair){ look_at_token, look_at_flag, .self = token }, 21);
 	tmgr_token_unref(token);
 	return measure_end();
 }
