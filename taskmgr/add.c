@@ -120,8 +120,8 @@ static int make_record(struct adding *add)
 	struct tmgr__record *record = NULL;
 
 	if (add->long_running)
-		kind = add->phases & TMGR_CLEANUP ? TMGR__RECORD_TASK_WITH_CLEANUP :
-						    TMGR__RECORD_TASK;
+		kind = add->phases & TMGR_CLEANUP ? TMGR__RECORD_TASK_WITH_CLEANUP
+						  : TMGR__RECORD_TASK;
 	if (!add->long_running) {
 		tmgr__lock_acquire(&add->manager->spare_lock);
 		record = tmgr__manager_take_spare(add->manager);
@@ -262,7 +262,7 @@ static int admit(struct adding *add)
 		record->context.parent_token = manager->token;
 	record->context.token = &record->token;
 	record->context.text = record->text;
-	tmgr__manager_event(manager, TMGR_EVENT_ADDED, TMGR_LEVEL_DEBUG, record, 0, "");
+	tmgr__manager_event(manager, TMGR_EVENT_ADDED, record, 0, "");
 	if (add->long_running) {
 		tmgr__list_append(&manager->tasks, &record->node);
 		tmgr__names_add(&manager->names, record->name);

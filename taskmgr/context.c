@@ -171,8 +171,7 @@ int tmgr_context_note_restart(struct tmgr_context *context, int error, int64_t n
 	if (error != 0)
 		record->last_error = error;
 	record->next_attempt = next_attempt;
-	tmgr__manager_event(record->manager, TMGR_EVENT_RESTARTING, TMGR_LEVEL_WARNING, record,
-		error, context->text);
+	tmgr__manager_event(record->manager, TMGR_EVENT_RESTARTING, record, error, context->text);
 	tmgr__manager_unlock(record->manager);
 	return 0;
 }
@@ -196,8 +195,7 @@ void tmgr_ready(struct tmgr_context *context)
 	tmgr__manager_lock(record->manager);
 	if (!record->ready) {
 		record->ready = true;
-		tmgr__manager_event(
-			record->manager, TMGR_EVENT_READY, TMGR_LEVEL_INFO, record, 0, "");
+		tmgr__manager_event(record->manager, TMGR_EVENT_READY, record, 0, "");
 	}
 	tmgr__manager_unlock(record->manager);
 }
