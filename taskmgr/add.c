@@ -120,8 +120,8 @@ static int make_record(struct adding *add)
 	struct tmgr__record *record = NULL;
 
 	if (add->long_running)
-		kind = add->phases & TMGR_CLEANUP ? TMGR__RECORD_TASK_WITH_CLEANUP :
-						    TMGR__RECORD_TASK;
+		kind = add->phases & TMGR_CLEANUP ? TMGR__RECORD_TASK_WITH_CLEANUP
+						  : TMGR__RECORD_TASK;
 	if (!add->long_running) {
 		tmgr__lock_acquire(&add->manager->spare_lock);
 		record = tmgr__manager_take_spare(add->manager);

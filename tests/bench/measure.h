@@ -41,8 +41,7 @@ struct measure_pair {
 	struct measure_samples ours, other, ratios;
 };
 
-/* Run both `rounds` times, after `warm` rounds that do not count. False: a figure could not be
- * taken. */
+/* Run both `rounds` times, after `warm` rounds that do not count. False: one could not be taken. */
 bool measure_run_pair(struct measure_pair *pair, size_t warm, size_t rounds);
 void measure_clear_pair(struct measure_pair *pair);
 
