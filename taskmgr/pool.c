@@ -25,7 +25,7 @@
 
 /* The tick goes on for this long after there was something to watch. */
 #define QUIET_NS (10 * TMGR_MILLISECOND)
-/* In a queue longer than this every so many adders let others run; shorter than what spare memory is kept for. */
+/* In a longer queue every so many adders let others run; spare memory is kept for more than that. */
 #define LONG_QUEUE 512
 #define YIELD_EVERY 32
 #define MADE_AT_ONCE_MAX 128
@@ -445,7 +445,8 @@ int tmgr__pool_submit(struct tmgr_manager *manager, struct tmgr__record *record)
 	long_queue = pool->open && pool->queued > LONG_QUEUE && pool->queued % YIELD_EVERY == 0;
 	tmgr__manager_unlock(manager);
 	tmgr__pool_do(manager, step);
-	/* Where adders outnumber processors the pool gets its turn late, and each task then costs fresh memory. */
+	/* Else, with more adders than processors, the pool's turn comes late, and each task costs
+	 * fresh memory. */
 	if (long_queue)
 		sched_yield();
 	return 0;

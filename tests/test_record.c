@@ -70,8 +70,7 @@ static struct tmgr__record *new_record(void)
 {
 	static struct probe probe = PROBE(.name = "probe");
 
-	return tmgr__record_create(
-		"probe", probe_task(&probe), TMGR__RECORD_TASK_WITH_CLEANUP);
+	return tmgr__record_create("probe", probe_task(&probe), TMGR__RECORD_TASK_WITH_CLEANUP);
 }
 
 static void each_legal_move_happens_and_is_dated(void **state)

@@ -125,7 +125,8 @@ enum blocker { NONE, PARKED, READING };
 struct latency {
 	enum blocker blocker;
 	size_t blockers;
-	int64_t idle_ns; /* between two samples */
+	int64_t idle_ns;    /* between two samples */
+	int64_t blocked_ns; /* before the one that is measured is added */
 	size_t samples;
 	int64_t pool_idle_ns;
 	struct measure_samples *taken;
@@ -188,6 +189,8 @@ static int sample_latency(struct latency *latency, struct tmgr_context *context)
 		r = add(context, latency->blocker == PARKED ? &sleep_ops : &read_ops, latency);
 	if (r < 0)
 		return r;
+	if (latency->blocked_ns > 0)
+		tmgr_sleep(context, latency->blocked_ns);
 	added = measure_now();
 	r = add(context, &note_ops, latency);
 	if (r == 0)
@@ -349,6 +352,9 @@ int main(void)
 	measure_latency("added to started: behind one in our wait", latency, 300e3);
 	latency.blocker = READING;
 	measure_latency("added to started: behind one in read()", latency, 1e6);
+	latency.blocked_ns = 5 * TMGR_MILLISECOND;
+	measure_latency("    the same, in read() for 5 ms", latency, 0);
+	latency.blocked_ns = 0;
 	latency.blockers = BLOCKED_MAX;
 	latency.samples = 50;
 	latency.idle_ns = 20 * TMGR_MILLISECOND;

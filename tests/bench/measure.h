@@ -26,14 +26,12 @@ struct measure_samples {
 };
 
 void measure_add(struct measure_samples *samples, double value);
-/* fraction 0 is the least, 0.5 the median, 0.99 what one in a hundred exceeds; NAN when there are
- * none. */
+/* fraction 0 is the least, 0.5 the median, 0.99 what one in a hundred exceeds; NAN of none. */
 double measure_quantile(struct measure_samples *samples, double fraction);
 double measure_median(struct measure_samples *samples);
 void measure_clear(struct measure_samples *samples);
 
-/* Two things done in turns, each returning its figure, or a number below 0 when it could not be
- * taken. */
+/* Two things done in turns; each returns its figure, or a number below 0 when it has none. */
 struct measure_pair {
 	double (*run_ours)(void *self);
 	double (*run_other)(void *self);
@@ -41,8 +39,7 @@ struct measure_pair {
 	struct measure_samples ours, other, ratios;
 };
 
-/* Run both `rounds` times, after `warm` rounds that do not count. False: a figure could not be
- * taken. */
+/* Run both `rounds` times, after `warm` rounds that do not count. False: one could not be taken. */
 bool measure_run_pair(struct measure_pair *pair, size_t warm, size_t rounds);
 void measure_clear_pair(struct measure_pair *pair);
 
