@@ -16,7 +16,7 @@ _Noreturn void tmgr__main_leave(struct tmgr_manager *manager)
 {
 	/* Other threads may hold any lock of this program, but not this one for long. */
 	tmgr__manager_lock(manager);
-	tmgr__run_skip_cleanups(manager);
+	tmgr__phase_skip_cleanups(manager);
 	tmgr__report_build(manager);
 	tmgr_report_print(&manager->report, program_invocation_short_name, STDERR_FILENO);
 	_exit(manager->report.exit_code);

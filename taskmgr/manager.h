@@ -261,7 +261,7 @@ int tmgr__manager_submit(struct tmgr_manager *manager, struct tmgr__record *reco
  * Under the lock: list all that is left to be cleaned up, and will not be, since the program leaves
  * (run.c).
  */
-void tmgr__run_skip_cleanups(struct tmgr_manager *manager);
+void tmgr__phase_skip_cleanups(struct tmgr_manager *manager);
 /* Leave the program with what stands in the report so far (main.c). */
 _Noreturn void tmgr__main_leave(struct tmgr_manager *manager);
 

@@ -1,0 +1,233 @@
+/*
+ * The phases that run on the run's own thread, one task after another: initialize in order of
+ * adding, cleanup in reverse. Which cleanups are called, and how long they may take, is decided here.
+ */
+#include <errno.h>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "run.h"
+
+/* What cleanups still get when the total deadline has passed. */
+#define CLEANUP_GRACE (40 * TMGR_MILLISECOND)
+/* The watcher looks at a cleanup that is not done after this. */
+#define LOOK_NS (10 * TMGR_MILLISECOND)
+
+/* The phases that run on this thread. */
+static int call_phase(struct tmgr__record *record, enum tmgr_phase phase)
+{
+	struct tmgr_context *context = &record->context;
+	int r;
+
+	tmgr__context_enter(context);
+	if (phase == TMGR_INITIALIZE)
+		r = tmgr_task_initialize(record->task, context);
+	else
+		r = tmgr_task_cleanup(record->task, context);
+	tmgr__context_leave(context);
+	return r;
+}
+
+static void set_phase(struct tmgr__record *record, enum tmgr_state state)
+{
+	struct tmgr_manager *manager = record->manager;
+	int64_t now = tmgr__manager_now(manager);
+
+	tmgr__manager_lock(manager);
+	tmgr__manager_set_state(manager, record, state, now);
+	record->began = now;
+	manager->phase_record = record;
+	/* The watcher may have looked just before, and seen nothing to wait for. */
+	if (manager->stopping)
+		tmgr__manager_check_at(manager, now + LOOK_NS);
+	tmgr__manager_unlock(manager);
+}
+
+/* Whether a stuck task that was added later may still use what this one set up. */
+static bool used_by_stuck(const struct tmgr__record *record)
+{
+	const struct tmgr_manager *manager = record->manager;
+	struct tmgr__list *node;
+
+	if (manager->report.stuck == 0)
+		return false;
+	for (node = record->node.next; node != &manager->tasks; node = node->next)
+		if (tmgr__record_of(node)->state == TMGR_STATE_STUCK)
+			return true;
+	/* Execute-tasks come after all long-running ones. */
+	return manager->stuck_executes > 0;
+}
+
+/* Under the lock: what becomes of a task's cleanup. */
+static bool decide_cleanup(struct tmgr__record *record, int64_t now)
+{
+	struct tmgr_manager *manager = record->manager;
+	bool used = used_by_stuck(record);
+	bool wanted = (record->phases & TMGR_CLEANUP) && (record->state == TMGR_STATE_INITIALIZED ||
+								 record->state == TMGR_STATE_ENDED);
+
+	if (record->state == TMGR_STATE_STUCK || record->state == TMGR_STATE_DONE)
+		return false;
+	record->leaked = record->leaked || (used && !record->cleanup_beside_users);
+	if (wanted && (!used || record->cleanup_beside_users) && !manager->second_signal)
+		return true;
+	if (wanted && record->cleanup)
+		tmgr__record_fail(record, TMGR_REPORT_NOT_CLEANED_UP, TMGR_STAGE_CLEANUP, 0, 0);
+	tmgr__manager_set_state(manager, record, TMGR_STATE_DONE, now);
+	return false;
+}
+
+void tmgr__phase_skip_cleanups(struct tmgr_manager *manager)
+{
+	struct tmgr__list *node;
+
+	tmgr__list_for_reverse(node, &manager->tasks)
+	{
+		struct tmgr__record *record = tmgr__record_of(node);
+
+		if (record->cleanup && (record->state == TMGR_STATE_INITIALIZED ||
+					       record->state == TMGR_STATE_ENDED))
+			tmgr__record_fail(
+				record, TMGR_REPORT_NOT_CLEANED_UP, TMGR_STAGE_CLEANUP, 0, 0);
+	}
+}
+
+static int64_t cleanup_deadline(
+	struct tmgr_manager *manager, struct tmgr__record *record, int64_t now)
+{
+	int64_t deadline;
+
+	/* The watcher brings it forward when an outer manager stops. */
+	tmgr__manager_lock(manager);
+	deadline = manager->shutdown_deadline;
+	tmgr__manager_unlock(manager);
+	/* A total deadline that has passed leaves a little, which all of them share. */
+	if (deadline <= now)
+		deadline = now + CLEANUP_GRACE / (int64_t)(manager->report.long_running + 8);
+	if (record->cleanup_ns > 0 && tmgr__time_add(now, record->cleanup_ns) < deadline)
+		deadline = tmgr__time_add(now, record->cleanup_ns);
+	return deadline;
+}
+
+static void clean_up(struct tmgr__record *record, bool initialize_failed)
+{
+	struct tmgr_manager *manager = record->manager;
+	struct tmgr_context *context = &record->context;
+	int64_t now = tmgr__manager_now(manager);
+	int detail, error;
+
+	check(record->cleanup);
+	tmgr__token_set_timers(record->cleanup->token, manager->timers);
+	set_phase(record, TMGR_STATE_CLEANING);
+	/* A snapshot may be looking at its context just now. */
+	tmgr__manager_lock(manager);
+	context->parent_token = NULL;
+	context->token = record->cleanup->token;
+	context->text = record->cleanup->text;
+	context->initialize_failed = initialize_failed;
+	tmgr__manager_unlock(manager);
+	tmgr_token_set_deadline(record->cleanup->token, cleanup_deadline(manager, record, now));
+	error = tmgr__policy_error(call_phase(record, TMGR_CLEANUP), &detail);
+	now = tmgr__manager_now(manager);
+	tmgr__manager_lock(manager);
+	manager->phase_record = NULL;
+	if (record->state != TMGR_STATE_STUCK) {
+		record->cleanup_took_ns = now - record->began;
+		record->began = 0;
+		if (error < 0)
+			tmgr__record_fail(
+				record, TMGR_REPORT_ERROR, TMGR_STAGE_CLEANUP, error, detail);
+		tmgr__manager_set_state(manager, record, TMGR_STATE_DONE, now);
+	}
+	tmgr__manager_unlock(manager);
+}
+
+void tmgr__phase_clean_up(struct tmgr__record *record)
+{
+	struct tmgr_manager *manager = record->manager;
+	bool wanted;
+
+	tmgr__manager_lock(manager);
+	manager->state = TMGR_MANAGER_CLEANING;
+	wanted = decide_cleanup(record, tmgr__manager_now(manager));
+	tmgr__manager_unlock(manager);
+	if (wanted)
+		clean_up(record, false);
+}
+
+void tmgr__phase_clean_up_all(struct tmgr_manager *manager)
+{
+	struct tmgr__list *node;
+
+	tmgr__list_for_reverse(node, &manager->tasks) tmgr__phase_clean_up(tmgr__record_of(node));
+}
+
+/* Under the lock: note that initialize failed; one that only obeyed the stop has not. */
+static void initialize_failed(struct tmgr__record *record, int error, int detail)
+{
+	struct tmgr_cause cause = { .reason = TMGR_REASON_TASK_FAILED, .code = error };
+
+	if (error == -ECANCELED && tmgr_context_cancelled(&record->context))
+		return;
+	tmgr__record_fail(record, TMGR_REPORT_ERROR, TMGR_STAGE_INITIALIZE, error, detail);
+	tmgr__text_copy(cause.text, sizeof(cause.text), record->name);
+	tmgr__manager_begin_stop(record->manager, &cause);
+}
+
+static int initialize(struct tmgr__record *record)
+{
+	struct tmgr_manager *manager = record->manager;
+	int detail, error;
+	int64_t now;
+
+	set_phase(record, TMGR_STATE_INITIALIZING);
+	error = tmgr__policy_error(call_phase(record, TMGR_INITIALIZE), &detail);
+	now = tmgr__manager_now(manager);
+	tmgr__manager_lock(manager);
+	manager->phase_record = NULL;
+	if (record->state == TMGR_STATE_STUCK) {
+		/*
+		 * It was named as stuck, and has come back after all; too late to be initialized.
+		 */
+		tmgr__manager_unlock(manager);
+		return -TMGR_ESTUCK;
+	}
+	record->initialize_ns = now - record->began;
+	record->began = 0;
+	if (error < 0)
+		initialize_failed(record, error, detail);
+	if (error == 0)
+		tmgr__manager_set_state(manager, record, TMGR_STATE_INITIALIZED, now);
+	else if (!record->cleanup_after_failed_initialize || !(record->phases & TMGR_CLEANUP))
+		tmgr__manager_set_state(manager, record, TMGR_STATE_DONE, now);
+	tmgr__manager_unlock(manager);
+	if (error < 0 && record->cleanup_after_failed_initialize && (record->phases & TMGR_CLEANUP))
+		clean_up(record, true);
+	return error;
+}
+
+static void skip_initialize(struct tmgr__record *record)
+{
+	struct tmgr_manager *manager = record->manager;
+
+	tmgr__manager_lock(manager);
+	tmgr__manager_set_state(
+		manager, record, TMGR_STATE_INITIALIZED, tmgr__manager_now(manager));
+	tmgr__manager_unlock(manager);
+}
+
+void tmgr__phase_initialize_all(struct tmgr_manager *manager)
+{
+	struct tmgr__list *node;
+
+	tmgr__list_for (node, &manager->tasks) {
+		struct tmgr__record *record = tmgr__record_of(node);
+
+		if (tmgr__run_is_stopping(manager))
+			return;
+		if (!(record->phases & TMGR_INITIALIZE))
+			skip_initialize(record);
+		else if (initialize(record) < 0)
+			return;
+	}
+}

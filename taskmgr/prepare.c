@@ -1,0 +1,163 @@
+/*
+ * The beginning of a run: taking it, and making all that it needs before anything is initialized,
+ * so that a lack of threads or memory leaves nothing half done.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "fork.h"
+#include "run.h"
+
+static bool has_thread(const struct tmgr__record *record)
+{
+	return (record->phases & TMGR_EXECUTE) && record->host == TMGR_HOST_THREAD;
+}
+
+static void timers_changed(void *self)
+{
+	tmgr__watcher_wake(self);
+}
+
+/* Take the run, or say why not. */
+int tmgr__run_begin(struct tmgr_manager *manager)
+{
+	int r = tmgr__manager_check_fork(manager);
+
+	if (r < 0)
+		return r;
+	tmgr__manager_lock(manager);
+	if (manager->state == TMGR_MANAGER_ENDED)
+		r = -EALREADY;
+	else if (manager->state != TMGR_MANAGER_ADDING)
+		r = -EBUSY;
+	if (r == 0) {
+		manager->state = TMGR_MANAGER_INITIALIZING;
+		__atomic_store_n(&manager->clock, tmgr__clock_current(), __ATOMIC_RELEASE);
+		manager->began = tmgr__manager_now(manager);
+		__atomic_store_n(
+			&manager->fork_generation, tmgr__fork_generation(), __ATOMIC_RELAXED);
+	}
+	tmgr__manager_unlock(manager);
+	if (r == 0)
+		tmgr__signals_note_mask();
+	return r;
+}
+
+/* Nothing starts when an add was refused: all that were stand in the report. */
+static int note_refused(struct tmgr_manager *manager)
+{
+	struct tmgr__list *node;
+
+	tmgr__manager_lock(manager);
+	tmgr__list_for (node, &manager->refused) {
+		struct tmgr__refused *refused = container_of(node, struct tmgr__refused, node);
+
+		tmgr__manager_add_entry(manager, &refused->entry);
+		tmgr__manager_event(manager, TMGR_EVENT_FAILED, NULL, refused->entry.error,
+			refused->entry.text);
+	}
+	manager->stopping = true;
+	tmgr__manager_unlock(manager);
+	return manager->report.cause->error;
+}
+
+/*
+ * A lack of memory or threads before anything was initialized. `name` and `text` stay where they
+ * are.
+ */
+void tmgr__run_note_start_error(
+	struct tmgr_manager *manager, const char *name, int error, const char *text)
+{
+	tmgr__manager_lock(manager);
+	manager->start_entry = (struct tmgr_report_entry){
+		.kind = TMGR_REPORT_ERROR,
+		.stage = TMGR_STAGE_START,
+		.error = error,
+		.name = name,
+		.text = text,
+	};
+	tmgr__manager_add_entry(manager, &manager->start_entry);
+	tmgr__manager_event(manager, TMGR_EVENT_FAILED, NULL, error, text);
+	manager->stopping = true;
+	tmgr__manager_unlock(manager);
+}
+
+static int start_threads(struct tmgr_manager *manager)
+{
+	size_t size = tmgr__signal_stack_size(), count = 0;
+	struct tmgr__list *node;
+	int r;
+
+	tmgr__list_for (node, &manager->tasks)
+		count += has_thread(tmgr__record_of(node));
+	/* One piece that is never touched but by a handler: it costs address space only. */
+	if (count > 0) {
+		manager->signal_stacks = malloc(count * size);
+		if (!manager->signal_stacks)
+			return -ENOMEM;
+	}
+	tmgr__list_for (node, &manager->tasks) {
+		struct tmgr__record *record = tmgr__record_of(node);
+
+		if (!has_thread(record))
+			continue;
+		r = tmgr__thread_start(record, manager->signal_stacks + manager->threads * size);
+		if (r < 0) {
+			tmgr__run_note_start_error(manager, record->name, r, "no thread");
+			return r;
+		}
+		record->thread_made = true;
+		manager->threads++;
+	}
+	return 0;
+}
+
+int tmgr__run_prepare(struct tmgr_manager *manager)
+{
+	struct tmgr__list *node;
+	int r;
+
+	if (!tmgr__list_empty(&manager->refused))
+		return note_refused(manager);
+	manager->timers = tmgr__timers_create(timers_changed, manager);
+	if (!manager->timers)
+		return -ENOMEM;
+	tmgr__token_set_timers(manager->token, manager->timers);
+	tmgr__list_for (node, &manager->tasks)
+		if (tmgr__record_of(node)->interrupt_signal)
+			tmgr__interrupt_take(manager, tmgr__record_of(node)->interrupt_signal);
+	r = manager->outer && !manager->own_events ? 0 : tmgr__events_start(manager->events);
+	if (r == 0) {
+		/*
+		 * What came before run counts before the first initialize, not when the watcher
+		 * gets to it.
+		 */
+		tmgr__watcher_take_cancel(manager);
+		r = tmgr__watcher_start(manager);
+	}
+	if (r == 0)
+		r = start_threads(manager);
+	if (r == 0)
+		r = tmgr__pool_prepare(manager);
+	return r;
+}
+
+/* Open the gate, or send the threads home. */
+void tmgr__run_set_gate(struct tmgr_manager *manager, uint32_t gate)
+{
+	__atomic_store_n(&manager->gate, gate, __ATOMIC_RELEASE);
+	tmgr__futex_wake(&manager->gate, INT32_MAX);
+}
+
+bool tmgr__run_is_stopping(struct tmgr_manager *manager)
+{
+	bool stopping;
+
+	tmgr__manager_lock(manager);
+	stopping = manager->stopping;
+	tmgr__manager_unlock(manager);
+	return stopping || tmgr_token_fired(manager->token);
+}
