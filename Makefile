@@ -10,6 +10,8 @@
 # ---- What belongs to the caller --------------------------------------------------------------
 
 BUILD ?= build
+# Dependencies name their targets as they were built: always the same way, whoever asks.
+override BUILD := $(patsubst $(CURDIR)/%,%,$(BUILD))
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 DESTDIR ?=

@@ -262,7 +262,7 @@ static int admit(struct adding *add)
 		record->context.parent_token = manager->token;
 	record->context.token = &record->token;
 	record->context.text = record->text;
-	tmgr__manager_event(manager, TMGR_EVENT_ADDED, TMGR_LEVEL_DEBUG, record, 0, "");
+	tmgr__manager_event(manager, TMGR_EVENT_ADDED, record, 0, "");
 	if (add->long_running) {
 		tmgr__list_append(&manager->tasks, &record->node);
 		tmgr__names_add(&manager->names, record->name);

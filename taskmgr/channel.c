@@ -62,6 +62,11 @@ size_t tmgr_channel_count(const struct tmgr_channel *channel)
 	return channel ? __atomic_load_n(&channel->count, __ATOMIC_RELAXED) : 0;
 }
 
+size_t tmgr_channel_item_size(const struct tmgr_channel *channel)
+{
+	return channel ? channel->item_size : 0;
+}
+
 static void set_count(struct tmgr_channel *channel, size_t count)
 {
 	__atomic_store_n(&channel->count, count, __ATOMIC_RELAXED);

@@ -20,11 +20,6 @@ struct tmgr_channel {
 	unsigned char buffer[];
 };
 
-static inline size_t tmgr__channel_item_size(const struct tmgr_channel *channel)
-{
-	return channel->item_size;
-}
-
 /*
  * Under the lock: 1 when done with *result set, 0 when it has to wait. A partner that was won is
  * put on *won.

@@ -145,6 +145,22 @@ int tmgr_context_set_stop_timeout(struct tmgr_context *context, int64_t ns)
 	return 0;
 }
 
+int64_t tmgr_context_stop_timeout(const struct tmgr_context *context)
+{
+	struct tmgr_manager *manager;
+	int64_t ns;
+
+	if (!context)
+		return 0;
+	manager = context->record->manager;
+	tmgr__manager_lock(manager);
+	ns = context->record->stop_ns;
+	if (ns <= 0 || ns > manager->options.shutdown_ns)
+		ns = manager->options.shutdown_ns;
+	tmgr__manager_unlock(manager);
+	return ns;
+}
+
 int tmgr_context_set_end_deadline(struct tmgr_context *context, int64_t deadline)
 {
 	struct tmgr__record *record;
@@ -171,8 +187,7 @@ int tmgr_context_note_restart(struct tmgr_context *context, int error, int64_t n
 	if (error != 0)
 		record->last_error = error;
 	record->next_attempt = next_attempt;
-	tmgr__manager_event(record->manager, TMGR_EVENT_RESTARTING, TMGR_LEVEL_WARNING, record,
-		error, context->text);
+	tmgr__manager_event(record->manager, TMGR_EVENT_RESTARTING, record, error, context->text);
 	tmgr__manager_unlock(record->manager);
 	return 0;
 }
@@ -196,8 +211,7 @@ void tmgr_ready(struct tmgr_context *context)
 	tmgr__manager_lock(record->manager);
 	if (!record->ready) {
 		record->ready = true;
-		tmgr__manager_event(
-			record->manager, TMGR_EVENT_READY, TMGR_LEVEL_INFO, record, 0, "");
+		tmgr__manager_event(record->manager, TMGR_EVENT_READY, record, 0, "");
 	}
 	tmgr__manager_unlock(record->manager);
 }
@@ -267,6 +281,9 @@ int tmgr_task_execute_under(
 	 */
 	pthread_cleanup_push(leave_under, &under);
 	tmgr__context_enter(&under);
+	/* An uninterrupted scope around it holds on. */
+	under.shield_depth = context->shield_depth;
+	under.shield_deadline = context->shield_deadline;
 	r = tmgr_task_execute(task, &under);
 	pthread_cleanup_pop(1);
 	return r;

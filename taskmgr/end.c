@@ -103,7 +103,7 @@ void tmgr__record_fail(struct tmgr__record *record, enum tmgr_report_kind kind,
 		tmgr__text_add(&built, ": ");
 		tmgr__text_add(&built, entry->text);
 	}
-	tmgr__manager_event(manager, event, TMGR_LEVEL_ERROR, record, error, text);
+	tmgr__manager_event(manager, event, record, error, text);
 }
 
 static void stop_for_failure(struct tmgr__record *record, int error)

@@ -204,8 +204,8 @@ void tmgr__child_end(struct tmgr__record *record, struct tmgr__end end)
 	record->last_error = verdict.error;
 	if (group->error == 0)
 		group->error = verdict.error;
-	tmgr__manager_event(record->manager, TMGR_EVENT_FAILED, TMGR_LEVEL_WARNING, record,
-		verdict.error, record->text);
+	tmgr__manager_event(
+		record->manager, TMGR_EVENT_FAILED, record, verdict.error, record->text);
 }
 
 void tmgr__child_keep_failed(struct tmgr__record *record)

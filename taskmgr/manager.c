@@ -59,9 +59,9 @@ void tmgr__manager_refuse(
 
 static void free_refused(struct tmgr_manager *manager)
 {
-	struct tmgr__list *node;
+	struct tmgr__list *node, *following;
 
-	while ((node = tmgr__list_pop(&manager->refused))) {
+	tmgr__list_for_safe (node, following, &manager->refused) {
 		struct tmgr__refused *refused = container_of(node, struct tmgr__refused, node);
 
 		if (refused != &manager->first_refused)
@@ -271,11 +271,29 @@ int tmgr__manager_check_fork(const struct tmgr_manager *manager)
 	return generation != 0 && generation != tmgr__fork_generation() ? -ECHILD : 0;
 }
 
+static const enum tmgr_level levels[] = {
+	[TMGR_EVENT_ADDED] = TMGR_LEVEL_DEBUG,
+	[TMGR_EVENT_STATE] = TMGR_LEVEL_DEBUG,
+	[TMGR_EVENT_FAILED] = TMGR_LEVEL_ERROR,
+	[TMGR_EVENT_RESTARTING] = TMGR_LEVEL_WARNING,
+	[TMGR_EVENT_STUCK] = TMGR_LEVEL_ERROR,
+	[TMGR_EVENT_WAITING] = TMGR_LEVEL_WARNING,
+	[TMGR_EVENT_READY] = TMGR_LEVEL_INFO,
+	[TMGR_EVENT_LATE_HEARTBEAT] = TMGR_LEVEL_WARNING,
+	[TMGR_EVENT_LOG] = TMGR_LEVEL_INFO,
+	[TMGR_EVENT_STOP_BEGUN] = TMGR_LEVEL_NOTICE,
+	[TMGR_EVENT_RUN_ENDED] = TMGR_LEVEL_NOTICE,
+};
+
 void tmgr__manager_event(struct tmgr_manager *manager, enum tmgr_event_kind kind,
-	enum tmgr_level level, const struct tmgr__record *record, int code, const char *text)
+	const struct tmgr__record *record, int code, const char *text)
 {
+	enum tmgr_level level = levels[kind];
 	struct tmgr_event event;
 
+	/* What a child's failure means its parent decides. */
+	if (kind == TMGR_EVENT_FAILED && record && record->task_group)
+		level = TMGR_LEVEL_WARNING;
 	if (!tmgr__events_wanted(manager->events, level))
 		return;
 	event.kind = kind;
@@ -294,7 +312,7 @@ void tmgr__manager_set_state(struct tmgr_manager *manager, struct tmgr__record *
 	enum tmgr_state state, int64_t now)
 {
 	tmgr__record_set_state(record, state, now);
-	tmgr__manager_event(manager, TMGR_EVENT_STATE, TMGR_LEVEL_DEBUG, record, (int)state, "");
+	tmgr__manager_event(manager, TMGR_EVENT_STATE, record, (int)state, "");
 }
 
 void tmgr__manager_check_at(struct tmgr_manager *manager, int64_t at)
@@ -359,7 +377,7 @@ static void stop_event(struct tmgr_manager *manager, const struct tmgr_cause *ca
 		snprintf(text, sizeof(text), "%s: %s", reasons[cause->reason], cause->text);
 	else
 		snprintf(text, sizeof(text), "%s", reasons[cause->reason]);
-	tmgr__manager_event(manager, TMGR_EVENT_STOP_BEGUN, TMGR_LEVEL_NOTICE, NULL, 0, text);
+	tmgr__manager_event(manager, TMGR_EVENT_STOP_BEGUN, NULL, 0, text);
 }
 
 void tmgr__manager_begin_stop(struct tmgr_manager *manager, const struct tmgr_cause *cause)

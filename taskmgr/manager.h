@@ -152,7 +152,7 @@ void tmgr__manager_refuse(
 void tmgr__manager_begin_stop(struct tmgr_manager *manager, const struct tmgr_cause *cause);
 void tmgr__manager_add_entry(struct tmgr_manager *manager, struct tmgr_report_entry *entry);
 void tmgr__manager_event(struct tmgr_manager *manager, enum tmgr_event_kind kind,
-	enum tmgr_level level, const struct tmgr__record *record, int code, const char *text);
+	const struct tmgr__record *record, int code, const char *text);
 void tmgr__manager_set_state(struct tmgr_manager *manager, struct tmgr__record *record,
 	enum tmgr_state state, int64_t now);
 /* A deadline of a record has moved to `at`: the watcher looks then. */

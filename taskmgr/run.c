@@ -72,8 +72,8 @@ static int note_refused(struct tmgr_manager *manager)
 		struct tmgr__refused *refused = container_of(node, struct tmgr__refused, node);
 
 		tmgr__manager_add_entry(manager, &refused->entry);
-		tmgr__manager_event(manager, TMGR_EVENT_FAILED, TMGR_LEVEL_ERROR, NULL,
-			refused->entry.error, refused->entry.text);
+		tmgr__manager_event(manager, TMGR_EVENT_FAILED, NULL, refused->entry.error,
+			refused->entry.text);
 	}
 	manager->stopping = true;
 	tmgr__manager_unlock(manager);
@@ -96,7 +96,7 @@ static void note_start_error(
 		.text = text,
 	};
 	tmgr__manager_add_entry(manager, &manager->start_entry);
-	tmgr__manager_event(manager, TMGR_EVENT_FAILED, TMGR_LEVEL_ERROR, NULL, error, text);
+	tmgr__manager_event(manager, TMGR_EVENT_FAILED, NULL, error, text);
 	manager->stopping = true;
 	tmgr__manager_unlock(manager);
 }
@@ -645,8 +645,7 @@ static int end_run(struct tmgr_manager *manager)
 	tmgr__manager_lock(manager);
 	tmgr__report_build(manager);
 	manager->state = TMGR_MANAGER_ENDED;
-	tmgr__manager_event(
-		manager, TMGR_EVENT_RUN_ENDED, TMGR_LEVEL_NOTICE, NULL, manager->report.result, "");
+	tmgr__manager_event(manager, TMGR_EVENT_RUN_ENDED, NULL, manager->report.result, "");
 	tmgr__manager_unlock(manager);
 	if (!manager->outer || manager->own_events)
 		tmgr__events_stop(manager->events);

@@ -17,7 +17,6 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "channel.h"
 #include "manager.h"
 
 #define SIGNALS 65 /* numbers 1 to 64 */
@@ -332,7 +331,7 @@ int tmgr_signal_watch_create(struct tmgr_context *context, int signo, struct tmg
 	struct tmgr_manager *root;
 
 	if (!context || !ret_watch || !watchable(signo) ||
-		(channel && tmgr__channel_item_size(channel) != sizeof(int)))
+		(channel && tmgr_channel_item_size(channel) != sizeof(int)))
 		return -EINVAL;
 	root = tmgr__manager_root(context->record->manager);
 	if (!root->signals)

@@ -125,8 +125,7 @@ static void look_at_heartbeat(struct look *look, struct tmgr__record *record)
 		return;
 	}
 	if (!record->late_heartbeat)
-		tmgr__manager_event(look->manager, TMGR_EVENT_LATE_HEARTBEAT, TMGR_LEVEL_WARNING,
-			record, 0, "");
+		tmgr__manager_event(look->manager, TMGR_EVENT_LATE_HEARTBEAT, record, 0, "");
 	record->late_heartbeat = true;
 	look_again(look, look->now + record->heartbeat_ns);
 }
@@ -144,7 +143,7 @@ static void warn_waiting(
 	snprintf(text, sizeof(text), "told to stop %lld ms ago, %lld ms are left",
 		(long long)((look->now - since) / TMGR_MILLISECOND),
 		(long long)((deadline - look->now) / TMGR_MILLISECOND));
-	tmgr__manager_event(look->manager, TMGR_EVENT_WAITING, TMGR_LEVEL_WARNING, record, 0, text);
+	tmgr__manager_event(look->manager, TMGR_EVENT_WAITING, record, 0, text);
 }
 
 static void interrupt(struct look *look, struct tmgr__record *record)

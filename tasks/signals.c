@@ -64,6 +64,8 @@ static const struct tmgr_refusal *refuse(
 	const struct tmgr_channel *channel, const int *signals, size_t count)
 {
 	static const struct tmgr_refusal no_channel = { -EINVAL, "signals are sent on a channel" };
+	static const struct tmgr_refusal no_ints = { -EINVAL,
+		"the channel's items are of an int's size" };
 	static const struct tmgr_refusal bad_count = { -EINVAL,
 		"there are 1 to 64 signals to watch" };
 	static const struct tmgr_refusal bad_signal = { -EINVAL, "this signal cannot be watched" };
@@ -71,6 +73,8 @@ static const struct tmgr_refusal *refuse(
 
 	if (channel == NULL)
 		return &no_channel;
+	if (tmgr_channel_item_size(channel) != sizeof(int))
+		return &no_ints;
 	if (signals == NULL || count < 1 || count > TMGR_SIGNALS_MAX)
 		return &bad_count;
 	for (size_t i = 0; i < count; i++) {

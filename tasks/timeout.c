@@ -29,8 +29,9 @@ static void set_end(struct tmgr_context *context, int64_t deadline)
 	/* A timeout around this one may come first, and holds on when this one is over. */
 	int64_t around = tmgr_context_deadline(context);
 
-	tmgr_context_set_end_deadline(context,
-		tmgr__schedule_add(deadline < around ? deadline : around, TMGR_TIMEOUT_STOP_NS));
+	tmgr_context_set_end_deadline(
+		context, tmgr__schedule_add(deadline < around ? deadline : around,
+				 tmgr_context_stop_timeout(context)));
 }
 
 static int execute_until(struct timeout *timeout, struct tmgr_context *context,

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -180,22 +181,22 @@ static const struct tmgr_task_ops pool_ops = {
 };
 
 /* Memory of a pool with its workers, or NULL. */
-static struct pool *allocate(size_t workers)
+static struct pool *allocate(size_t workers, size_t job_size)
 {
 	struct pool *pool = calloc(1, sizeof(*pool) + (workers + 1) * sizeof(pool->workers[0]));
 
 	if (pool == NULL)
 		return NULL;
-	/* A channel does not tell the size of its items: so the most they can have, of which only
-	 * what is used becomes memory. */
-	pool->jobs = malloc((workers + 1) * TMGR_CHANNEL_ITEM_MAX);
+	/* Items of size 0 need an address too; and what a job finds is aligned for anything. */
+	job_size = (job_size / sizeof(max_align_t) + 1) * sizeof(max_align_t);
+	pool->jobs = malloc((workers + 1) * job_size);
 	if (pool->jobs == NULL) {
 		free(pool);
 		return NULL;
 	}
 	for (size_t i = 0; i <= workers; i++) {
 		pool->workers[i].pool = pool;
-		pool->workers[i].job = pool->jobs + i * TMGR_CHANNEL_ITEM_MAX;
+		pool->workers[i].job = pool->jobs + i * job_size;
 	}
 	return pool;
 }
@@ -244,7 +245,7 @@ struct tmgr_task tmgr_worker_pool(struct tmgr_channel *channel,
 	refusal = refuse(channel != NULL && work != NULL, &given);
 	if (refusal != NULL)
 		return tmgr_task_refused(refusal);
-	pool = allocate(given.workers);
+	pool = allocate(given.workers, tmgr_channel_item_size(channel));
 	if (pool == NULL)
 		return tmgr_task_failed(-ENOMEM);
 	pool->channel = tmgr_channel_ref(channel);

@@ -137,6 +137,7 @@ static void of_channels_and_futures(void)
 	tmgr_channel_unref(NULL);
 	IS(tmgr_channel_close(NULL), -EINVAL);
 	IS(tmgr_channel_count(NULL), 0);
+	IS(tmgr_channel_item_size(NULL), 0);
 	IS(tmgr_channel_send(NULL, NULL, &item, TMGR_NOW), -EINVAL);
 	IS(tmgr_channel_send(NULL, channel, NULL, TMGR_NOW), -EINVAL);
 	IS(tmgr_channel_receive(NULL, NULL, &item, TMGR_NOW), -EINVAL);
@@ -229,6 +230,7 @@ static void of_contexts_that_are_null(void)
 	IS_TEXT(buffer, "");
 	IS(tmgr_context_path(NULL, NULL, 0), 0);
 	IS(tmgr_context_deadline(NULL) == TMGR_NEVER, 1);
+	IS(tmgr_context_stop_timeout(NULL) == 0, 1);
 	IS(tmgr_context_initialize_failed(NULL), false);
 	IS(tmgr_context_set_value(NULL, buffer), -EINVAL);
 	IS(tmgr_context_value(NULL) == NULL, 1);

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <string.h>
 
 #include <taskmgr/taskmgr.h>
 
@@ -135,6 +136,77 @@ static void a_hundred_are_no_more_trouble(void **state)
 	}
 }
 
+static bool ended_or_waits(void *argument)
+{
+	struct tmgr_snapshot *snapshot;
+	bool so;
+
+	if (tmgr_manager_snapshot(argument, &snapshot) != 0)
+		return false;
+	so = snapshot->state == TMGR_MANAGER_ENDED ||
+	     (snapshot->count > 0 && strcmp(snapshot->tasks[0].waiting, "group") == 0);
+	tmgr_snapshot_destroy(snapshot);
+	return so;
+}
+
+/* What children of a full pool wait for, and how many were cancelled meanwhile. */
+struct crowd {
+	struct tmgr_future release;
+	atomic_int executed, cancelled;
+};
+
+static int wait_in_crowd(void *self, struct tmgr_context *context)
+{
+	struct crowd *crowd = self;
+	int r = tmgr_future_wait(context, &crowd->release, TMGR_NEVER);
+
+	atomic_fetch_add(&crowd->executed, 1);
+	atomic_fetch_add(&crowd->cancelled, r == -ECANCELED);
+	return r;
+}
+
+static int run_in_full_pool(struct crowd *crowd, size_t count)
+{
+	const struct tmgr_manager_options options = {
+		.when_quiet = TMGR_QUIET_RETURN,
+		.pool_threads_max = 1,
+	};
+	struct tmgr_manager *manager = tmgr_manager_create(&options);
+	struct tmgr_task tasks[400];
+	struct runner runner;
+	int result;
+
+	for (size_t i = 0; i < count; i++)
+		tasks[i] = tmgr_task_function(wait_in_crowd, crowd);
+	tmgr_manager_add_task(manager, "task", tmgr_parallel(tasks, count), TMGR_ERROR);
+	runner_start(&runner, manager, NULL);
+	eventually(ended_or_waits, manager);
+	tmgr_future_complete(&crowd->release, 0, NULL);
+	result = runner_join(&runner);
+	tmgr_manager_destroy(manager);
+	return result;
+}
+
+static void when_the_pool_is_full_those_that_run_are_cancelled_and_it_ends_with_that(void **state)
+{
+	int result = 0;
+
+	(void)state;
+	/* It is full from when the first child waits; all may have been queued before that. */
+	for (int round = 0; round < 50 && result == 0; round++) {
+		struct crowd crowd = { .release = TMGR_FUTURE_INIT };
+
+		result = run_in_full_pool(&crowd, 400);
+		if (result == 0)
+			assert_int_equal(atomic_load(&crowd.executed), 400);
+		else
+			assert_int_equal(
+				atomic_load(&crowd.cancelled), atomic_load(&crowd.executed));
+		tmgr_future_fini(&crowd.release);
+	}
+	assert_int_equal(result, -EAGAIN);
+}
+
 static void when_no_thread_can_be_made_those_that_run_are_cancelled_and_it_ends_with_that(
 	void **state)
 {
@@ -183,6 +255,7 @@ int main(void)
 		leak_test(a_stop_ends_all),
 		leak_test(a_positive_result_of_one_is_a_failure),
 		leak_test(a_hundred_are_no_more_trouble),
+		leak_test(when_the_pool_is_full_those_that_run_are_cancelled_and_it_ends_with_that),
 		leak_test(
 			when_no_thread_can_be_made_those_that_run_are_cancelled_and_it_ends_with_that),
 		leak_test(nothing_is_refused_and_a_refused_one_is_passed_on),

@@ -84,24 +84,26 @@ static void judge(enum tmgr_policy policy, size_t r, bool after, bool exited, bo
 		fail_msg("%s: counts as ended in its group: %d", row, verdict.count_down);
 }
 
+static void judge_all(enum tmgr_policy policy, size_t r)
+{
+	for (int after = 0; after < 2; after++) {
+		for (int exited = 0; exited < 2; exited++) {
+			judge(policy, r, after, exited, false);
+			/* A cancel by the handle fires the task's token: it is after. */
+			if (after)
+				judge(policy, r, true, exited, true);
+		}
+	}
+}
+
 static void each_end_means_what_the_table_says(void **state)
 {
 	static const enum tmgr_policy policies[] = { TMGR_STRICT, TMGR_ERROR, TMGR_STOP_GROUP };
 
 	(void)state;
-	for (size_t p = 0; p < 3; p++) {
-		for (size_t r = 0; r < sizeof(results) / sizeof(results[0]); r++) {
-			for (int after = 0; after < 2; after++) {
-				for (int exited = 0; exited < 2; exited++) {
-					judge(policies[p], r, after, exited, false);
-					/* A cancel by the handle fires the task's token: it is
-					 * after. */
-					if (after)
-						judge(policies[p], r, true, exited, true);
-				}
-			}
-		}
-	}
+	for (size_t p = 0; p < 3; p++)
+		for (size_t r = 0; r < sizeof(results) / sizeof(results[0]); r++)
+			judge_all(policies[p], r);
 }
 
 static void an_error_is_negative_and_its_detail_what_was_returned(void **state)

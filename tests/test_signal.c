@@ -286,6 +286,7 @@ static int run_beside_a_foreign_thread(void *argument)
 	child_check(latch_arrived(&there, 1));
 	runner_start(&runner, manager, NULL);
 	child_check(latch_arrived(&a.executing, 1));
+	/* It is caught: NOLINTNEXTLINE(bugprone-bad-signal-to-kill-thread,cert-pos44-c) */
 	pthread_kill(foreign, SIGTERM);
 	child_check_equal(runner_join(&runner), 0);
 	child_check_equal(tmgr_manager_report(manager)->stop.reason, TMGR_REASON_SIGNAL);

@@ -3,6 +3,7 @@
 
 #include <taskmgr/taskmgr.h>
 
+#include "tests/support/child.h"
 #include "tests/support/hosted.h"
 #include "tests/support/leak.h"
 
@@ -166,12 +167,76 @@ static void a_time_that_is_not_above_0_is_refused_and_all_time_is_none(void **st
 	assert_int_equal(hosted_run(tmgr_timeout(probe_task(&good), INT64_MAX)).result, 0);
 }
 
+static int leave_one_that_is_deaf(void *argument)
+{
+	static struct latch never = LATCH_INIT;
+	static struct probe deaf = PROBE(.name = "deaf", .hold_execute = &never);
+	struct tmgr_task_options options = { .stop_ns = 50 * TMGR_MILLISECOND };
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	int64_t begun = tmgr_now();
+
+	(void)argument;
+	child_check_equal(tmgr_manager_add_task_with(manager, "deaf",
+				  tmgr_timeout(probe_task(&deaf), SHORT), TMGR_ERROR, &options),
+		0);
+	child_check_equal(tmgr_manager_run(manager, NULL), -TMGR_ESTUCK);
+	child_check(tmgr_now() - begun >= SHORT + 50 * TMGR_MILLISECOND);
+	child_check_equal(tmgr_manager_report(manager)->stuck, 1);
+	child_check_equal(deaf.cleaned_up, 0);
+	return 0;
+}
+
+static void one_that_does_not_end_after_its_time_is_stuck_by_its_stop_deadline(void **state)
+{
+	struct child child;
+
+	(void)state;
+	assert_int_equal(child_run(&child, leave_one_that_is_deaf, NULL), 0);
+}
+
+static int wait_in_time_then_long(struct probe *probe, struct tmgr_context *context)
+{
+	struct latch *told = probe->user;
+
+	latch_arrive(told);
+	return tmgr_sleep_until(context, TMGR_NEVER);
+}
+
+/* Its end deadline is taken back: what comes after it in the same task has all its time. */
+static void one_that_ended_in_time_leaves_no_deadline_behind(void **state)
+{
+	struct latch told = LATCH_INIT;
+	struct probe quick = PROBE(.name = "quick", .end = PROBE_RETURNS);
+	struct probe waits = PROBE(.name = "waits", .on_execute = wait_in_time_then_long,
+		.user = &told);
+	struct tmgr_task both[] = { tmgr_timeout(probe_task(&quick), 200 * TMGR_MILLISECOND),
+		probe_task(&waits) };
+	struct tmgr_task_options options = { .stop_ns = 20 * TMGR_MILLISECOND };
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	struct runner runner;
+
+	(void)state;
+	assert_int_equal(tmgr_manager_add_task_with(
+				 manager, "both", tmgr_sequence(both, 2), TMGR_ERROR, &options),
+		0);
+	runner_start(&runner, manager, NULL);
+	assert_true(latch_arrived(&told, 1));
+	/* Longer than the deadline that was set would have been. */
+	tmgr_sleep(NULL, 300 * TMGR_MILLISECOND);
+	assert_int_equal(tmgr_manager_cancel(manager), 0);
+	assert_int_equal(runner_join(&runner), 0);
+	assert_int_equal(tmgr_manager_report(manager)->stuck, 0);
+	tmgr_manager_destroy(manager);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		leak_test(a_task_that_ends_in_time_is_passed_on),
 		leak_test(a_task_that_takes_too_long_is_cancelled_and_timed_out),
 		leak_test(the_text_of_the_task_is_kept),
+		leak_test(one_that_does_not_end_after_its_time_is_stuck_by_its_stop_deadline),
+		leak_test(one_that_ended_in_time_leaves_no_deadline_behind),
 		leak_test(another_error_after_the_timeout_is_passed_on),
 		leak_test(a_task_that_only_looks_at_its_context_sees_the_timeout),
 		leak_test(the_task_can_see_that_it_was_the_time),

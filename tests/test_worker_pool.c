@@ -14,6 +14,7 @@ struct workshop {
 	struct tmgr_channel *channel;
 	struct latch begun; /* arrived at by each job */
 	struct latch *hold; /* waited for, deaf to the cancel; may be NULL */
+	int held_from;      /* the first job that does */
 	int64_t takes_ns;   /* then slept, with the context */
 	int fails;          /* the job that fails, if above 0 */
 	atomic_int done, dropped, cancelled;
@@ -37,7 +38,7 @@ static int work(void *self, struct tmgr_context *context, void *job)
 	int r = 0;
 
 	latch_arrive(&shop->begun);
-	if (shop->hold != NULL)
+	if (shop->hold != NULL && number >= shop->held_from)
 		latch_wait(shop->hold);
 	if (shop->takes_ns > 0)
 		r = tmgr_sleep(context, shop->takes_ns);
@@ -391,6 +392,32 @@ static void a_retry_goes_on_with_the_jobs_that_are_left(void **state)
 	tmgr_channel_unref(shop.channel);
 }
 
+static void a_pool_that_is_run_again_after_an_error_drains_as_before(void **state)
+{
+	const struct tmgr_worker_pool_options one = { .workers = 1 };
+	const struct tmgr_retry_options at_once = { .backoff_ns = TMGR_RETRY_NONE };
+	struct latch hold = LATCH_INIT;
+	static struct workshop shop;
+	struct hosted hosted;
+
+	(void)state;
+	shop = (struct workshop)WORKSHOP(.hold = &hold, .held_from = 3, .fails = 1);
+	open_shop(&shop, 8);
+	hosted_start(
+		&hosted, tmgr_retry(tmgr_worker_pool(shop.channel, work, &shop, &one), &at_once));
+	submit_all(&shop, 2);
+	assert_true(latch_arrived(&shop.begun, 2));
+	for (int i = 3; i <= 6; i++)
+		assert_int_equal(submit(&shop, i, TMGR_NOW), 0);
+	assert_true(latch_arrived(&hold, 1));
+	tmgr_manager_cancel(hosted.manager);
+	latch_open(&hold);
+	assert_int_equal(hosted_end(&hosted).result, 0);
+	assert_int_equal(atomic_load(&shop.done), 5);
+	assert_int_equal(submit(&shop, 7, TMGR_NOW), -EPIPE);
+	tmgr_channel_unref(shop.channel);
+}
+
 static void errors_of_jobs_are_counted_where_it_keeps_going(void **state)
 {
 	const struct tmgr_worker_pool_options keep_going = { .workers = 1, .keep_going = true };
@@ -591,6 +618,7 @@ int main(void)
 		leak_test(a_worker_that_was_busy_when_another_failed_leaves_the_rest_alone),
 		leak_test(a_pool_that_is_stopped_before_its_first_worker_does_what_was_submitted),
 		leak_test(a_retry_goes_on_with_the_jobs_that_are_left),
+		leak_test(a_pool_that_is_run_again_after_an_error_drains_as_before),
 		leak_test(errors_of_jobs_are_counted_where_it_keeps_going),
 		leak_test(an_error_while_draining_does_not_stop_it_and_is_what_it_ends_with),
 		leak_test(a_pool_that_keeps_its_channel_open_can_be_interrupted),

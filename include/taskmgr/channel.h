@@ -107,6 +107,17 @@ TMGR_API int tmgr_channel_close(struct tmgr_channel *channel);
 TMGR_API size_t tmgr_channel_count(const struct tmgr_channel *channel);
 
 /**
+ * Bytes of one item.
+ *
+ * @param channel  NULL has none
+ *
+ * @return what tmgr_channel_create() was given
+ *
+ * @thread any thread
+ */
+TMGR_API size_t tmgr_channel_item_size(const struct tmgr_channel *channel);
+
+/**
  * Send an item.
  *
  * @param context   the task's, or NULL

@@ -165,6 +165,18 @@ TMGR_API void *tmgr_context_value(const struct tmgr_context *context);
 TMGR_API int tmgr_context_set_stop_timeout(struct tmgr_context *context, int64_t ns);
 
 /**
+ * How long this task may take from the moment it is told to stop: its own stop deadline, else the
+ * manager's for the whole shutdown.
+ *
+ * @param context  NULL gives 0
+ *
+ * @return nanoseconds
+ *
+ * @thread the task's
+ */
+TMGR_API int64_t tmgr_context_stop_timeout(const struct tmgr_context *context);
+
+/**
  * Set the moment by which execute must have returned, told to stop or not. Past it the task is
  * stuck.
  *

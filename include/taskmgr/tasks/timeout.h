@@ -7,10 +7,6 @@
 
 #include <taskmgr/task.h>
 
-/** How long an execute that was cancelled by its timeout may take to end, nanoseconds; past it the
- * task is stuck. */
-#define TMGR_TIMEOUT_STOP_NS (25 * TMGR_SECOND)
-
 TMGR_BEGIN_DECLS
 
 /**
@@ -18,8 +14,8 @@ TMGR_BEGIN_DECLS
  * with -ETIMEDOUT.
  *
  * What the task returned is passed on where it ended by itself, or with an error other than
- * -ECANCELED. A text given with tmgr_fail() is kept. Past TMGR_TIMEOUT_STOP_NS after its cancel the
- * task is stuck.
+ * -ECANCELED. A text given with tmgr_fail() is kept. One that has not ended within the task's stop
+ * deadline after that cancel is stuck.
  *
  * @param task  taken, always
  * @param ns    nanoseconds, above 0, from the beginning of execute

@@ -1,0 +1,367 @@
+/*
+ * Random schedules against the reference model of tests/support/model.c: tasks that end, fail and wait, adds from outside and inside,
+ * cancels of all kinds, at random moments. SEED takes a seed back that was printed, SECONDS says for how long.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <taskmgr/manager.h>
+
+#include "tests/support/fault.h"
+#include "tests/support/leak.h"
+#include "tests/support/model.h"
+
+#define LONG_MAX_COUNT 5
+#define ADDERS 2
+/* A run that takes longer hangs. */
+#define HANG_S 60
+
+/* What one task is going to do; drawn before the run. */
+struct plan {
+	unsigned spin; /* before the end; large: until it is told to stop */
+	bool waits;
+	int initialize_result, execute_result, cleanup_result;
+	bool cancels, adds;
+};
+
+struct schedule {
+	struct tmgr_manager *manager;
+	struct tmgr_token *token;
+	struct model_run model;
+	struct plan plans[MODEL_TASKS_MAX];
+	atomic_long moment;
+	atomic_size_t next; /* of tasks */
+	atomic_long first_stop_begun, first_cancel_ended;
+	unsigned how_to_cancel, cancel_after;
+	uint64_t random;
+};
+
+struct seat {
+	struct schedule *schedule;
+	size_t index;
+};
+
+static struct seat seats[MODEL_TASKS_MAX];
+
+static uint64_t draw(uint64_t *state)
+{
+	uint64_t z = (*state += UINT64_C(0x9E3779B97F4A7C15));
+
+	z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+	z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
+	return z ^ z >> 31;
+}
+
+static bool one_in(uint64_t *state, unsigned n)
+{
+	return draw(state) % n == 0;
+}
+
+static long now(struct schedule *schedule)
+{
+	return atomic_fetch_add(&schedule->moment, 1) + 1;
+}
+
+static void note_first(atomic_long *first, long moment)
+{
+	long old = atomic_load(first);
+
+	while ((old == 0 || moment < old) && !atomic_compare_exchange_weak(first, &old, moment))
+		;
+}
+
+static void spin(unsigned turns)
+{
+	for (volatile unsigned i = 0; i < turns; i++) {
+		if (i % 64 == 63)
+			sched_yield();
+	}
+}
+
+static struct model_task *seen(struct seat *seat)
+{
+	return &seat->schedule->model.tasks[seat->index];
+}
+
+static int random_initialize(void *self, struct tmgr_context *context)
+{
+	struct seat *seat = self;
+	struct plan *plan = &seat->schedule->plans[seat->index];
+	struct model_task *task = seen(seat);
+
+	(void)context;
+	task->initializes++;
+	task->initialize_begun = now(seat->schedule);
+	task->initialize_result = plan->initialize_result;
+	task->initialize_ended = now(seat->schedule);
+	if (plan->initialize_result != 0)
+		note_first(&seat->schedule->first_stop_begun, task->initialize_ended);
+	return plan->initialize_result;
+}
+
+static void cancel_somehow(struct schedule *schedule, unsigned how)
+{
+	note_first(&schedule->first_stop_begun, now(schedule));
+	switch (how % 3) {
+	case 0:
+		tmgr_manager_cancel(schedule->manager);
+		note_first(&schedule->first_cancel_ended, now(schedule));
+		break;
+	case 1:
+		tmgr_manager_cancel_from_signal(schedule->manager, SIGTERM);
+		break;
+	default:
+		tmgr_token_cancel(schedule->token, 0, "random");
+		break;
+	}
+}
+
+static void add_one(struct schedule *schedule, bool long_running);
+
+static int random_execute(void *self, struct tmgr_context *context)
+{
+	struct seat *seat = self;
+	struct schedule *schedule = seat->schedule;
+	struct plan *plan = &schedule->plans[seat->index];
+	struct model_task *task = seen(seat);
+
+	task->executes++;
+	task->execute_begun = now(schedule);
+	spin(plan->spin);
+	if (plan->adds)
+		add_one(schedule, false);
+	if (plan->cancels)
+		cancel_somehow(schedule, plan->spin);
+	if (plan->waits)
+		tmgr_sleep_until(context, TMGR_NEVER);
+	task->execute_result = plan->execute_result;
+	/* From here on its end may stop all. */
+	if (task->policy != MODEL_ERROR || plan->execute_result != 0)
+		note_first(&schedule->first_stop_begun, now(schedule));
+	task->saw_stop = tmgr_context_cancelled(context);
+	task->execute_ended = now(schedule);
+	return plan->execute_result;
+}
+
+static int random_cleanup(void *self, struct tmgr_context *context)
+{
+	struct seat *seat = self;
+	struct model_task *task = seen(seat);
+
+	(void)context;
+	task->cleanups++;
+	task->cleanup_begun = now(seat->schedule);
+	task->cleanup_result = seat->schedule->plans[seat->index].cleanup_result;
+	task->cleanup_ended = now(seat->schedule);
+	return task->cleanup_result;
+}
+
+static void random_destroy(void *self)
+{
+	seen(self)->destroys++;
+}
+
+static struct tmgr_task task_for(struct seat *seat, bool long_running)
+{
+	static const struct tmgr_task_ops whole = { .initialize = random_initialize,
+		.execute = random_execute,
+		.cleanup = random_cleanup,
+		.destroy = random_destroy };
+	static const struct tmgr_task_ops part = { .execute = random_execute,
+		.destroy = random_destroy };
+
+	return (struct tmgr_task){ long_running ? &whole : &part, seat };
+}
+
+static void add_one(struct schedule *schedule, bool long_running)
+{
+	static const enum tmgr_policy policies[] = { TMGR_STRICT, TMGR_ERROR, TMGR_STOP_GROUP };
+	size_t index = atomic_fetch_add(&schedule->next, 1);
+	struct model_task *task;
+	char name[16];
+
+	if (index >= MODEL_TASKS_MAX)
+		return;
+	task = &schedule->model.tasks[index];
+	task->long_running = long_running;
+	if (!long_running && task->policy == MODEL_GROUP)
+		task->policy = MODEL_ERROR;
+	seats[index] = (struct seat){ schedule, index };
+	snprintf(name, sizeof(name), "%zu", index);
+	task->add_begun = now(schedule);
+	if (long_running)
+		task->add_result = tmgr_manager_add_task(schedule->manager, name,
+			task_for(&seats[index], true), policies[task->policy]);
+	else
+		task->add_result = tmgr_manager_add_execute_task(schedule->manager, name,
+			task_for(&seats[index], false), policies[task->policy]);
+	task->add_ended = now(schedule);
+}
+
+static void *add_from_outside(void *argument)
+{
+	struct schedule *schedule = argument;
+
+	for (int i = 0; i < 20; i++) {
+		add_one(schedule, false);
+		spin(schedule->cancel_after % 500);
+	}
+	return NULL;
+}
+
+static void *cancel_from_outside(void *argument)
+{
+	struct schedule *schedule = argument;
+
+	spin(schedule->cancel_after);
+	cancel_somehow(schedule, schedule->how_to_cancel);
+	/* A cancel by signal or token may not reach a run that is not there yet. */
+	add_one(schedule, false);
+	return NULL;
+}
+
+/* Calm: nothing fails. Quiet: nothing stops either, and all that is added executes. */
+static void draw_plans(struct schedule *schedule, bool calm, bool quiet)
+{
+	static const int errors[] = { -EIO, -ENOSPC, -EPERM, -ETIMEDOUT };
+	uint64_t *state = &schedule->random;
+
+	for (size_t i = 0; i < MODEL_TASKS_MAX; i++) {
+		struct plan *plan = &schedule->plans[i];
+
+		schedule->model.tasks[i].policy = (enum model_policy)(draw(state) % 3);
+		plan->spin = (unsigned)(draw(state) % 2000);
+		if (quiet)
+			schedule->model.tasks[i].policy = MODEL_ERROR;
+		plan->waits = !quiet && (!one_in(state, 3) || i < 2);
+		plan->adds = one_in(state, 4);
+		if (calm)
+			continue;
+		plan->cancels = one_in(state, 40);
+		plan->execute_result = one_in(state, 8) ? errors[draw(state) % 4] : 0;
+		if (plan->execute_result == 0 && one_in(state, 4))
+			plan->execute_result = -ECANCELED;
+		plan->initialize_result = one_in(state, 25) ? errors[draw(state) % 4] : 0;
+		plan->cleanup_result = one_in(state, 25) ? errors[draw(state) % 4] : 0;
+	}
+	schedule->how_to_cancel = (unsigned)draw(state);
+	schedule->cancel_after = (unsigned)(draw(state) % 20000);
+}
+
+static void read_report(struct schedule *schedule, const struct tmgr_report *report)
+{
+	static const int stages[] = { [TMGR_STAGE_INITIALIZE] = MODEL_INITIALIZE,
+		[TMGR_STAGE_EXECUTE] = MODEL_EXECUTE,
+		[TMGR_STAGE_CLEANUP] = MODEL_CLEANUP };
+	struct model_run *model = &schedule->model;
+
+	model->cause = report->cause != NULL ? report->cause->error : 0;
+	for (const struct tmgr_report_entry *entry = report->entries; entry != NULL;
+		entry = entry->next) {
+		size_t index = (size_t)strtoul(entry->name, NULL, 10);
+
+		if (entry->kind != TMGR_REPORT_ERROR || entry->stage < TMGR_STAGE_INITIALIZE ||
+			index >= model->count) {
+			model->entries_of_nobody++;
+			continue;
+		}
+		model->tasks[index].reported[stages[entry->stage]]++;
+		model->tasks[index].reported_error[stages[entry->stage]] = entry->error;
+	}
+}
+
+static void run_schedule(uint64_t seed)
+{
+	struct schedule *schedule = fault_free_of_faults(sizeof(*schedule));
+	struct model_run *model = &schedule->model;
+	pthread_t threads[ADDERS + 1];
+	const char *wrong;
+	size_t which = 0;
+	struct tmgr_manager_options options = { .when_quiet = TMGR_QUIET_WAIT };
+	int longs, helpers = ADDERS + 1;
+	bool quiet;
+
+	schedule->random = seed;
+	quiet = one_in(&schedule->random, 4);
+	draw_plans(schedule, quiet || one_in(&schedule->random, 4), quiet);
+	longs = 1 + (int)(draw(&schedule->random) % LONG_MAX_COUNT);
+	tmgr_token_create(NULL, &schedule->token);
+	if (quiet) {
+		options.when_quiet = TMGR_QUIET_RETURN;
+		helpers = 0;
+	}
+	schedule->manager = tmgr_manager_create(&options);
+	for (int i = 0; i < longs; i++)
+		add_one(schedule, true);
+	for (int i = 0; quiet && i < 20; i++)
+		add_one(schedule, false);
+	alarm(HANG_S);
+	for (int i = 0; i < helpers; i++)
+		pthread_create(&threads[i], NULL,
+			i < ADDERS ? add_from_outside : cancel_from_outside, schedule);
+	model->result = tmgr_manager_run(schedule->manager, schedule->token);
+	model->run_ended = now(schedule);
+	for (int i = 0; i < helpers; i++)
+		pthread_join(threads[i], NULL);
+	alarm(0);
+
+	model->count = atomic_load(&schedule->next);
+	if (model->count > MODEL_TASKS_MAX)
+		model->count = MODEL_TASKS_MAX;
+	model->refused_by_stop = -ESHUTDOWN;
+	model->unexpected = -TMGR_EUNEXPECTED;
+	model->cancelled = -ECANCELED;
+	model->first_stop_begun = atomic_load(&schedule->first_stop_begun);
+	model->first_cancel_ended = atomic_load(&schedule->first_cancel_ended);
+	read_report(schedule, tmgr_manager_report(schedule->manager));
+	tmgr_manager_destroy(schedule->manager);
+	tmgr_token_unref(schedule->token);
+	wrong = model_check(model, &which);
+	if (wrong != NULL)
+		fail_msg("SEED=%llu: not kept: %s (task %zu of %zu)", (unsigned long long)seed,
+			wrong, which, model->count);
+	free(schedule);
+}
+
+static void say_hang(int signo)
+{
+	static const char text[] = "a run hangs: see the seed printed first\n";
+
+	(void)signo;
+	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+	_exit(1);
+}
+
+static void no_schedule_loses_or_invents_an_error(void **state)
+{
+	const char *given = getenv("SEED"), *seconds = getenv("SECONDS");
+	int64_t end = tmgr_after((seconds != NULL ? atol(seconds) : 5) * TMGR_SECOND);
+	uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)tmgr_now();
+	unsigned long rounds = 0;
+
+	(void)state;
+	signal(SIGALRM, say_hang);
+	print_message("SEED=%llu\n", (unsigned long long)seed);
+	do {
+		run_schedule(seed++);
+		rounds++;
+	} while (tmgr_now() < end);
+	print_message(
+		"%lu schedules, the last was SEED=%llu\n", rounds, (unsigned long long)seed - 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		leak_test(no_schedule_loses_or_invents_an_error),
+	};
+
+	return cmocka_run_group_tests_name("random schedules", tests, NULL, NULL);
+}
