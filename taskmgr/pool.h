@@ -61,6 +61,16 @@ struct tmgr__pool_step {
 
 void tmgr__pool_init(struct tmgr__pool *pool);
 
+/* Between pool.c and pool_thread.c, under the lock. The oldest queued record, or NULL. */
+struct tmgr__record *tmgr__pool_pop(struct tmgr__pool *pool);
+void tmgr__pool_set_state(struct tmgr__pool_thread *thread, enum tmgr__pool_state state);
+/* Have the watcher look at the pool each tick for a while. */
+void tmgr__pool_keep_ticking(struct tmgr_manager *manager);
+/* Wake a thread for queued work, or reserve the making of one, if nobody is active. */
+struct tmgr__pool_step tmgr__pool_plan(struct tmgr_manager *manager);
+/* No lock held: make a thread whose place in the counts was reserved. */
+int tmgr__pool_create(struct tmgr_manager *manager, struct tmgr__record *first, bool dedicated);
+
 /*
  * Give a record to the pool, under the manager's lock, which is given back. On failure (-EAGAIN,
  * -ENOMEM) the record is as before.
