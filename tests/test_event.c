@@ -317,13 +317,30 @@ static void a_line_has_no_control_characters_and_tells_its_whole_length(void **s
 	assert_int_equal(tmgr_event_format(NULL, line, sizeof(line)), 0);
 }
 
+static void a_terminal_obeys_nothing_of_a_line(void **state)
+{
+	struct tmgr_event event = { .kind = TMGR_EVENT_LOG,
+		.text = "a\xc2\x9b"
+			"2Jb\xc3\xa9" };
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	char line[64];
+
+	(void)state;
+	tmgr_event_format(&event, line, sizeof(line));
+	assert_string_equal(line, "a\\xc2\\x9b2Jb\xc3\xa9");
+	assert_int_equal(
+		tmgr_manager_add_task(manager, "a\xc2\x9b", tmgr_task_failed(-EIO), TMGR_STRICT),
+		-EINVAL);
+	tmgr_manager_destroy(manager);
+}
+
 static int print_one(void *argument)
 {
 	struct tmgr_event event = { .kind = TMGR_EVENT_LOG,
 		.level = TMGR_LEVEL_INFO,
 		.path = "task",
 		.text = "two\nlines" };
-	static char program[] = "prog";
+	static char program[] = "pr\nog";
 
 	(void)argument;
 	tmgr_event_print(program, &event);
@@ -338,7 +355,7 @@ static void the_printing_observer_writes_a_line_an_event(void **state)
 	(void)state;
 	assert_int_equal(child_run(&child, print_one, NULL), 0);
 	assert_int_equal(child_count(&child, "\n"), 2);
-	assert_int_equal(strncmp(child.text, "prog: ", 6), 0);
+	assert_int_equal(strncmp(child.text, "pr\\nog: ", 8), 0);
 	assert_int_equal(child_count(&child, "task"), 2);
 }
 
@@ -353,6 +370,7 @@ int main(void)
 		leak_test(a_late_heartbeat_is_told),
 		leak_test(who_is_waited_for_is_named_at_a_third_of_the_deadline),
 		leak_test(a_line_has_no_control_characters_and_tells_its_whole_length),
+		leak_test(a_terminal_obeys_nothing_of_a_line),
 		leak_test(the_printing_observer_writes_a_line_an_event),
 	};
 
