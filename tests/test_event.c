@@ -334,6 +334,35 @@ static void a_terminal_obeys_nothing_of_a_line(void **state)
 	tmgr_manager_destroy(manager);
 }
 
+static void a_failure_names_the_rule_that_was_broken(void **state)
+{
+	struct probe late = PROBE(.name = "late");
+	struct probe odd[] = { PROBE(.name = "odd", .end = PROBE_RETURNS, .execute_result = 7),
+		PROBE(.name = "odd", .end = PROBE_RETURNS) };
+	static const char *const said[] = { "returned 7", "STRICT" };
+	const struct tmgr_task_options options = { .ready_ns = TMGR_MILLISECOND };
+	struct tmgr_manager *manager;
+	int at;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		manager = observed(NULL);
+		add(manager, &odd[i], TMGR_STRICT);
+		assert_true(tmgr_manager_run(manager, NULL) < 0);
+		at = find(0, TMGR_EVENT_FAILED, "odd", -1);
+		assert_true(at >= 0);
+		assert_non_null(strstr(events[at].text, said[i]));
+		tmgr_manager_destroy(manager);
+	}
+	manager = observed(NULL);
+	tmgr_manager_add_task_with(manager, "late", probe_task(&late), TMGR_STRICT, &options);
+	assert_int_equal(tmgr_manager_run(manager, NULL), -ETIMEDOUT);
+	at = find(0, TMGR_EVENT_FAILED, "late", -ETIMEDOUT);
+	assert_true(at >= 0);
+	assert_non_null(strstr(events[at].text, "not ready in time"));
+	tmgr_manager_destroy(manager);
+}
+
 static int print_one(void *argument)
 {
 	struct tmgr_event event = { .kind = TMGR_EVENT_LOG,
@@ -371,6 +400,7 @@ int main(void)
 		leak_test(who_is_waited_for_is_named_at_a_third_of_the_deadline),
 		leak_test(a_line_has_no_control_characters_and_tells_its_whole_length),
 		leak_test(a_terminal_obeys_nothing_of_a_line),
+		leak_test(a_failure_names_the_rule_that_was_broken),
 		leak_test(the_printing_observer_writes_a_line_an_event),
 	};
 
