@@ -279,7 +279,7 @@ bench: $(BENCHES)
 ifneq ($(FUZZ_SOURCES),)
 FUZZ_SECONDS ?= 60
 
-$(FUZZERS): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(STATIC_LIB)
+$(FUZZERS): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(EXAMPLES_LIB) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(call run,LD,$@)$(LINK) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(EV_LIBS)
 
@@ -292,7 +292,8 @@ fuzz-run: $(FUZZERS)
 	@set -e; for program in $(FUZZERS); do name=$${program##*/}; \
 		printf '  %-7s %s\n' FUZZ $$name; mkdir -p $(BUILD)/corpus/$$name; \
 		$$program -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$(BUILD)/$$name- -verbosity=0 \
-			-print_final_stats=1 $(BUILD)/corpus/$$name $$(ls -d tests/fuzz/corpus/$$name 2>/dev/null); done
+			-max_len=1024 -print_final_stats=1 $(BUILD)/corpus/$$name \
+			$$(ls -d tests/fuzz/corpus/$$name 2>/dev/null); done
 endif
 
 # ---- Lint ------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ static const char *name_rule(const char *name)
 	if (length > TMGR_NAME_MAX)
 		return "a name is longer than 63 bytes";
 	for (size_t i = 0; i < length; i++)
-		if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
+		if (tmgr__text_control(name + i) > 0)
 			return "a name has control characters";
 	return NULL;
 }

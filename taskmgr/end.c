@@ -90,6 +90,8 @@ void tmgr__record_fail(struct tmgr__record *record, enum tmgr_report_kind kind,
 		/* A stuck task may be writing its text just now. */
 		if (kind != TMGR_REPORT_ERROR && !record->inner_stuck)
 			entry->text = "";
+		else if (record->late_ready)
+			entry->text = "not ready in time";
 		record->failed = record->failed || !cleanup;
 		tmgr__manager_add_entry(manager, entry);
 	}
@@ -103,6 +105,8 @@ void tmgr__record_fail(struct tmgr__record *record, enum tmgr_report_kind kind,
 		tmgr__text_add(&built, ": ");
 		tmgr__text_add(&built, entry->text);
 	}
+	if (detail)
+		tmgr__text_format(&built, ": returned %d, above 0", detail);
 	tmgr__manager_event(manager, event, record, error, text);
 }
 
@@ -141,6 +145,9 @@ static void explain(struct tmgr__record *record, struct tmgr__end end, int error
 	else if (error == -ECANCELED)
 		tmgr__text_copy(record->text, sizeof(record->text),
 			"returned -ECANCELED though it was not told to stop");
+	else if (error == -TMGR_EUNEXPECTED)
+		tmgr__text_copy(record->text, sizeof(record->text),
+			"returned 0 before it was told to stop, with the policy STRICT");
 }
 
 /* It is no longer among those that run waits for. */

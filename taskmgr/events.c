@@ -191,7 +191,7 @@ void tmgr_event_print(void *self, const struct tmgr_event *event)
 		return;
 	tmgr__text_init(&text, line, sizeof(line) - 1);
 	if (program) {
-		tmgr__text_add(&text, program);
+		tmgr__text_add_escaped(&text, program);
 		tmgr__text_add(&text, ": ");
 	}
 	if (text.length < sizeof(line) - 1)

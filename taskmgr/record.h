@@ -49,6 +49,7 @@ struct tmgr__record {
 	bool ready;
 	bool warned; /* a third of its stop deadline has passed */
 	bool late_heartbeat;
+	bool late_ready;  /* it failed so, while it may be writing its own text */
 	bool inner_stuck; /* a manager in it left a task behind */
 	bool thread_made; /* it has a thread of its own, to be joined */
 	bool failed;      /* entry is in the report, or in its group */

@@ -71,7 +71,7 @@ static void begin_line(struct printing *print)
 {
 	tmgr__text_init(&print->text, print->line, sizeof(print->line) - 1);
 	if (print->program) {
-		tmgr__text_add(&print->text, print->program);
+		tmgr__text_add_escaped(&print->text, print->program);
 		tmgr__text_add(&print->text, ": ");
 	}
 }

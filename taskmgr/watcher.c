@@ -107,9 +107,8 @@ static void look_at_ready(struct look *look, struct tmgr__record *record)
 		return;
 	if (!is_due(look, tmgr__time_add(record->began, record->ready_ns)))
 		return;
+	record->late_ready = true;
 	tmgr__record_fail(record, TMGR_REPORT_ERROR, TMGR_STAGE_EXECUTE, -ETIMEDOUT, 0);
-	/* The task may be writing its own text just now. */
-	record->entry.text = "not ready in time";
 	tmgr__text_copy(cause.text, sizeof(cause.text), record->name);
 	tmgr__manager_begin_stop(look->manager, &cause);
 }

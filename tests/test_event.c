@@ -317,13 +317,59 @@ static void a_line_has_no_control_characters_and_tells_its_whole_length(void **s
 	assert_int_equal(tmgr_event_format(NULL, line, sizeof(line)), 0);
 }
 
+static void a_terminal_obeys_nothing_of_a_line(void **state)
+{
+	struct tmgr_event event = { .kind = TMGR_EVENT_LOG,
+		.text = "a\xc2\x9b"
+			"2Jb\xc3\xa9" };
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	char line[64];
+
+	(void)state;
+	tmgr_event_format(&event, line, sizeof(line));
+	assert_string_equal(line, "a\\xc2\\x9b2Jb\xc3\xa9");
+	assert_int_equal(
+		tmgr_manager_add_task(manager, "a\xc2\x9b", tmgr_task_failed(-EIO), TMGR_STRICT),
+		-EINVAL);
+	tmgr_manager_destroy(manager);
+}
+
+static void a_failure_names_the_rule_that_was_broken(void **state)
+{
+	struct probe late = PROBE(.name = "late");
+	struct probe odd[] = { PROBE(.name = "odd", .end = PROBE_RETURNS, .execute_result = 7),
+		PROBE(.name = "odd", .end = PROBE_RETURNS) };
+	static const char *const said[] = { "returned 7", "STRICT" };
+	const struct tmgr_task_options options = { .ready_ns = TMGR_MILLISECOND };
+	struct tmgr_manager *manager;
+	int at;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		manager = observed(NULL);
+		add(manager, &odd[i], TMGR_STRICT);
+		assert_true(tmgr_manager_run(manager, NULL) < 0);
+		at = find(0, TMGR_EVENT_FAILED, "odd", -1);
+		assert_true(at >= 0);
+		assert_non_null(strstr(events[at].text, said[i]));
+		tmgr_manager_destroy(manager);
+	}
+	manager = observed(NULL);
+	tmgr_manager_add_task_with(manager, "late", probe_task(&late), TMGR_STRICT, &options);
+	assert_int_equal(tmgr_manager_run(manager, NULL), -ETIMEDOUT);
+	at = find(0, TMGR_EVENT_FAILED, "late", -ETIMEDOUT);
+	assert_true(at >= 0);
+	assert_non_null(strstr(events[at].text, "not ready in time"));
+	tmgr_manager_destroy(manager);
+}
+
 static int print_one(void *argument)
 {
 	struct tmgr_event event = { .kind = TMGR_EVENT_LOG,
 		.level = TMGR_LEVEL_INFO,
 		.path = "task",
 		.text = "two\nlines" };
-	static char program[] = "prog";
+	static char program[] = "pr\nog";
 
 	(void)argument;
 	tmgr_event_print(program, &event);
@@ -338,7 +384,7 @@ static void the_printing_observer_writes_a_line_an_event(void **state)
 	(void)state;
 	assert_int_equal(child_run(&child, print_one, NULL), 0);
 	assert_int_equal(child_count(&child, "\n"), 2);
-	assert_int_equal(strncmp(child.text, "prog: ", 6), 0);
+	assert_int_equal(strncmp(child.text, "pr\\nog: ", 8), 0);
 	assert_int_equal(child_count(&child, "task"), 2);
 }
 
@@ -353,6 +399,8 @@ int main(void)
 		leak_test(a_late_heartbeat_is_told),
 		leak_test(who_is_waited_for_is_named_at_a_third_of_the_deadline),
 		leak_test(a_line_has_no_control_characters_and_tells_its_whole_length),
+		leak_test(a_terminal_obeys_nothing_of_a_line),
+		leak_test(a_failure_names_the_rule_that_was_broken),
 		leak_test(the_printing_observer_writes_a_line_an_event),
 	};
 

@@ -89,8 +89,12 @@ static const struct expected formats[] = {
 	{ "<11>Nov 21 03:12:01 box app: error: none", "2026-11-21 03:12:01.000000000",
 		"error", "box", "app", -1, "error: none" },
 	{ "<34>1 2026-11-21T03:12:01.003Z box su 77 ID47 - failed", "2026-11-21 03:12:01.003000000",
-		"critical", "box", "su", 77, "- failed" },
+		"critical", "box", "su", 77, "ID47 - failed" },
 	{ "<34>1 2026-11-21T03:12:01Z box su - ID47 - failed", "2026-11-21 03:12:01.000000000",
+		"critical", "box", "su", -1, "ID47 - failed" },
+	{ "<34>1 2026-11-21T03:12:01Z box su worker - - failed", "2026-11-21 03:12:01.000000000",
+		"critical", "box", "su", -1, "worker - - failed" },
+	{ "<34>1 2026-11-21T03:12:01Z box su - - - failed", "2026-11-21 03:12:01.000000000",
 		"critical", "box", "su", -1, "- failed" },
 	/* RFC 3339 */
 	{ "2026-11-21T03:12:01Z starting", "2026-11-21 03:12:01.000000000",

@@ -27,23 +27,32 @@ void tmgr__text_add(struct tmgr__text *text, const char *string)
 	add_bytes(text, string, strlen(string));
 }
 
+size_t tmgr__text_control(const char *at)
+{
+	const unsigned char *byte = (const unsigned char *)at;
+
+	if ((byte[0] != '\0' && byte[0] < 0x20) || byte[0] == 0x7f)
+		return 1;
+	return byte[0] == 0xc2 && byte[1] >= 0x80 && byte[1] <= 0x9f ? 2 : 0;
+}
+
 void tmgr__text_add_escaped(struct tmgr__text *text, const char *string)
 {
-	for (; *string; string++) {
-		unsigned char c = (unsigned char)*string;
+	while (*string) {
+		size_t control = tmgr__text_control(string);
 		char escape[8];
 
-		if (c >= 0x20 && c != 0x7f) {
-			add_bytes(text, string, 1);
-			continue;
+		if (control == 0)
+			add_bytes(text, string++, 1);
+		for (; control > 0; control--, string++) {
+			if (*string == '\n')
+				strcpy(escape, "\\n");
+			else if (*string == '\t')
+				strcpy(escape, "\\t");
+			else
+				snprintf(escape, sizeof(escape), "\\x%02x", (unsigned char)*string);
+			tmgr__text_add(text, escape);
 		}
-		if (c == '\n')
-			strcpy(escape, "\\n");
-		else if (c == '\t')
-			strcpy(escape, "\\t");
-		else
-			snprintf(escape, sizeof(escape), "\\x%02x", c);
-		tmgr__text_add(text, escape);
 	}
 }
 

@@ -16,6 +16,8 @@ struct tmgr__text {
 
 void tmgr__text_init(struct tmgr__text *text, char *buffer, size_t size);
 void tmgr__text_add(struct tmgr__text *text, const char *string);
+/* The bytes of the control character at a place: C0, DEL, or C1 as UTF-8 has it; 0 for others. */
+size_t tmgr__text_control(const char *at);
 /* Control characters become \n, \t or \xHH, and a backslash stays as it is. */
 void tmgr__text_add_escaped(struct tmgr__text *text, const char *string);
 void tmgr__text_format(struct tmgr__text *text, const char *format, ...)

@@ -177,12 +177,23 @@ static void host_and_tag(struct scan *scan, struct logline *line)
 	}
 }
 
+/* "- ", which RFC 5424 writes for what is not there. */
+static bool none(struct scan *scan)
+{
+	struct scan ahead = *scan;
+
+	if (!scan_char(&ahead, '-') || !scan_char(&ahead, ' '))
+		return false;
+	*scan = ahead;
+	return true;
+}
+
 /* "<34>1 2026-11-21T03:12:01Z host program pid id " of RFC 5424, or "<34>" alone of RFC 3164. */
 static void priority(struct scan *scan, struct logline *line, struct logline_clock *clock)
 {
 	struct scan ahead = *scan;
-	struct logline_text id, pid;
-	int64_t number;
+	struct logline_text host, program;
+	int64_t number, pid;
 
 	if (!scan_char(&ahead, '<') || !scan_long(&ahead, &number) || number > 191 ||
 		!scan_char(&ahead, '>'))
@@ -194,15 +205,20 @@ static void priority(struct scan *scan, struct logline *line, struct logline_clo
 		return;
 	line->has_time = true;
 	*scan = ahead;
-	if (!scan_char(&ahead, ' ') || !word(&ahead, &line->host) || !scan_char(&ahead, ' ') ||
-		!word(&ahead, &line->program) || !scan_char(&ahead, ' ') || !word(&ahead, &pid) ||
-		!scan_char(&ahead, ' ') || !word(&ahead, &id))
+	if (!scan_char(&ahead, ' ') || !word(&ahead, &host) || !scan_char(&ahead, ' ') ||
+		!word(&ahead, &program) || !scan_char(&ahead, ' '))
 		return;
-	scan_char(&ahead, ' ');
-	*scan = (struct scan){ pid.at, pid.at + pid.length };
-	if (!scan_long(scan, &line->pid) || scan->at != scan->end)
-		line->pid = -1;
+	line->host = host;
+	line->program = program;
+	/* The message begins with the first that there is no place for. */
 	*scan = ahead;
+	if (scan_long(&ahead, &pid) && scan_char(&ahead, ' ')) {
+		line->pid = pid;
+		*scan = ahead;
+	} else if (!none(scan)) {
+		return;
+	}
+	none(scan); /* the message's identifier */
 }
 
 /* A time at the start, plain or in brackets; the separator behind it goes, too. */
