@@ -5,20 +5,23 @@
 
 #include "tests/support/leak.h"
 
+static void play(const struct scenario *scenario, enum tmgr_host host)
+{
+	struct stage stage = { .host = host };
+	int r = scenario->play(&stage);
+
+	if (r != 0 || stage.broken != NULL)
+		fail_msg("%s on host %d: %d, %s", scenario->name, (int)host, r,
+			stage.broken != NULL ? stage.broken : "");
+}
+
 static void each_scenario_ends_cleanly_on_each_host(void **state)
 {
 	(void)state;
 	for (int round = 0; round < 50; round++) {
 		for (size_t i = 0; i < SCENARIOS; i++) {
-			for (size_t h = 0; h < 2; h++) {
-				struct stage stage = { .host = scenario_hosts[h] };
-				int r = scenarios[i].play(&stage);
-
-				if (r != 0 || stage.broken != NULL)
-					fail_msg("%s on host %d: %d, %s", scenarios[i].name,
-						(int)stage.host, r,
-						stage.broken != NULL ? stage.broken : "");
-			}
+			for (size_t h = 0; h < 2; h++)
+				play(&scenarios[i], scenario_hosts[h]);
 		}
 	}
 }
