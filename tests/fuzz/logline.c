@@ -44,6 +44,9 @@ static void must_keep_all(const char *line, size_t length, const struct logline 
 	}
 	/* The role of "123:M 21 Nov 2026 03:12:01.123 * ", one letter, is dropped. */
 	if (parsed->host.length + parsed->program.length == 0 && parsed->pid >= 0) {
+		const char *priority = *at == '<' ? memchr(at, '>', (size_t)(end - at)) : NULL;
+
+		at = priority ? priority + 1 : at;
 		while (at < end && *at >= '0' && *at <= '9')
 			at++;
 		if (end - at > 3 && at[0] == ':' && at[2] == ' ')
