@@ -246,7 +246,7 @@ endif
 # programs are left out: they prove things about real parallelism, and valgrind has one processor.
 # A program listed here has its reason beside it.
 VALGRIND_EXCLUDED :=
-VALGRIND = valgrind --quiet --error-exitcode=99 --leak-check=full --fair-sched=yes \
+VALGRIND = valgrind --quiet --error-exitcode=99 --leak-check=full --fair-sched=yes --max-threads=2000 \
 	--errors-for-leak-kinds=definite,indirect,possible --show-leak-kinds=definite,indirect,possible
 VALGRIND_TESTS := $(filter-out tests/stress/% $(VALGRIND_EXCLUDED),$(filter %.c,$(PICKED)))
 VALGRIND_TESTS := $(VALGRIND_TESTS:%.c=$(BUILD)/%)

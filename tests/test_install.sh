@@ -19,7 +19,8 @@ fail() {
 
 # The caller's umask is not the installed files' mode.
 umask 077
-make -C "$TOP" BUILD="$BUILD" CC="$CC" DESTDIR="$root" PREFIX=/usr install
+# Another script may be installing from the same folder just now.
+flock "$BUILD/lock" make -C "$TOP" BUILD="$BUILD" CC="$CC" DESTDIR="$root" PREFIX=/usr install
 umask 022
 for file in "$lib/libtaskmgr.a" "$lib/pkgconfig/libtaskmgr.pc" "$root/usr/include/taskmgr/version.h"; do
 	[ "$(stat -c %a "$file")" = 644 ] || fail "others cannot read $file"
@@ -80,6 +81,6 @@ objdump -p "$root/shared" | grep -q "NEEDED *$soname" || fail 'the shared progra
 # -- away --------------------------------------------------------------------------------------
 
 touch "$lib/libother.so"
-make -C "$TOP" BUILD="$BUILD" CC="$CC" DESTDIR="$root" PREFIX=/usr uninstall
+flock "$BUILD/lock" make -C "$TOP" BUILD="$BUILD" CC="$CC" DESTDIR="$root" PREFIX=/usr uninstall
 left=$(find "$root/usr" ! -type d -o -name '*taskmgr*')
 [ "$left" = "$lib/libother.so" ] || fail "uninstall left: $left"

@@ -28,7 +28,7 @@ compile()
 prefix()
 {
 	if [ ! -d "$dir/prefix" ]; then
-		make -s install BUILD="$BUILD" PREFIX="$dir/prefix" >"$dir/install.log" 2>&1 ||
+		flock "$BUILD/lock" make -s install BUILD="$BUILD" PREFIX="$dir/prefix" >"$dir/install.log" 2>&1 ||
 			cat "$dir/install.log" >&2
 	fi
 	echo "$dir/prefix"

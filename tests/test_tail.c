@@ -420,7 +420,7 @@ static void a_line_of_the_maximum_is_whole_and_a_longer_one_is_split(void **stat
 static void a_grown_file_is_the_same_file_and_a_changed_head_is_not(void **state)
 {
 	struct fixture *fixture = *state;
-	struct tail_identity identity, before;
+	struct tail_identity identity = { 0 }, before;
 	char filler[2048];
 	int fd;
 

@@ -211,7 +211,7 @@ static void one_that_ended_in_time_leaves_no_deadline_behind(void **state)
 		.user = &told);
 	struct tmgr_task both[] = { tmgr_timeout(probe_task(&quick), 200 * TMGR_MILLISECOND),
 		probe_task(&waits) };
-	struct tmgr_task_options options = { .stop_ns = 20 * TMGR_MILLISECOND };
+	struct tmgr_task_options options = { .stop_ns = 500 * TMGR_MILLISECOND };
 	struct tmgr_manager *manager = tmgr_manager_create(NULL);
 	struct runner runner;
 
@@ -222,7 +222,7 @@ static void one_that_ended_in_time_leaves_no_deadline_behind(void **state)
 	runner_start(&runner, manager, NULL);
 	assert_true(latch_arrived(&told, 1));
 	/* Longer than the deadline that was set would have been. */
-	tmgr_sleep(NULL, 300 * TMGR_MILLISECOND);
+	tmgr_sleep(NULL, 900 * TMGR_MILLISECOND);
 	assert_int_equal(tmgr_manager_cancel(manager), 0);
 	assert_int_equal(runner_join(&runner), 0);
 	assert_int_equal(tmgr_manager_report(manager)->stuck, 0);
