@@ -106,7 +106,8 @@ static int start_threads(struct tmgr_manager *manager)
 			continue;
 		r = tmgr__thread_start(record, manager->signal_stacks + manager->threads * size);
 		if (r < 0) {
-			tmgr__run_note_start_error(manager, record->name, r, "no thread");
+			tmgr__run_note_start_error(manager, record->name, r,
+				"no thread could be made: see the limits of threads and memory");
 			return r;
 		}
 		record->thread_made = true;

@@ -73,7 +73,10 @@ int tmgr__run_end(struct tmgr_manager *manager)
 int tmgr__run_abort(struct tmgr_manager *manager, int error)
 {
 	if (manager->report.errors == 0)
-		tmgr__run_note_start_error(manager, "", error, error == -EAGAIN ? "no thread" : "");
+		tmgr__run_note_start_error(manager, "", error,
+			error == -EAGAIN
+				? "no thread could be made: see the limits of threads and memory"
+				: "");
 	tmgr__execute_settle_unexecuted(manager);
 	tmgr__run_end(manager);
 	return manager->report.result;
