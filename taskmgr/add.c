@@ -345,7 +345,7 @@ static void tell_failure(struct adding *add, int error)
 		snprintf(event.text, sizeof(event.text), "add%s%s", rule ? ": " : "",
 			rule ? rule : "");
 		tmgr__events_put(manager->events, &event);
-		manager->todo |= TMGR__TODO_WAKE_EVENTS;
+		manager->deferred |= TMGR__DEFER_WAKE_EVENTS;
 	}
 	tmgr__manager_unlock(manager);
 }

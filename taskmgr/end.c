@@ -161,7 +161,7 @@ static void stop_executing(struct tmgr__record *record)
 	if (manager->executing == 0)
 		tmgr__manager_look_quiet(manager);
 	else if (manager->options.stop_order == TMGR_STOP_REVERSE && manager->stopping)
-		manager->todo |= TMGR__TODO_WAKE_RUN;
+		manager->deferred |= TMGR__DEFER_WAKE_RUN;
 }
 
 /* An execute-task stays in the list only for its handle or its entry in the report. */
@@ -327,7 +327,7 @@ void tmgr__record_mark_stuck(struct tmgr__record *record, int64_t now)
 		stop_executing(record);
 	/* Whoever waits for it is told once the lock is given back. */
 	tmgr__list_append(&manager->stuck, &record->queue);
-	manager->todo |= TMGR__TODO_SETTLE;
+	manager->deferred |= TMGR__DEFER_SETTLE;
 	mark_parents_stuck(record, now);
 	stop_for_failure(record, -TMGR_ESTUCK);
 }

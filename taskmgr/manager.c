@@ -97,7 +97,7 @@ static void token_fired(void *self)
 	tmgr__manager_lock(manager);
 	tmgr__manager_begin_stop(manager, &cause);
 	/* It has been fired just now. */
-	manager->todo &= ~(unsigned)TMGR__TODO_FIRE;
+	manager->deferred &= ~(unsigned)TMGR__DEFER_FIRE;
 	tmgr__manager_unlock(manager);
 }
 
@@ -224,26 +224,26 @@ void tmgr_manager_destroy(struct tmgr_manager *manager)
 	tmgr_manager_unref(manager);
 }
 
-void tmgr__manager_unlock_todo(struct tmgr_manager *manager)
+void tmgr__manager_unlock_deferred(struct tmgr_manager *manager)
 {
-	unsigned todo = manager->todo;
+	unsigned deferred = manager->deferred;
 	struct tmgr__events *events = manager->events;
 	struct tmgr__record *phase_record = NULL;
 	struct tmgr__list stuck;
 	struct tmgr_cause cause;
 
-	manager->todo = 0;
-	if (todo & (TMGR__TODO_FIRE | TMGR__TODO_FIRE_PHASE))
+	manager->deferred = 0;
+	if (deferred & (TMGR__DEFER_FIRE | TMGR__DEFER_FIRE_PHASE))
 		cause = manager->stop_cause;
-	if (todo & TMGR__TODO_FIRE_PHASE)
+	if (deferred & TMGR__DEFER_FIRE_PHASE)
 		phase_record = tmgr__record_ref(manager->phase_record);
 	tmgr__list_init(&stuck);
-	if (todo & TMGR__TODO_SETTLE)
+	if (deferred & TMGR__DEFER_SETTLE)
 		tmgr__list_splice(&stuck, &manager->stuck);
-	if (todo & TMGR__TODO_WAKE_RUN)
+	if (deferred & TMGR__DEFER_WAKE_RUN)
 		__atomic_fetch_add(&manager->run_word, 1, __ATOMIC_RELEASE);
 	tmgr__lock_release(&manager->lock);
-	if (todo & TMGR__TODO_FIRE)
+	if (deferred & TMGR__DEFER_FIRE)
 		tmgr_token_fire(manager->token, &cause);
 	while (!tmgr__list_empty(&stuck)) {
 		struct tmgr__list *node = tmgr__list_pop(&stuck);
@@ -255,12 +255,12 @@ void tmgr__manager_unlock_todo(struct tmgr_manager *manager)
 		tmgr_token_fire(&phase_record->token, &cause);
 		tmgr__record_unref(phase_record);
 	}
-	if (todo & TMGR__TODO_WAKE_EVENTS)
+	if (deferred & TMGR__DEFER_WAKE_EVENTS)
 		tmgr__events_wake(events);
-	if (todo & TMGR__TODO_WAKE_WATCHER)
+	if (deferred & TMGR__DEFER_WAKE_WATCHER)
 		tmgr__watcher_wake(manager);
 	/* Last: it may be the end of this manager's run. */
-	if (todo & TMGR__TODO_WAKE_RUN)
+	if (deferred & TMGR__DEFER_WAKE_RUN)
 		tmgr__futex_wake(&manager->run_word, INT_MAX);
 }
 
@@ -305,7 +305,7 @@ void tmgr__manager_event(struct tmgr_manager *manager, enum tmgr_event_kind kind
 		tmgr__manager_path(manager, record->name, event.path, sizeof(event.path));
 	tmgr__text_copy(event.text, sizeof(event.text), text);
 	tmgr__events_put(manager->events, &event);
-	manager->todo |= TMGR__TODO_WAKE_EVENTS;
+	manager->deferred |= TMGR__DEFER_WAKE_EVENTS;
 }
 
 void tmgr__manager_set_state(struct tmgr_manager *manager, struct tmgr__record *record,
@@ -320,7 +320,7 @@ void tmgr__manager_check_at(struct tmgr_manager *manager, int64_t at)
 	if (at >= manager->check_at)
 		return;
 	manager->check_at = at;
-	manager->todo |= TMGR__TODO_WAKE_WATCHER;
+	manager->deferred |= TMGR__DEFER_WAKE_WATCHER;
 }
 
 size_t tmgr__manager_path(
@@ -393,16 +393,16 @@ void tmgr__manager_begin_stop(struct tmgr_manager *manager, const struct tmgr_ca
 		manager->state = TMGR_MANAGER_STOPPING;
 	stop_event(manager, cause);
 	manager->check_at = TMGR_NOW;
-	manager->todo |= TMGR__TODO_FIRE | TMGR__TODO_WAKE_RUN;
+	manager->deferred |= TMGR__DEFER_FIRE | TMGR__DEFER_WAKE_RUN;
 	if (manager->state != TMGR_MANAGER_ADDING)
-		manager->todo |= TMGR__TODO_WAKE_WATCHER;
+		manager->deferred |= TMGR__DEFER_WAKE_WATCHER;
 	/*
 	 * Stopping in reverse, tasks are not below the manager's token; but one that initializes is
 	 * to see the stop.
 	 */
 	if (manager->options.stop_order == TMGR_STOP_REVERSE && manager->phase_record &&
 		manager->phase_record->state == TMGR_STATE_INITIALIZING)
-		manager->todo |= TMGR__TODO_FIRE_PHASE;
+		manager->deferred |= TMGR__DEFER_FIRE_PHASE;
 }
 
 void tmgr__manager_look_quiet(struct tmgr_manager *manager)
@@ -412,7 +412,7 @@ void tmgr__manager_look_quiet(struct tmgr_manager *manager)
 
 	if (manager->executing > 0)
 		return;
-	manager->todo |= TMGR__TODO_WAKE_RUN;
+	manager->deferred |= TMGR__DEFER_WAKE_RUN;
 	if (manager->stopping || manager->state != TMGR_MANAGER_RUNNING ||
 		manager->options.when_quiet == TMGR_QUIET_WAIT)
 		return;

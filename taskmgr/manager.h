@@ -3,7 +3,7 @@
  * otherwise.
  *
  * The lock is taken with no other lock held, and inside it only the events' lock is taken. What
- * must not be done under it (waking, firing the token) is noted in `todo` and done by
+ * must not be done under it (waking, firing the token) is noted in `deferred` and done by
  * tmgr__manager_unlock().
  */
 #ifndef TMGR__MANAGER_H
@@ -28,12 +28,12 @@ struct tmgr__signals;
 
 /* What to do after unlocking. */
 enum {
-	TMGR__TODO_FIRE = 1, /* fire the token with stop_cause */
-	TMGR__TODO_WAKE_RUN = 2,
-	TMGR__TODO_WAKE_WATCHER = 4,
-	TMGR__TODO_WAKE_EVENTS = 8,
-	TMGR__TODO_SETTLE = 32,     /* complete the futures of stuck tasks */
-	TMGR__TODO_FIRE_PHASE = 16, /* fire the token of the task that initializes */
+	TMGR__DEFER_FIRE = 1, /* fire the token with stop_cause */
+	TMGR__DEFER_WAKE_RUN = 2,
+	TMGR__DEFER_WAKE_WATCHER = 4,
+	TMGR__DEFER_WAKE_EVENTS = 8,
+	TMGR__DEFER_SETTLE = 32,     /* complete the futures of stuck tasks */
+	TMGR__DEFER_FIRE_PHASE = 16, /* fire the token of the task that initializes */
 };
 
 /* An add that failed before run: it is remembered for the report. */
@@ -54,7 +54,7 @@ enum { TMGR__GATE_SHUT, TMGR__GATE_OPEN, TMGR__GATE_ABORT };
 struct tmgr_manager {
 	struct tmgr__lock lock;
 	uint32_t refs; /* atomic */
-	unsigned todo;
+	unsigned deferred;
 	struct tmgr_manager_options options; /* with the defaults filled in */
 	enum tmgr_manager_state state;
 	unsigned fork_generation; /* of the process it has run in; atomic, 0: it has not */
@@ -128,12 +128,12 @@ static inline void tmgr__manager_lock(struct tmgr_manager *manager)
 	tmgr__lock_acquire(&manager->lock);
 }
 
-void tmgr__manager_unlock_todo(struct tmgr_manager *manager);
+void tmgr__manager_unlock_deferred(struct tmgr_manager *manager);
 
 static inline void tmgr__manager_unlock(struct tmgr_manager *manager)
 {
-	if (__builtin_expect(manager->todo != 0, 0))
-		tmgr__manager_unlock_todo(manager);
+	if (__builtin_expect(manager->deferred != 0, 0))
+		tmgr__manager_unlock_deferred(manager);
 	else
 		tmgr__lock_release(&manager->lock);
 }

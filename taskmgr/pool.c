@@ -98,7 +98,7 @@ void tmgr__pool_keep_ticking(struct tmgr_manager *manager)
 		return;
 	pool->ticking = true;
 	pool->busy_until = 0;
-	manager->todo |= TMGR__TODO_WAKE_WATCHER;
+	manager->deferred |= TMGR__DEFER_WAKE_WATCHER;
 }
 
 /* Wake a thread for queued work, or reserve the making of one. */
