@@ -201,6 +201,28 @@ static void run_and_report(struct tmgr_manager *manager, bool refused)
 	close(fd);
 }
 
+/* Add what the input says next; whether it was taken, which must be what the headers say. */
+static bool add_next(struct tmgr_manager *manager, struct input *input, struct added *adds,
+	const bool *taken, size_t count)
+{
+	struct tmgr_handle handle = { NULL, 0 }, found;
+	struct added *add = &adds[count];
+	int r;
+
+	read_add(input, add);
+	add->options.ret_handle = &handle;
+	r = add_one(manager, add);
+	add->options.ret_handle = NULL;
+	must(r == expected(adds, taken, count));
+	must((r == 0) == (handle.manager != NULL));
+	if (r == 0 && !strchr(add->name, '/')) {
+		must(tmgr_manager_find(manager, add->name, &found) == 0);
+		must(tmgr_handle_release(found) == 0);
+	}
+	must(tmgr_handle_release(handle) == (r == 0 ? 0 : -ENOENT));
+	return r == 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct added adds[ADDS_MAX];
@@ -212,23 +234,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	must(manager != NULL);
 	destroyed = 0;
-	while (input.left > 0 && count < ADDS_MAX) {
-		struct tmgr_handle handle = { NULL, 0 }, found;
-		int r;
-
-		read_add(&input, &adds[count]);
-		adds[count].options.ret_handle = &handle;
-		r = add_one(manager, &adds[count]);
-		must(r == expected(adds, taken, count));
-		taken[count] = r == 0;
-		refused |= r < 0;
-		must((r == 0) == (handle.manager != NULL));
-		if (r == 0 && !strchr(adds[count].name, '/')) {
-			must(tmgr_manager_find(manager, adds[count].name, &found) == 0);
-			must(tmgr_handle_release(found) == 0);
-		}
-		must(tmgr_handle_release(handle) == (r == 0 ? 0 : -ENOENT));
-		count++;
+	for (; input.left > 0 && count < ADDS_MAX; count++) {
+		taken[count] = add_next(manager, &input, adds, taken, count);
+		refused |= !taken[count];
 	}
 	run_and_report(manager, refused);
 	tmgr_manager_destroy(manager);
