@@ -42,7 +42,7 @@ int tmgr__events_observe(struct tmgr__events *events, enum tmgr_level level,
 	struct tmgr__observer *observer, **last = &events->observers;
 
 	if (!events->ring)
-		events->ring = calloc(events->max, sizeof(*events->ring));
+		events->ring = calloc(events->max + 1, sizeof(*events->ring));
 	observer = events->ring ? malloc(sizeof(*observer)) : NULL;
 	if (!observer)
 		return -ENOMEM;
@@ -57,12 +57,15 @@ int tmgr__events_observe(struct tmgr__events *events, enum tmgr_level level,
 
 void tmgr__events_put(struct tmgr__events *events, struct tmgr_event *event)
 {
+	/* One place more is kept for the last, so that what was dropped before it shows as a gap. */
+	size_t room = event->kind == TMGR_EVENT_RUN_ENDED ? events->max + 1 : events->max;
+
 	tmgr__lock_acquire(&events->lock);
 	event->sequence = ++events->sequence;
-	if (!events->ring || events->count == events->max) {
+	if (!events->ring || events->count >= room) {
 		__atomic_fetch_add(&events->dropped, 1, __ATOMIC_RELAXED);
 	} else {
-		events->ring[(events->head + events->count) % events->max] = *event;
+		events->ring[(events->head + events->count) % (events->max + 1)] = *event;
 		events->count++;
 		__atomic_fetch_add(&events->word, 1, __ATOMIC_RELEASE);
 	}
@@ -81,7 +84,7 @@ static bool take(struct tmgr__events *events, struct tmgr_event *ret_event)
 	tmgr__lock_acquire(&events->lock);
 	if (events->count > 0) {
 		*ret_event = events->ring[events->head];
-		events->head = (events->head + 1) % events->max;
+		events->head = (events->head + 1) % (events->max + 1);
 		events->count--;
 		taken = true;
 	}

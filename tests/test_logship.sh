@@ -223,6 +223,13 @@ a_full_disk_is_reported_and_nothing_is_lost()
 	says 'could not be written'
 }
 
+# Not with ps, which a small system lacks.
+child_of() # child_of PID
+{
+	awk -v parent="$1" '$1 == "PPid:" && $2 == parent { split(FILENAME, path, "/"); print path[3] }' \
+		/proc/[0-9]*/status 2>/dev/null
+}
+
 # script gives it a terminal.
 a_terminal_gets_a_status_line()
 {
@@ -232,7 +239,7 @@ a_terminal_gets_a_status_line()
 		>"$out" 2>&1 </dev/null &
 	pid=$!
 	wait_for '1 files, 1000 lines'
-	kill -INT "$(ps -o pid= --ppid "$pid" | tr -d " ")"
+	kill -INT "$(child_of "$pid")"
 	ends_with 0
 	says 'shipped 1000 lines'
 }
