@@ -3,6 +3,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -362,6 +365,72 @@ static void a_value_is_kept_over_all_phases(void **state)
 	tmgr_manager_destroy(manager);
 }
 
+#define ROUNDS 20000
+
+static struct {
+	atomic_uint begun, fired; /* rounds */
+	_Atomic(struct tmgr_token *) token;
+	unsigned lost;
+} race;
+
+static int sleep_long(void *self, struct tmgr_context *context)
+{
+	(void)self;
+	return tmgr_sleep(context, 2 * TMGR_SECOND);
+}
+
+static const struct tmgr_task_ops sleep_long_ops = { .execute = sleep_long };
+
+/* One wait a round, begun just when the other thread fires its token. */
+static int begin_waits(struct probe *probe, struct tmgr_context *context)
+{
+	struct tmgr_task task = { &sleep_long_ops, NULL };
+
+	(void)probe;
+	for (unsigned round = 1; round <= ROUNDS && race.lost == 0; round++) {
+		struct tmgr_token *token;
+
+		if (tmgr_token_create(tmgr_context_token(context), &token) < 0)
+			return -ENOMEM;
+		atomic_store(&race.token, token);
+		atomic_store(&race.begun, round);
+		race.lost += tmgr_task_execute_under(task, context, token) != -ECANCELED;
+		while (atomic_load(&race.fired) != round)
+			sched_yield();
+		tmgr_token_unref(token);
+	}
+	atomic_store(&race.begun, UINT_MAX);
+	return 0;
+}
+
+static void a_cancel_that_comes_just_as_a_wait_begins_is_not_lost(void **state)
+{
+	struct probe task = PROBE(.name = "task", .on_execute = begin_waits, .end = PROBE_RETURNS);
+	struct tmgr_manager_options options = { .when_quiet = TMGR_QUIET_RETURN };
+	struct tmgr_manager *manager = tmgr_manager_create(&options);
+	struct runner runner;
+	unsigned round, done = 0;
+
+	(void)state;
+	assert_int_equal(tmgr_manager_add_task(manager, "task", probe_task(&task), TMGR_ERROR), 0);
+	runner_start(&runner, manager, NULL);
+	while ((round = atomic_load(&race.begun)) != UINT_MAX) {
+		if (round == done) {
+			sched_yield();
+			continue;
+		}
+		/* A little later each time, over all of what a wait does before it sleeps. */
+		for (volatile unsigned i = 0; i < round % 200; i++)
+			;
+		tmgr_token_cancel(atomic_load(&race.token), 0, NULL);
+		done = round;
+		atomic_store(&race.fired, round);
+	}
+	assert_int_equal(runner_join(&runner), 0);
+	assert_int_equal(race.lost, 0);
+	tmgr_manager_destroy(manager);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -378,6 +447,7 @@ int main(void)
 		leak_test(the_watcher_fires_tokens_whose_time_has_come_though_nobody_waits),
 		leak_test(a_context_knows_its_task),
 		leak_test(a_value_is_kept_over_all_phases),
+		leak_test(a_cancel_that_comes_just_as_a_wait_begins_is_not_lost),
 	};
 
 	return cmocka_run_group_tests_name("wait", tests, NULL, NULL);
