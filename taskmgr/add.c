@@ -79,6 +79,12 @@ static const char *options_rule(const struct adding *add)
 		return "a stack is too large";
 	if ((unsigned)options->host > TMGR_HOST_LOOP)
 		return "the host is unknown";
+	if (options->host == TMGR_HOST_LOOP && !options->loop)
+		return "the loop is missing";
+	if (options->loop && options->host != TMGR_HOST_LOOP && options->host != TMGR_HOST_DEFAULT)
+		return "a loop is given, but the host is another";
+	if (options->loop && (options->interrupt_signal != 0 || options->stack_size > 0))
+		return "a task on a loop has no thread of its own";
 	if (options->interrupt_signal != 0 && !signal_usable(options->interrupt_signal))
 		return "the interrupt signal cannot be used";
 	if (options->stop_group && add->policy != TMGR_STOP_GROUP)
@@ -109,9 +115,7 @@ static int check_arguments(struct adding *add)
 		add->rule = "an execute-task has no execute";
 	else
 		add->rule = options_rule(add);
-	if (add->rule)
-		return -EINVAL;
-	return add->options->host == TMGR_HOST_LOOP ? -EOPNOTSUPP : 0;
+	return add->rule ? -EINVAL : 0;
 }
 
 static int make_record(struct adding *add)
@@ -154,6 +158,11 @@ static void fill_record(const struct adding *add)
 	/* What the handle tells if it never executes. */
 	record->result = add->phases & TMGR_EXECUTE ? -ECANCELED : 0;
 	record->host = options->host;
+	if (options->loop) {
+		/* A loop begins with its host. */
+		record->on = (struct tmgr_executor *)(void *)options->loop;
+		record->host = TMGR_HOST_LOOP;
+	}
 	if (record->host == TMGR_HOST_DEFAULT)
 		record->host = add->long_running ? TMGR_HOST_THREAD : TMGR_HOST_POOL;
 	record->stack_size = options->stack_size;
@@ -222,6 +231,11 @@ static int check_state(struct adding *add)
 	if (manager->stopping || manager->state == TMGR_MANAGER_ENDED ||
 		tmgr_token_fired(manager->token))
 		return -ESHUTDOWN;
+	if (manager->state != TMGR_MANAGER_ADDING && add->record->on &&
+		!tmgr__host_is_served(manager, add->record->on)) {
+		add->rule = "its loop is neither in this manager nor running";
+		return -EINVAL;
+	}
 	return 0;
 }
 
@@ -317,8 +331,6 @@ static const char *state_rule(int error)
 		return "the stop group has no living member";
 	case -EAGAIN:
 		return "no thread can be made, or all the pool may have are blocked";
-	case -EOPNOTSUPP:
-		return "this version has no loops to be a host";
 	default:
 		return NULL;
 	}
@@ -370,6 +382,9 @@ static int add_task(struct adding *add)
 		r = make_record(add);
 	if (r == 0) {
 		fill_record(add);
+		r = tmgr__host_hold(add->record);
+	}
+	if (r == 0) {
 		if (!add->long_running && add->options->interrupt_signal)
 			tmgr__interrupt_take(add->manager, add->options->interrupt_signal);
 		tmgr__manager_lock(add->manager);
@@ -379,6 +394,8 @@ static int add_task(struct adding *add)
 	if (r == 0)
 		return 0;
 	tell_failure(add, r);
+	if (add->record)
+		tmgr__host_release(add->record);
 	tmgr_task_destroy(add->task);
 	if (add->record)
 		tmgr__record_unref(add->record);

@@ -100,7 +100,7 @@ void tmgr__wait_nodes_wake(struct tmgr__wait_node *node)
 {
 	while (node) {
 		struct tmgr__wait_node *next = node->next;
-		struct tmgr__waiter *waiter = node->waiter;
+		struct tmgr_waiter *waiter = node->waiter;
 
 		tmgr__waiter_complete(waiter)->wake(waiter);
 		node = next;

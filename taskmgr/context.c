@@ -15,11 +15,39 @@
 #include "base/text.h"
 #include "manager.h"
 
-static __thread struct tmgr_context *current;
+/* Looked at for every switch of coroutines, so without a call. */
+static __thread struct tmgr_context *current __attribute__((tls_model("initial-exec")));
 
 struct tmgr_context *tmgr_context_current(void)
 {
 	return current;
+}
+
+struct tmgr_context *tmgr_context_switch(struct tmgr_context *context)
+{
+	struct tmgr_context *before = current;
+
+	current = context;
+	return before;
+}
+
+struct tmgr_waiter *tmgr_context_waiter(const struct tmgr_context *context)
+{
+	return context ? context->waiter : NULL;
+}
+
+struct tmgr_executor *tmgr_context_executor(const struct tmgr_context *context)
+{
+	return context ? context->host : NULL;
+}
+
+const char *tmgr_context_waiting(const struct tmgr_context *context)
+{
+	const char *what = NULL;
+
+	if (context)
+		what = __atomic_load_n(&context->base->waiting, __ATOMIC_ACQUIRE);
+	return what ? what : "";
 }
 
 void tmgr__context_enter(struct tmgr_context *context)
@@ -83,17 +111,26 @@ struct tmgr_manager *tmgr_context_manager(const struct tmgr_context *context)
 
 const char *tmgr_context_name(const struct tmgr_context *context)
 {
-	return context ? context->record->name : "";
+	if (!context)
+		return "";
+	return context->name ? context->name : context->record->name;
 }
 
 size_t tmgr_context_path(const struct tmgr_context *context, char *buffer, size_t size)
 {
+	size_t length;
+
 	if (!context) {
 		if (buffer && size > 0)
 			buffer[0] = '\0';
 		return 0;
 	}
-	return tmgr__manager_path(context->record->manager, context->record->name, buffer, size);
+	length = tmgr__manager_path(context->record->manager, context->record->name, buffer, size);
+	if (!context->name)
+		return length;
+	if (length + 1 < size)
+		snprintf(buffer + length, size - length, "/%s", context->name);
+	return length + 1 + strlen(context->name);
 }
 
 int64_t tmgr_context_deadline(const struct tmgr_context *context)
@@ -271,6 +308,8 @@ int tmgr_task_execute_under(
 	if (!context || !token)
 		return -EINVAL;
 	under.record = context->record;
+	under.host = context->host;
+	under.name = context->name;
 	under.base = context->base;
 	under.token = token;
 	under.waiter = context->waiter;

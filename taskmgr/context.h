@@ -18,12 +18,14 @@ struct tmgr_group;
 
 struct tmgr_context {
 	struct tmgr__record *record;
+	struct tmgr_executor *host; /* that runs it, or NULL on a thread */
+	const char *name;       /* of a strand; NULL: the record's */
 	struct tmgr_context *base;  /* the task's own; itself where it is that */
 	struct tmgr_context *outer; /* current before this one, on this thread */
 	/* fires for this context even before its own is attached */
 	struct tmgr_token *parent_token;
 	struct tmgr_token *token; /* its own: of the record, or given */
-	struct tmgr__waiter *waiter;
+	struct tmgr_waiter *waiter;
 	struct tmgr_token_callback callback; /* on token: cancels the waiter */
 	/* token is below parent_token, callback is registered */
 	bool attached;

@@ -88,7 +88,9 @@ void tmgr__record_fail(struct tmgr__record *record, enum tmgr_report_kind kind,
 			.text = cleanup ? record->cleanup->text : record->text,
 		};
 		/* A stuck task may be writing its text just now. */
-		if (kind != TMGR_REPORT_ERROR && !record->inner_stuck)
+		if (kind != TMGR_REPORT_ERROR && record->runs)
+			entry->text = record->runs->left;
+		else if (kind != TMGR_REPORT_ERROR && !record->inner_stuck)
 			entry->text = "";
 		else if (record->late_ready)
 			entry->text = "not ready in time";
@@ -206,6 +208,8 @@ bool tmgr__record_end(struct tmgr__record *record, struct tmgr__end end, int64_t
 		return true;
 	}
 	end.by_handle = record->by_handle;
+	/* Its cleanup runs on the thread of the run. */
+	record->waiter.ops = &tmgr__thread_waiter_ops;
 	if (record->began)
 		record->execute_ns = now - record->began;
 	record->began = 0;
@@ -273,6 +277,7 @@ void tmgr__record_settle(struct tmgr__record *record)
 	struct tmgr_group *group = record->task_group;
 	bool referenced, kept;
 
+	tmgr__host_release(record);
 	/* The run's thread may be at the flags of a long-running task already. */
 	if (record->long_running) {
 		tmgr_future_complete(&record->done, 0, NULL);
@@ -298,10 +303,15 @@ void tmgr__record_settle(struct tmgr__record *record)
 
 static void mark_parents_stuck(struct tmgr__record *record, int64_t now)
 {
-	struct tmgr__record *parent = tmgr__child_parent(record);
+	struct tmgr__record *parent = tmgr__child_parent(record), *runner = NULL;
 
 	if (parent && parent->state == TMGR_STATE_RUNNING)
 		tmgr__record_mark_stuck(parent, now);
+	if (record->on)
+		runner = __atomic_load_n(&record->on->runner, __ATOMIC_ACQUIRE);
+	/* Another manager sees it by its own deadline. */
+	if (runner && runner->manager == record->manager && runner->state == TMGR_STATE_RUNNING)
+		tmgr__record_mark_stuck(runner, now);
 }
 
 void tmgr__record_mark_stuck(struct tmgr__record *record, int64_t now)
@@ -316,6 +326,9 @@ void tmgr__record_mark_stuck(struct tmgr__record *record, int64_t now)
 	record->result = -TMGR_ESTUCK;
 	record->leaked = true;
 	manager->stuck_executes += !record->long_running;
+	if (record->runs)
+		record->runs->ops->describe(
+			record->runs, record->runs->left, sizeof(record->runs->left));
 	/* Its threads may look at the manager for ever. */
 	tmgr_manager_ref(manager);
 	tmgr__record_ref(record);

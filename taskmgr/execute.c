@@ -30,9 +30,10 @@ void tmgr__execute_settle_unexecuted(struct tmgr_manager *manager)
 /* Let all executes start, long-running ones first. */
 static void start_executes(struct tmgr_manager *manager)
 {
-	struct tmgr__list *node;
+	struct tmgr__list *node, hosted;
 	int64_t now = tmgr__manager_now(manager);
 
+	tmgr__list_init(&hosted);
 	tmgr__manager_lock(manager);
 	manager->phase_record = NULL;
 	manager->state = TMGR_MANAGER_RUNNING;
@@ -49,16 +50,24 @@ static void start_executes(struct tmgr_manager *manager)
 			tmgr__pool_push(&manager->pool, record);
 			continue;
 		}
+		if (record->on) {
+			tmgr__list_append(&hosted, &record->queue);
+			continue;
+		}
 		record->began = record->heartbeat = now;
 		tmgr__manager_set_state(manager, record, TMGR_STATE_RUNNING, now);
 		if (record->ready_ns || record->heartbeat_ns)
 			tmgr__manager_check_at(manager, TMGR_NOW);
 	}
+	/* Long-running tasks come before the execute-tasks that were added meanwhile. */
+	tmgr__list_splice(&hosted, &manager->pool.hosted);
+	tmgr__list_splice(&manager->pool.hosted, &hosted);
 	tmgr__manager_look_quiet(manager);
 	tmgr__manager_unlock(manager);
 	tmgr__execute_settle_unexecuted(manager);
 	tmgr__run_set_gate(manager, TMGR__GATE_OPEN);
 	tmgr__pool_open(manager);
+	tmgr__host_open(manager);
 }
 
 /* Execute-tasks that wait for a thread and are cancelled, or all, never begin. */

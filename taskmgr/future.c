@@ -12,7 +12,7 @@
 
 struct wait_node {
 	struct wait_node *next;
-	struct tmgr__waiter *waiter;
+	struct tmgr_waiter *waiter;
 };
 
 static struct tmgr__lock *lock_of(struct tmgr_future *future)
@@ -43,7 +43,7 @@ static void wake_all(struct wait_node *node)
 {
 	while (node) {
 		struct wait_node *next = node->next;
-		struct tmgr__waiter *waiter = node->waiter;
+		struct tmgr_waiter *waiter = node->waiter;
 
 		tmgr__waiter_complete(waiter)->wake(waiter);
 		node = next;
@@ -91,7 +91,10 @@ int tmgr_future_complete(struct tmgr_future *future, int error, void *value)
 	while (callback) {
 		struct tmgr_future_callback *next = callback->next;
 
-		callback->function(callback->self, future);
+		if (callback->host)
+			callback->host->ops->post(callback->host, &callback->call);
+		else
+			callback->function(callback->self, future);
 		callback = next;
 	}
 	return 0;
@@ -172,6 +175,39 @@ int tmgr_future_wait(struct tmgr_context *context, struct tmgr_future *future, i
 	return r < 0 ? r : wait_begun(&wait, future, "future");
 }
 
+int tmgr_future_cancel(struct tmgr_future *future, int code, const char *text)
+{
+	if (!future)
+		return -EINVAL;
+	if (!future->cancel)
+		return tmgr_future_complete(future, -ECANCELED, NULL);
+	if (tmgr_future_done(future))
+		return -EALREADY;
+	future->cancel(future, code, text);
+	return 0;
+}
+
+int tmgr_await(struct tmgr_context *context, struct tmgr_future *future, int64_t deadline,
+	void **ret_value)
+{
+	struct tmgr__wait wait;
+	int r, error;
+
+	if (!future)
+		return -EINVAL;
+	r = tmgr__wait_begin(&wait, context, deadline);
+	if (r < 0)
+		return r;
+	r = wait_begun(&wait, future, "future");
+	if (r == -ECANCELED) {
+		tmgr_future_cancel(future, 0, "who awaited it was cancelled");
+		tmgr__future_wait_shielded(context, future, deadline, "future");
+	}
+	if (r < 0)
+		return r;
+	return tmgr_future_result(future, &error, ret_value) < 0 ? -EAGAIN : error;
+}
+
 int tmgr__future_wait_shielded(struct tmgr_context *context, struct tmgr_future *future,
 	int64_t deadline, const char *what)
 {
@@ -181,6 +217,14 @@ int tmgr__future_wait_shielded(struct tmgr_context *context, struct tmgr_future 
 	return wait_begun(&wait, future, what);
 }
 
+/* On the host that registered it. */
+static void call_posted(void *self)
+{
+	struct tmgr_future_callback *callback = self;
+
+	callback->function(callback->self, callback->future);
+}
+
 int tmgr_future_on_done(struct tmgr_future *future, struct tmgr_future_callback *callback,
 	void (*function)(void *self, struct tmgr_future *future), void *self)
 {
@@ -188,7 +232,13 @@ int tmgr_future_on_done(struct tmgr_future *future, struct tmgr_future_callback 
 
 	if (!future || !callback || !function)
 		return -EINVAL;
-	*callback = (struct tmgr_future_callback){ NULL, function, self };
+	*callback = (struct tmgr_future_callback){
+		.function = function,
+		.self = self,
+		.future = future,
+		.host = tmgr_context_executor(tmgr_context_current()),
+		.call = { .function = call_posted, .self = callback },
+	};
 	tmgr__lock_acquire(lock_of(future));
 	done = future->done;
 	if (!done) {

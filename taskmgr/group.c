@@ -104,7 +104,8 @@ static struct tmgr__record *make_child(struct tmgr_group *group, struct tmgr_tas
 	record->manager = manager;
 	record->policy = TMGR_ERROR;
 	record->phases = TMGR_EXECUTE;
-	record->host = TMGR_HOST_POOL;
+	record->on = group->context->host;
+	record->host = record->on ? TMGR_HOST_LOOP : TMGR_HOST_POOL;
 	record->task_group = group;
 	record->added_by = group->record->long_running ? group->record : group->record->added_by;
 	record->context.parent_token = group->token;
@@ -173,8 +174,12 @@ int tmgr_spawn(struct tmgr_context *context, struct tmgr_group *group, struct tm
 		r = -ECANCELED;
 	if (r == 0) {
 		record = make_child(group, task);
-		r = record ? start_child(group, record, ret_handle) : -ENOMEM;
+		r = record ? tmgr__host_hold(record) : -ENOMEM;
 	}
+	if (r == 0)
+		r = start_child(group, record, ret_handle);
+	if (r < 0 && record)
+		tmgr__host_release(record);
 	if (r < 0) {
 		tmgr_task_destroy(task);
 		if (record)
@@ -216,7 +221,8 @@ void tmgr__child_keep_failed(struct tmgr__record *record)
 void tmgr__child_settle(struct tmgr__record *record, struct tmgr_group *group)
 {
 	struct tmgr_manager *manager = record->manager;
-	struct tmgr__list *next;
+	struct tmgr__record *next = NULL;
+	struct tmgr__list *node;
 	bool last;
 
 	if (record->failed && !group->options.keep_going)
@@ -224,15 +230,19 @@ void tmgr__child_settle(struct tmgr__record *record, struct tmgr_group *group)
 	tmgr__manager_lock(manager);
 	group->running--;
 	/* This thread looks at the pool's queue next. */
-	next = tmgr__list_pop(&group->queued);
-	if (next) {
+	node = tmgr__list_pop(&group->queued);
+	if (node) {
 		group->running++;
-		tmgr__pool_push(&manager->pool, container_of(next, struct tmgr__record, queue));
+		next = container_of(node, struct tmgr__record, queue);
 	}
+	if (next && !next->on)
+		tmgr__pool_push(&manager->pool, next);
 	last = --group->live == 0 && group->awaited;
 	if (last)
 		group->awaited = false;
 	tmgr__manager_unlock(manager);
+	if (next && next->on)
+		tmgr__host_start(next);
 	if (last)
 		tmgr_future_complete(&group->idle, 0, NULL);
 }

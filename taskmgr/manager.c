@@ -171,6 +171,7 @@ static void destroy_records(struct tmgr__list *list)
 		/* A stuck thread may still use it, and what was added before it. */
 		if (record->leaked)
 			continue;
+		tmgr__host_release(record);
 		tmgr_task_destroy(record->task);
 		record->task = (struct tmgr_task){ NULL, NULL };
 		if (record->inner)
@@ -216,6 +217,7 @@ void tmgr_manager_destroy(struct tmgr_manager *manager)
 	destroy_records(&manager->failed);
 	tmgr__names_fini(&manager->names);
 	destroy_records(&manager->tasks);
+	tmgr__strands_destroy(manager);
 	release_handles(manager);
 	tmgr__list_for_safe (node, following, &manager->groups) {
 		tmgr__list_remove(node);

@@ -69,6 +69,7 @@ struct tmgr_manager {
 	struct tmgr__names names;   /* of these */
 	struct tmgr__list executes; /* not yet ended, or with a handle */
 	struct tmgr__list failed;   /* execute-tasks that failed: their entries are in the report */
+	struct tmgr__strand *kept;  /* that failed: their entries are in the report */
 	struct tmgr__list stuck;    /* whose futures are to be completed, through `queue` */
 	struct tmgr__list groups;
 	size_t executing; /* executes of tasks that run waits for */
@@ -220,6 +221,18 @@ struct tmgr_handle tmgr__handle_give(struct tmgr_manager *manager, struct tmgr__
 
 /* The record was refused after all: its handle is stale. */
 void tmgr__handle_take_back(struct tmgr_manager *manager, struct tmgr__record *record);
+
+/* Hosts that are not threads (host.c). No lock held: what `record->on` will need. */
+int tmgr__host_hold(struct tmgr__record *record);
+/* Give that back, if it has not been started. */
+void tmgr__host_release(struct tmgr__record *record);
+void tmgr__host_start(struct tmgr__record *record);
+/* Whether the host runs, or will, in this manager or one around it. */
+bool tmgr__host_is_served(struct tmgr_manager *manager, struct tmgr_executor *host);
+/* Start all that waited for the manager to run. */
+void tmgr__host_open(struct tmgr_manager *manager);
+/* Give the memory of strands back that failed. */
+void tmgr__strands_destroy(struct tmgr_manager *manager);
 
 /* Signals (signals.c). */
 int tmgr__signals_start(struct tmgr_manager *manager);

@@ -29,6 +29,7 @@
 void tmgr__pool_init(struct tmgr__pool *pool)
 {
 	tmgr__list_init(&pool->queue);
+	tmgr__list_init(&pool->hosted);
 	tmgr__list_init(&pool->active);
 	tmgr__list_init(&pool->blocked);
 	tmgr__list_init(&pool->idle);
@@ -53,16 +54,19 @@ struct tmgr__record *tmgr__pool_pop(struct tmgr__pool *pool)
 
 struct tmgr__record *tmgr__pool_take_cancelled(struct tmgr_manager *manager, bool all)
 {
-	struct tmgr__list *node;
+	struct tmgr__list *lists[] = { &manager->pool.queue, &manager->pool.hosted }, *node;
 
-	tmgr__list_for (node, &manager->pool.queue) {
-		struct tmgr__record *record = container_of(node, struct tmgr__record, queue);
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		tmgr__list_for (node, lists[i]) {
+			struct tmgr__record *record = container_of(
+				node, struct tmgr__record, queue);
 
-		if (!all && !tmgr_context_cancelled(&record->context))
-			continue;
-		tmgr__list_remove(node);
-		manager->pool.queued--;
-		return record;
+			if (!all && !tmgr_context_cancelled(&record->context))
+				continue;
+			tmgr__list_remove(node);
+			manager->pool.queued -= i == 0;
+			return record;
+		}
 	}
 	return NULL;
 }
@@ -167,6 +171,16 @@ int tmgr__pool_submit(struct tmgr_manager *manager, struct tmgr__record *record)
 	struct tmgr__pool_step step;
 	bool long_queue;
 
+	if (record->on) {
+		if (pool->open) {
+			tmgr__manager_unlock(manager);
+			tmgr__host_start(record);
+			return 0;
+		}
+		tmgr__list_append(&pool->hosted, &record->queue);
+		tmgr__manager_unlock(manager);
+		return 0;
+	}
 	if (record->host == TMGR_HOST_THREAD && pool->open) {
 		pool->making++;
 		tmgr__manager_unlock(manager);
@@ -333,7 +347,7 @@ void tmgr__pool_abandon(struct tmgr_manager *manager, struct tmgr__pool_thread *
 	pthread_detach(thread->thread);
 }
 
-static void before_park(struct tmgr__waiter *waiter)
+static void before_park(struct tmgr_waiter *waiter)
 {
 	struct tmgr__pool_thread *thread = waiter->owner;
 	struct tmgr_manager *manager = thread->manager;
@@ -349,7 +363,7 @@ static void before_park(struct tmgr__waiter *waiter)
 	tmgr__pool_do(manager, step);
 }
 
-static void after_park(struct tmgr__waiter *waiter)
+static void after_park(struct tmgr_waiter *waiter)
 {
 	struct tmgr__pool_thread *thread = waiter->owner;
 	struct tmgr_manager *manager = thread->manager;
@@ -363,7 +377,7 @@ static void after_park(struct tmgr__waiter *waiter)
 	tmgr__manager_unlock(manager);
 }
 
-const struct tmgr__waiter_ops tmgr__pool_waiter_ops = {
+const struct tmgr_waiter_ops tmgr__pool_waiter_ops = {
 	.park = tmgr__thread_park,
 	.wake = tmgr__thread_wake,
 	.park_fd = tmgr__thread_park_fd,

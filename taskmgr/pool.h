@@ -41,6 +41,7 @@ struct tmgr__pool_thread {
 /* Part of the manager, under its lock. */
 struct tmgr__pool {
 	struct tmgr__list queue;
+	struct tmgr__list hosted; /* what is to be run by another host, once the pool is open */
 	size_t queued;
 	struct tmgr__list active, blocked, idle, left;
 	size_t threads, actives;
@@ -81,7 +82,7 @@ int tmgr__pool_prepare(struct tmgr_manager *manager);
 int tmgr__pool_open(struct tmgr_manager *manager);
 /* Do what was planned, with no lock held; fails when a thread cannot be made. */
 int tmgr__pool_do(struct tmgr_manager *manager, struct tmgr__pool_step step);
-extern const struct tmgr__waiter_ops tmgr__pool_waiter_ops;
+extern const struct tmgr_waiter_ops tmgr__pool_waiter_ops;
 /* Under the lock: put a record behind the others, without care for who takes it. */
 void tmgr__pool_push(struct tmgr__pool *pool, struct tmgr__record *record);
 /* Under the lock: take out one queued record, of all or of those whose token has fired, or NULL. */

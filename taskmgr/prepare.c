@@ -116,6 +116,51 @@ static int start_threads(struct tmgr_manager *manager)
 	return 0;
 }
 
+/* Of two tasks in a manager, whether `first` was added before. */
+static bool is_before(
+	const struct tmgr_manager *manager, struct tmgr_executor *host, const struct tmgr__record *record)
+{
+	struct tmgr__list *node;
+
+	tmgr__list_for (node, &manager->tasks) {
+		if (tmgr__record_of(node) == record)
+			return false;
+		if (tmgr_task_runs(tmgr__record_of(node)->task, host))
+			return true;
+	}
+	return false;
+}
+
+/* A host that never runs would let its tasks wait for ever. */
+static int check_host(struct tmgr_manager *manager, struct tmgr__record *record)
+{
+	const char *rule = NULL;
+
+	if (!record->on)
+		return 0;
+	if (!tmgr__host_is_served(manager, record->on))
+		rule = "its loop is neither in this manager nor running";
+	else if (manager->options.stop_order == TMGR_STOP_REVERSE && record->long_running &&
+		 !__atomic_load_n(&record->on->runner, __ATOMIC_ACQUIRE) &&
+		 !is_before(manager, record->on, record))
+		rule = "to stop in reverse order a loop is added before what it runs";
+	if (!rule)
+		return 0;
+	tmgr__run_note_start_error(manager, record->name, -EINVAL, rule);
+	return -EINVAL;
+}
+
+static int check_hosts(struct tmgr_manager *manager)
+{
+	struct tmgr__list *lists[] = { &manager->tasks, &manager->executes }, *node;
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		for (node = lists[i]->next; r == 0 && node != lists[i]; node = node->next)
+			r = check_host(manager, tmgr__record_of(node));
+	return r;
+}
+
 int tmgr__run_prepare(struct tmgr_manager *manager)
 {
 	struct tmgr__list *node;
@@ -139,6 +184,8 @@ int tmgr__run_prepare(struct tmgr_manager *manager)
 		tmgr__watcher_take_cancel(manager);
 		r = tmgr__watcher_start(manager);
 	}
+	if (r == 0)
+		r = check_hosts(manager);
 	if (r == 0)
 		r = start_threads(manager);
 	if (r == 0)

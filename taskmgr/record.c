@@ -62,7 +62,7 @@ void tmgr__record_init(struct tmgr__record *record, const char *name, struct tmg
 	record->kind = tmgr_task_kind(task);
 	record->refs = 1;
 	record->end_deadline = TMGR_NEVER;
-	tmgr__waiter_init(&record->waiter, &tmgr__thread_waiter_ops);
+	tmgr_waiter_init(&record->waiter, &tmgr__thread_waiter_ops, NULL);
 	tmgr__token_init(&record->token, release_token);
 	memset(&record->context, 0, sizeof(record->context));
 	memset(&record->entry, 0, sizeof(record->entry));

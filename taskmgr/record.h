@@ -66,6 +66,9 @@ struct tmgr__record {
 	struct tmgr_group *task_group; /* of a spawned child */
 	struct tmgr__record *added_by; /* the long-running task below which it was added, or NULL */
 	struct tmgr__pool_thread *pool_thread;
+	struct tmgr_executor *on; /* that runs it, with TMGR_HOST_LOOP; it is held for it with `place` */
+	void *place;
+	struct tmgr_executor *runs; /* the host that this task runs, while it does */
 	struct tmgr_manager *inner; /* that runs in it: its report is part of ours */
 	uint32_t handles;           /* given and not yet released */
 	uint32_t handle_slot;       /* of the last, + 1 */
@@ -83,7 +86,7 @@ struct tmgr__record {
 	uint64_t reload_seen;          /* guarded by the reload's lock */
 	struct tmgr__cleanup *cleanup; /* behind the record, or NULL */
 	struct tmgr_future done;       /* execute has ended; its own lock */
-	struct tmgr__waiter waiter;
+	struct tmgr_waiter waiter;
 	struct tmgr_token token; /* its own lock */
 	struct tmgr_context context;
 	struct tmgr_report_entry entry;

@@ -17,7 +17,7 @@ struct tmgr__reload {
 /* A case of a select that waits on something: on the stack of its waiter. */
 struct tmgr__wait_node {
 	struct tmgr__list link;
-	struct tmgr__waiter *waiter;
+	struct tmgr_waiter *waiter;
 	void *item;
 	uint64_t sequence; /* of enrolling on its channel */
 	size_t index;      /* of the case */

@@ -31,6 +31,15 @@ static void join_threads(struct tmgr_manager *manager)
 	}
 }
 
+/* What was never started will not be. */
+static void release_hosts(struct tmgr_manager *manager)
+{
+	struct tmgr__list *node;
+
+	tmgr__list_for (node, &manager->tasks)
+		tmgr__host_release(tmgr__record_of(node));
+}
+
 /*
  * The threads go home; the report is made. Nothing of this run is left afterwards but what is
  * stuck.
@@ -47,6 +56,7 @@ int tmgr__run_end(struct tmgr_manager *manager)
 	/* What was added and never began: it is cancelled by the stop. */
 	tmgr_token_cancel(manager->token, 0, "run ended");
 	tmgr__execute_drop_queued(manager, true);
+	release_hosts(manager);
 	join_threads(manager);
 	tmgr__pool_close(manager);
 	tmgr__watcher_stop(manager);

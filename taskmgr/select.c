@@ -136,7 +136,7 @@ static int try_all(struct selecting *select)
 }
 
 static void enrol(struct selecting *select, struct tmgr__wait_node *node, size_t index,
-	struct tmgr__waiter *waiter, struct tmgr__wait_node **winner)
+	struct tmgr_waiter *waiter, struct tmgr__wait_node **winner)
 {
 	struct tmgr_select_case *one = &select->cases[index];
 

@@ -96,6 +96,11 @@ unsigned tmgr_task_phases(struct tmgr_task task)
 	       (task.ops->execute ? TMGR_EXECUTE : 0u) | (task.ops->cleanup ? TMGR_CLEANUP : 0u);
 }
 
+bool tmgr_task_runs(struct tmgr_task task, const struct tmgr_executor *host)
+{
+	return task.ops && task.ops->runs && task.ops->runs(task.self, host);
+}
+
 int tmgr_task_initialize(struct tmgr_task task, struct tmgr_context *context)
 {
 	if (tmgr_task_error(task) < 0)

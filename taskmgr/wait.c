@@ -44,7 +44,10 @@ int tmgr_yield(struct tmgr_context *context)
 {
 	if (context && context->shield_depth == 0 && tmgr_context_cancelled(context))
 		return -ECANCELED;
-	sched_yield();
+	if (context && context->waiter->ops->yield)
+		context->waiter->ops->yield(context->waiter);
+	else
+		sched_yield();
 	return 0;
 }
 

@@ -14,18 +14,19 @@
 #include "context.h"
 #include "token.h"
 
-const struct tmgr__waiter_ops tmgr__thread_waiter_ops = {
+const struct tmgr_waiter_ops tmgr__thread_waiter_ops = {
 	.park = tmgr__thread_park,
 	.wake = tmgr__thread_wake,
 	.park_fd = tmgr__thread_park_fd,
 };
 
-void tmgr__waiter_init(struct tmgr__waiter *waiter, const struct tmgr__waiter_ops *ops)
+void tmgr_waiter_init(
+	struct tmgr_waiter *waiter, const struct tmgr_waiter_ops *ops, void *owner)
 {
-	*waiter = (struct tmgr__waiter){ .wake_fd = -1, .ops = ops };
+	*waiter = (struct tmgr_waiter){ .wake_fd = -1, .ops = ops, .owner = owner };
 }
 
-void tmgr__waiter_fini(struct tmgr__waiter *waiter)
+void tmgr__waiter_fini(struct tmgr_waiter *waiter)
 {
 	check(__atomic_load_n(&waiter->state, __ATOMIC_RELAXED) == TMGR__WAITER_IDLE);
 	if (waiter->wake_fd >= 0)
@@ -33,12 +34,12 @@ void tmgr__waiter_fini(struct tmgr__waiter *waiter)
 	waiter->wake_fd = -1;
 }
 
-void tmgr__thread_park(struct tmgr__waiter *waiter, uint32_t state, int64_t deadline)
+void tmgr__thread_park(struct tmgr_waiter *waiter, uint32_t state, int64_t deadline)
 {
 	tmgr__clock_sleep(tmgr__clock_current(), &waiter->state, state, deadline);
 }
 
-void tmgr__thread_wake(struct tmgr__waiter *waiter)
+void tmgr__thread_wake(struct tmgr_waiter *waiter)
 {
 	tmgr__futex_wake(&waiter->state, 1);
 }
@@ -46,7 +47,7 @@ void tmgr__thread_wake(struct tmgr__waiter *waiter)
 /*
  * Without a waiting owner's eventfd nothing could end the poll but the descriptor and the deadline.
  */
-static int make_wake_fd(struct tmgr__waiter *waiter)
+static int make_wake_fd(struct tmgr_waiter *waiter)
 {
 	if (waiter->wake_fd >= 0)
 		return 0;
@@ -72,7 +73,7 @@ static int poll_until(struct pollfd *fds, int64_t deadline)
 	return r < 0 ? (errno == EINTR ? 0 : -errno) : r;
 }
 
-int tmgr__thread_park_fd(struct tmgr__waiter *waiter, int fd, short events, int64_t deadline)
+int tmgr__thread_park_fd(struct tmgr_waiter *waiter, int fd, short events, int64_t deadline)
 {
 	struct pollfd fds[2] = { { .fd = fd, .events = events },
 		{ .fd = waiter->wake_fd, .events = POLLIN } };
@@ -89,19 +90,7 @@ int tmgr__thread_park_fd(struct tmgr__waiter *waiter, int fd, short events, int6
 	return fds[0].revents;
 }
 
-bool tmgr__waiter_claim(struct tmgr__waiter *waiter)
-{
-	uint32_t state = TMGR__WAITER_WAITING;
-
-	if (__atomic_compare_exchange_n(&waiter->state, &state, TMGR__WAITER_BUSY, false,
-		    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-		return true;
-	return state == TMGR__WAITER_SHIELDED &&
-	       __atomic_compare_exchange_n(&waiter->state, &state, TMGR__WAITER_BUSY, false,
-		       __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-}
-
-void tmgr__waiter_cancel(struct tmgr__waiter *waiter)
+void tmgr__waiter_cancel(struct tmgr_waiter *waiter)
 {
 	uint32_t state = TMGR__WAITER_WAITING;
 
@@ -120,13 +109,41 @@ void tmgr__waiter_cancel(struct tmgr__waiter *waiter)
 	}
 }
 
-/* The waiter of a thread that waits without a context. */
-static struct tmgr__waiter *own_waiter(void)
+/* Win a waiter that is parked, and say what became of its wait. */
+static bool end_wait(struct tmgr_waiter *waiter, uint32_t to)
 {
-	static __thread struct tmgr__waiter waiter;
+	uint32_t state = TMGR__WAITER_WAITING;
+
+	if (__atomic_compare_exchange_n(&waiter->state, &state, to, false, __ATOMIC_ACQ_REL,
+		    __ATOMIC_RELAXED))
+		return true;
+	return state == TMGR__WAITER_SHIELDED &&
+	       __atomic_compare_exchange_n(&waiter->state, &state, to, false, __ATOMIC_ACQ_REL,
+		       __ATOMIC_RELAXED);
+}
+
+bool tmgr__waiter_claim(struct tmgr_waiter *waiter)
+{
+	return end_wait(waiter, TMGR__WAITER_BUSY);
+}
+
+bool tmgr_waiter_expire(struct tmgr_waiter *waiter)
+{
+	return end_wait(waiter, TMGR__WAITER_LATE);
+}
+
+bool tmgr_waiter_fire(struct tmgr_waiter *waiter)
+{
+	return end_wait(waiter, TMGR__WAITER_FIRED);
+}
+
+/* The waiter of a thread that waits without a context. */
+static struct tmgr_waiter *own_waiter(void)
+{
+	static __thread struct tmgr_waiter waiter;
 
 	if (!waiter.ops)
-		tmgr__waiter_init(&waiter, &tmgr__thread_waiter_ops);
+		tmgr_waiter_init(&waiter, &tmgr__thread_waiter_ops, NULL);
 	return &waiter;
 }
 
@@ -135,6 +152,7 @@ void tmgr__wait_begin_shielded(
 {
 	wait->context = context;
 	wait->waiter = context ? context->waiter : own_waiter();
+	tmgr__waiter_count(wait->waiter);
 	wait->token = NULL;
 	wait->deadline = wait->limit = deadline;
 	wait->shielded = true;
@@ -189,7 +207,7 @@ void tmgr__wait_arm(struct tmgr__wait *wait)
 	__atomic_exchange_n(&wait->waiter->state, state, __ATOMIC_SEQ_CST);
 }
 
-static bool leave(struct tmgr__waiter *waiter, uint32_t from, uint32_t to)
+static bool leave(struct tmgr_waiter *waiter, uint32_t from, uint32_t to)
 {
 	return __atomic_compare_exchange_n(
 		&waiter->state, &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
@@ -218,7 +236,7 @@ static int finish(struct tmgr__wait *wait, uint32_t state)
 	}
 }
 
-static uint32_t current_state(const struct tmgr__waiter *waiter)
+static uint32_t current_state(const struct tmgr_waiter *waiter)
 {
 	return __atomic_load_n(&waiter->state, __ATOMIC_ACQUIRE);
 }
@@ -244,13 +262,37 @@ static bool is_parked(uint32_t state)
 	return state == TMGR__WAITER_WAITING || state == TMGR__WAITER_SHIELDED;
 }
 
+/* Whether the wait has ended before it parked, by its own look at the token. */
+static bool cancel_own(struct tmgr__wait *wait)
+{
+	return wait->token && __atomic_load_n(&wait->token->fired, __ATOMIC_SEQ_CST) &&
+	       leave(wait->waiter, TMGR__WAITER_WAITING, TMGR__WAITER_CANCELLED);
+}
+
+/* On a host that counts wakes: whoever else ends the wait wakes it, once, and that is taken. */
+static int park_counted(struct tmgr__wait *wait, const char *what)
+{
+	struct tmgr_waiter *waiter = wait->waiter;
+
+	if (cancel_own(wait))
+		return finish(wait, TMGR__WAITER_CANCELLED);
+	waiter->unwaited = 0;
+	if (wait->context)
+		tmgr__context_set_waiting(wait->context, what);
+	waiter->ops->park(waiter, 0, wait->limit);
+	if (wait->context)
+		tmgr__context_set_waiting(wait->context, NULL);
+	return finish(wait, current_state(waiter));
+}
+
 int tmgr__wait_park(struct tmgr__wait *wait, const char *what)
 {
-	struct tmgr__waiter *waiter = wait->waiter;
+	struct tmgr_waiter *waiter = wait->waiter;
 	uint32_t state;
 
-	if (wait->token && __atomic_load_n(&wait->token->fired, __ATOMIC_SEQ_CST))
-		leave(waiter, TMGR__WAITER_WAITING, TMGR__WAITER_CANCELLED);
+	if (waiter->ops->counted)
+		return park_counted(wait, what);
+	cancel_own(wait);
 	state = current_state(waiter);
 	if (is_parked(state)) {
 		enter_wait(wait, what);
@@ -269,18 +311,38 @@ int tmgr__wait_park(struct tmgr__wait *wait, const char *what)
 	return finish(wait, state);
 }
 
+static int park_fd_counted(struct tmgr__wait *wait, int fd, short events)
+{
+	struct tmgr_waiter *waiter = wait->waiter;
+	int ready = 0, r = 0;
+
+	tmgr__wait_arm(wait);
+	if (cancel_own(wait))
+		return finish(wait, TMGR__WAITER_CANCELLED);
+	enter_wait(wait, "descriptor");
+	ready = waiter->ops->park_fd(waiter, fd, events, wait->limit);
+	leave_wait(wait);
+	/* The host could not watch it, and so nobody else ended the wait. */
+	if (ready < 0 && leave(waiter, current_state(waiter), TMGR__WAITER_IDLE))
+		return ready;
+	r = finish(wait, current_state(waiter));
+	return r < 0 ? r : ready;
+}
+
 int tmgr__wait_park_fd(struct tmgr__wait *wait, int fd, short events)
 {
-	struct tmgr__waiter *waiter = wait->waiter;
+	struct tmgr_waiter *waiter = wait->waiter;
 	uint32_t state;
-	int ready = make_wake_fd(waiter);
+	int ready;
 
+	if (waiter->ops->counted)
+		return park_fd_counted(wait, fd, events);
+	ready = make_wake_fd(waiter);
 	if (ready < 0)
 		return ready;
 	__atomic_store_n(&waiter->polling, true, __ATOMIC_RELEASE);
 	tmgr__wait_arm(wait);
-	if (wait->token && __atomic_load_n(&wait->token->fired, __ATOMIC_SEQ_CST))
-		leave(waiter, TMGR__WAITER_WAITING, TMGR__WAITER_CANCELLED);
+	cancel_own(wait);
 	enter_wait(wait, "descriptor");
 	while (is_parked(state = current_state(waiter))) {
 		if (wait->limit != TMGR_NEVER && tmgr_now() >= wait->limit) {
@@ -295,4 +357,30 @@ int tmgr__wait_park_fd(struct tmgr__wait *wait, int fd, short events)
 	__atomic_store_n(&waiter->polling, false, __ATOMIC_RELEASE);
 	state = (uint32_t)finish(wait, state);
 	return (int)state < 0 ? (int)state : ready;
+}
+
+int tmgr_wait_announced(struct tmgr_context *context, struct tmgr_waiter **ret_waiter,
+	const char *what, int64_t deadline)
+{
+	struct tmgr__wait wait;
+	int r;
+
+	if (!context || !ret_waiter || !what)
+		return -EINVAL;
+	r = tmgr__wait_begin(&wait, context, deadline);
+	if (r == 0)
+		r = tmgr__wait_late(&wait);
+	if (r < 0)
+		return r;
+	*ret_waiter = wait.waiter;
+	tmgr__wait_arm(&wait);
+	r = tmgr__wait_park(&wait, what);
+	*ret_waiter = NULL;
+	return r;
+}
+
+void tmgr_context_count_operation(struct tmgr_context *context)
+{
+	if (context)
+		tmgr__waiter_count(context->waiter);
 }

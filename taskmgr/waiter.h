@@ -9,7 +9,7 @@
 #ifndef TMGR__WAITER_H
 #define TMGR__WAITER_H
 
-#include <taskmgr/context.h>
+#include <taskmgr/host.h>
 
 #include "base/sync.h"
 
@@ -23,58 +23,41 @@ enum {
 	TMGR__WAITER_LATE,
 };
 
-struct tmgr__waiter;
-
-/* What differs between hosts. */
-struct tmgr__waiter_ops {
-	/* Return when the state has left `state`, or at the deadline, or for no reason. */
-	void (*park)(struct tmgr__waiter *waiter, uint32_t state, int64_t deadline);
-	/* After FIRED the waiter may be gone: only its address may be used. */
-	void (*wake)(struct tmgr__waiter *waiter);
-	/*
-	 * Like park, and also return when fd is ready: a mask of poll(2), 0, or a negative errno.
-	 */
-	int (*park_fd)(struct tmgr__waiter *waiter, int fd, short events, int64_t deadline);
-	/* Around a wait that really parks; may be NULL. */
-	void (*before)(struct tmgr__waiter *waiter);
-	void (*after)(struct tmgr__waiter *waiter);
-};
-
-struct tmgr__waiter {
-	uint32_t state; /* first: a thread's futex */
-	int wake_fd;    /* of a thread that has waited for a descriptor, else -1 */
-	bool polling;   /* the wake goes to wake_fd */
-	const struct tmgr__waiter_ops *ops;
-	void *owner; /* of the host: the pool's thread */
-};
-
-/* A waiter of a thread. */
-void tmgr__waiter_init(struct tmgr__waiter *waiter, const struct tmgr__waiter_ops *ops);
-void tmgr__waiter_fini(struct tmgr__waiter *waiter);
-extern const struct tmgr__waiter_ops tmgr__thread_waiter_ops;
-void tmgr__thread_park(struct tmgr__waiter *waiter, uint32_t state, int64_t deadline);
-void tmgr__thread_wake(struct tmgr__waiter *waiter);
-int tmgr__thread_park_fd(struct tmgr__waiter *waiter, int fd, short events, int64_t deadline);
+void tmgr__waiter_fini(struct tmgr_waiter *waiter);
+extern const struct tmgr_waiter_ops tmgr__thread_waiter_ops;
+void tmgr__thread_park(struct tmgr_waiter *waiter, uint32_t state, int64_t deadline);
+void tmgr__thread_wake(struct tmgr_waiter *waiter);
+int tmgr__thread_park_fd(struct tmgr_waiter *waiter, int fd, short events, int64_t deadline);
 
 /*
  * Partner's side: win a waiter, do the copying, then complete it. False: it is not waiting any
  * more.
  */
-bool tmgr__waiter_claim(struct tmgr__waiter *waiter);
+bool tmgr__waiter_claim(struct tmgr_waiter *waiter);
 /* The waiter must have been claimed; after this only tmgr__waiter_wake() of this address. */
-static inline const struct tmgr__waiter_ops *tmgr__waiter_complete(struct tmgr__waiter *waiter)
+static inline const struct tmgr_waiter_ops *tmgr__waiter_complete(struct tmgr_waiter *waiter)
 {
-	const struct tmgr__waiter_ops *ops = waiter->ops;
+	const struct tmgr_waiter_ops *ops = waiter->ops;
 
 	__atomic_store_n(&waiter->state, TMGR__WAITER_FIRED, __ATOMIC_RELEASE);
 	return ops;
 }
 /* End a wait by cancel: from the token's callback, which the waiter's owner waits for. */
-void tmgr__waiter_cancel(struct tmgr__waiter *waiter);
+void tmgr__waiter_cancel(struct tmgr_waiter *waiter);
+
+/*
+ * Count a wait that begins; every 256th lets others of the same host run, in case none of them
+ * parks. Parking sets the count back.
+ */
+static inline void tmgr__waiter_count(struct tmgr_waiter *waiter)
+{
+	if (__builtin_expect(++waiter->unwaited == 0, 0) && waiter->ops->yield)
+		waiter->ops->yield(waiter);
+}
 
 /* One wait, from its owner's side. */
 struct tmgr__wait {
-	struct tmgr__waiter *waiter;
+	struct tmgr_waiter *waiter;
 	struct tmgr_context *context;
 	struct tmgr_token *token; /* that cuts it short, or NULL */
 	int64_t deadline;         /* given by the caller */

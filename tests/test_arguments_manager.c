@@ -108,10 +108,10 @@ static void of_task_options(struct tmgr_manager *manager)
 		IS(handle.manager == NULL && handle.id == 0, 1);
 	}
 	IS(tmgr_manager_add_task_with(manager, "a", probe_task(&probe), TMGR_STRICT, &loop),
-		-EOPNOTSUPP);
+		-EINVAL);
 	IS(tmgr_manager_add_execute_task_with(
 		   manager, "a", probe_execute_task(&probe), TMGR_STRICT, &loop),
-		-EOPNOTSUPP);
+		-EINVAL);
 	IS(tmgr_manager_add_task_with(
 		   manager, "a", probe_task(&probe), TMGR_STOP_GROUP, &bad_group),
 		-EINVAL);

@@ -9,7 +9,7 @@
 #ifndef TMGR_FUTURE_H
 #define TMGR_FUTURE_H
 
-#include <taskmgr/context.h>
+#include <taskmgr/host.h>
 
 /** Memory of a future; all fields are the library's. */
 struct tmgr_future {
@@ -19,11 +19,13 @@ struct tmgr_future {
 	void *value;
 	void *waiters;
 	void *callbacks, *callbacks_last;
+	/** of a future with something behind it that can be told to stop; else NULL */
+	void (*cancel)(struct tmgr_future *future, int code, const char *text);
 };
 
-#define TMGR_FUTURE_INIT                        \
-	{                                       \
-		0, 0, 0, NULL, NULL, NULL, NULL \
+#define TMGR_FUTURE_INIT                              \
+	{                                             \
+		0, 0, 0, NULL, NULL, NULL, NULL, NULL \
 	}
 
 /** A callback on a future: memory of the caller; all fields are the library's. */
@@ -31,6 +33,9 @@ struct tmgr_future_callback {
 	struct tmgr_future_callback *next;
 	void (*function)(void *self, struct tmgr_future *future);
 	void *self;
+	struct tmgr_future *future;
+	struct tmgr_executor *host; /**< that makes the call; NULL: who completes does */
+	struct tmgr_executor_call call;
 };
 
 TMGR_BEGIN_DECLS
@@ -115,8 +120,52 @@ TMGR_API int tmgr_future_wait(
 	struct tmgr_context *context, struct tmgr_future *future, int64_t deadline);
 
 /**
+ * Wait for a future as for something that is done for the caller: its error becomes the result, and
+ * a cancel is passed on to it.
+ *
+ * When the context is cancelled while it waits, the future is cancelled too (tmgr_future_cancel()),
+ * and this returns when it is done: at once for a plain future, for a coroutine when its function
+ * has returned. A context that was cancelled before touches nothing. To leave the future alone wait
+ * with tmgr_future_wait(), or for a shield of it.
+ *
+ * @param context    the task's, or NULL
+ * @param future     a future
+ * @param deadline   absolute, monotonic, nanoseconds; when it comes the future is left alone
+ * @param ret_value  written on success; may be NULL
+ *
+ * @return the future's error once it is done, or
+ * @retval 0           it is done, without error
+ * @retval -ECANCELED  the token fired first, or the future was cancelled
+ * @retval -ETIMEDOUT  the deadline came first
+ * @retval -EINVAL     future is NULL
+ *
+ * @thread the task's; may block; cancellation point
+ * @source asyncigo, Await
+ */
+TMGR_API int tmgr_await(struct tmgr_context *context, struct tmgr_future *future, int64_t deadline,
+	void **ret_value);
+
+/**
+ * Cancel a future: a plain one is completed with -ECANCELED; what stands behind another is told to
+ * stop, and completes it when it has.
+ *
+ * @param future  a future
+ * @param code    of the cause, for what stands behind it
+ * @param text    likewise; copied; may be NULL
+ *
+ * @retval 0          cancelled, or told to stop
+ * @retval -EALREADY  it is done
+ * @retval -EINVAL    future is NULL
+ *
+ * @thread any thread
+ * @source asyncigo, Cancel
+ */
+TMGR_API int tmgr_future_cancel(struct tmgr_future *future, int code, const char *text);
+
+/**
  * Have a function called when the future is done; at once, by this thread, if it is. It is short
- * and does not wait.
+ * and does not wait. Callbacks of one future are called in order of registration. One that a
+ * coroutine registers is called by its loop, in its turn; others by the thread that completes.
  *
  * @param future    a future
  * @param callback  borrowed until it was called or is removed
@@ -126,7 +175,7 @@ TMGR_API int tmgr_future_wait(
  * @retval 0        registered, or called
  * @retval -EINVAL  future, callback or function is NULL
  *
- * @thread any thread; the function runs on the one that completes
+ * @thread any thread; the function runs where it says above
  */
 TMGR_API int tmgr_future_on_done(struct tmgr_future *future, struct tmgr_future_callback *callback,
 	void (*function)(void *self, struct tmgr_future *future), void *self);

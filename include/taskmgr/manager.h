@@ -72,7 +72,7 @@ struct tmgr_task_options {
 	/** The stop group of a STOP_GROUP task, as a name; NULL: the default group. Copied. */
 	const char *stop_group;
 	enum tmgr_host host;
-	/** With TMGR_HOST_LOOP. */
+	/** With TMGR_HOST_LOOP, which it implies; borrowed until the task has ended. */
 	struct tmgr_loop *loop;
 	/** Stack of its own thread, bytes; 0: the manager's. */
 	size_t stack_size;
@@ -182,9 +182,9 @@ TMGR_API int tmgr_manager_add_task(struct tmgr_manager *manager, const char *nam
  *
  * @retval 0            added
  * @retval -EINVAL      as tmgr_manager_add_task(); or an option is out of range: a negative
- *                      duration, a stack below 64 KiB, an unknown host, a signal that cannot be
- *                      used, a stop group with another policy or a bad name
- * @retval -EOPNOTSUPP  the host is a loop
+ *                      duration, a stack below 64 KiB, an unknown host, a host that is a loop but no loop
+ *                      or the reverse, a stack or an interrupt signal for a task on a loop, a
+ *                      signal that cannot be used, a stop group with another policy or a bad name
  * @retval -EEXIST      a long-running task has this name
  * @retval -EBUSY       the manager is running
  * @retval -ESHUTDOWN   it has run
@@ -231,8 +231,8 @@ TMGR_API int tmgr_manager_add_execute_task(struct tmgr_manager *manager, const c
  * @param options  copied; NULL for the default
  *
  * @retval 0            added
- * @retval -EINVAL      as tmgr_manager_add_execute_task(), or an option is out of range
- * @retval -EOPNOTSUPP  the host is a loop
+ * @retval -EINVAL      as tmgr_manager_add_execute_task(), or an option is out of range; or, while the
+ *                      manager runs, the loop is neither in it nor running
  * @retval -ENOENT      STOP_GROUP, and the group has no living member
  * @retval -ESHUTDOWN   the manager was cancelled or has ended
  * @retval -EAGAIN      no thread could be made, or all the pool may have are blocked

@@ -44,7 +44,7 @@ enum tmgr_host {
 	TMGR_HOST_DEFAULT, /**< a thread for long-running tasks, the pool for execute-tasks */
 	TMGR_HOST_THREAD,  /**< a thread of its own */
 	TMGR_HOST_POOL,    /**< the manager's elastic pool */
-	TMGR_HOST_LOOP,    /**< a coroutine of a loop (not in this version: -EOPNOTSUPP) */
+	TMGR_HOST_LOOP,    /**< a coroutine of a loop */
 };
 
 /** How one task stands. */

@@ -14,6 +14,7 @@
 #include <taskmgr/token.h>
 
 struct tmgr_context;
+struct tmgr_executor;
 
 /** The functions a task has, as bits. */
 enum tmgr_phase {
@@ -43,6 +44,11 @@ struct tmgr_task_ops {
 	 * The phases that do something, for wrappers that pass them on; NULL: those not NULL above.
 	 */
 	unsigned (*phases)(const void *self);
+	/**
+	 * Whether executing this task, or what it wraps, runs this host; NULL: it runs none. For
+	 * wrappers that pass it on.
+	 */
+	bool (*runs)(const void *self, const struct tmgr_executor *host);
 };
 
 /** A task: pass it by value. */
@@ -140,6 +146,18 @@ TMGR_API const char *tmgr_task_kind(struct tmgr_task task);
  * @thread any thread
  */
 TMGR_API unsigned tmgr_task_phases(struct tmgr_task task);
+
+/**
+ * Whether executing a task, or what it wraps, runs a host, such as a loop.
+ *
+ * @param task  a task
+ * @param host  a host
+ *
+ * @return true when it does
+ *
+ * @thread any thread
+ */
+TMGR_API bool tmgr_task_runs(struct tmgr_task task, const struct tmgr_executor *host);
 
 /**
  * Call a task's initialize; nothing where it has none.

@@ -12,6 +12,7 @@
 #include <taskmgr/future.h>
 #include <taskmgr/group.h>
 #include <taskmgr/handle.h>
+#include <taskmgr/host.h>
 #include <taskmgr/manager.h>
 #include <taskmgr/report.h>
 #include <taskmgr/signal.h>

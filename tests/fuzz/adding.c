@@ -163,8 +163,9 @@ static int expected(const struct added *adds, const bool *taken, size_t last)
 		return -EINVAL;
 	if (!good_options(add) || (!add->long_running && add->has_initialize))
 		return -EINVAL;
+	/* No loop is given. */
 	if (add->options.host == TMGR_HOST_LOOP)
-		return -EOPNOTSUPP;
+		return -EINVAL;
 	for (size_t i = 0; i < last; i++) {
 		if (!taken[i])
 			continue;

@@ -1,0 +1,358 @@
+/**
+ * @file
+ * For those who write hosts: what runs a task's execute, and parks it when it waits.
+ *
+ * The library's threads, its pool and its loops are hosts; a simulator can be another. Whoever only
+ * writes tasks needs nothing of this.
+ *
+ * A thread of control has one waiter. A wait arms it; whoever ends the wait (a partner, a cancel,
+ * the host at the deadline) wins it by one compare-and-swap and then, exactly once, calls `wake`.
+ * Threads may look at the state instead and go on before that call; a host that says `counted` may
+ * not: its `park` returns for that wake and for nothing else, so nobody touches a waiter that has
+ * gone on.
+ */
+#ifndef TMGR_HOST_H
+#define TMGR_HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <taskmgr/context.h>
+
+struct tmgr_waiter;
+struct tmgr__record;
+
+/** How a host parks. */
+struct tmgr_waiter_ops {
+	/**
+	 * Return when the state has left `state`, or at the deadline, or, unless counted, for no
+	 * reason. A counted host returns when it was woken, and at the deadline calls
+	 * tmgr_waiter_expire() to know whether it may wake the waiter itself.
+	 */
+	void (*park)(struct tmgr_waiter *waiter, unsigned state, int64_t deadline);
+	/** Any thread. After it the waiter may be gone. */
+	void (*wake)(struct tmgr_waiter *waiter);
+	/**
+	 * Like park, and also return when fd is ready: a mask of poll(2), 0, or a negative errno. A
+	 * counted host wins the waiter with tmgr_waiter_fire() first.
+	 */
+	int (*park_fd)(struct tmgr_waiter *waiter, int fd, short events, int64_t deadline);
+	/** Around a wait that really parks; may be NULL. */
+	void (*before)(struct tmgr_waiter *waiter);
+	/** Likewise. */
+	void (*after)(struct tmgr_waiter *waiter);
+	/** Let others of the same host run; NULL: sched_yield(). */
+	void (*yield)(struct tmgr_waiter *waiter);
+	/** Each end of a wait is told by exactly one wake. */
+	bool counted;
+};
+
+/** A thread of control that waits: memory of its host; all fields but owner are the library's. */
+struct tmgr_waiter {
+	unsigned state; /**< first: a thread's futex */
+	int wake_fd;    /**< of a thread that has waited for a descriptor, else -1 */
+	bool polling;   /**< the wake goes to wake_fd */
+	/** operations that completed without waiting since it last let others run */
+	unsigned char unwaited;
+	const struct tmgr_waiter_ops *ops; /**< of its host */
+	void *owner;                       /**< the host's */
+};
+
+/** A task's execute that a host is given to run; opaque. */
+struct tmgr_hosted;
+
+struct tmgr_executor;
+struct tmgr_executor_call;
+
+/** What a host does for the managers whose tasks it runs. */
+struct tmgr_executor_ops {
+	/**
+	 * Get ready for one more task: allocate all that it will ever need. The host does not end
+	 * before it was run or released. Any thread; 0, -ENOMEM, -EAGAIN, or -ESHUTDOWN when the
+	 * host has ended.
+	 */
+	int (*hold)(struct tmgr_executor *host, void **ret_place);
+	/** Run it in that place: call tmgr_hosted_run(). Any thread, cannot fail, never blocks. */
+	void (*start)(struct tmgr_executor *host, void *place, struct tmgr_hosted *hosted);
+	/** It will not be run after all. Any thread. */
+	void (*release)(struct tmgr_executor *host, void *place);
+	/** Have a call made by the host, after those that were posted before. Any thread. */
+	void (*post)(struct tmgr_executor *host, struct tmgr_executor_call *call);
+	/**
+	 * For the report of a host that is stuck: what it still runs, as text. Called by another
+	 * thread, under a lock: short, waits for nothing.
+	 */
+	void (*describe)(struct tmgr_executor *host, char *buffer, size_t size);
+};
+
+/** A host that is not one of the library's threads: tasks name it in their options. struct tmgr_loop
+ * begins with one. */
+struct tmgr_executor {
+	const struct tmgr_executor_ops *ops; /**< static */
+	/** the record of the task that runs it, while it does; the library's, atomic */
+	struct tmgr__record *runner;
+	char left[128]; /**< what it still ran when it got stuck */
+};
+
+/** A call to be made by a host: memory of who posts it; all fields are the library's. */
+struct tmgr_executor_call {
+	struct tmgr_executor_call *next;
+	void (*function)(void *self);
+	void *self;
+};
+
+/** A thread of control below a task, that is no task of its own: a coroutine. */
+struct tmgr_strand_setup {
+	struct tmgr_context *parent; /**< below whose token it is, and whose record it uses */
+	struct tmgr_waiter *waiter;  /**< its own, initialized */
+	struct tmgr_executor *host;      /**< where its children run */
+	const char *name;            /**< borrowed until it has ended */
+	/** its token is of no use any more: whoever referred to it has let go */
+	void (*release)(void *owner);
+	void *owner; /**< for release */
+};
+
+TMGR_BEGIN_DECLS
+
+/**
+ * Make a waiter of any memory, idle.
+ *
+ * @param waiter  written
+ * @param ops     static
+ * @param owner   the host's
+ *
+ * @thread one thread at a time
+ */
+TMGR_API void tmgr_waiter_init(
+	struct tmgr_waiter *waiter, const struct tmgr_waiter_ops *ops, void *owner);
+
+/**
+ * End a wait because its deadline has come. For counted hosts.
+ *
+ * @param waiter  one that is parked, or was
+ *
+ * @return true: it was waiting, and the caller is the one to wake it; false: somebody else is
+ *
+ * @thread any thread
+ */
+TMGR_API bool tmgr_waiter_expire(struct tmgr_waiter *waiter);
+
+/**
+ * End a wait because what it waits for has come. For hosts.
+ *
+ * @param waiter  one that is parked, or was
+ *
+ * @return true: it was waiting, and the caller is the one to wake it; false: somebody else is
+ *
+ * @thread any thread
+ */
+TMGR_API bool tmgr_waiter_fire(struct tmgr_waiter *waiter);
+
+/**
+ * Wait for something that only this host's own thread announces, with tmgr_waiter_fire() and a wake:
+ * a descriptor of its own, a queue of its own.
+ *
+ * @param context      the task's or coroutine's
+ * @param ret_waiter   written before it parks, and NULL again when it goes on
+ * @param what         static, for snapshots
+ * @param deadline     absolute, monotonic, nanoseconds
+ *
+ * @retval 0           it was announced
+ * @retval -ECANCELED  the token fired first
+ * @retval -ETIMEDOUT  the deadline came first
+ * @retval -EINVAL     an argument is NULL
+ *
+ * @thread the task's; may block; cancellation point
+ */
+TMGR_API int tmgr_wait_announced(struct tmgr_context *context, struct tmgr_waiter **ret_waiter,
+	const char *what, int64_t deadline);
+
+/**
+ * Count an operation that completed without waiting: every 256th lets others of the host run. What
+ * completes inside the library's own waits is counted already.
+ *
+ * @param context  NULL does nothing
+ *
+ * @thread the task's
+ */
+TMGR_API void tmgr_context_count_operation(struct tmgr_context *context);
+
+/**
+ * The waiter of a context.
+ *
+ * @param context  a context
+ *
+ * @return borrowed; NULL gives NULL
+ *
+ * @thread the task's
+ */
+TMGR_API struct tmgr_waiter *tmgr_context_waiter(const struct tmgr_context *context);
+
+/**
+ * The host a context's task runs on.
+ *
+ * @param context  a context
+ *
+ * @return borrowed; NULL on a thread
+ *
+ * @thread the task's
+ */
+TMGR_API struct tmgr_executor *tmgr_context_executor(const struct tmgr_context *context);
+
+/**
+ * What a context waits for, as in snapshots.
+ *
+ * @param context  a context; may be another thread's, as long as it is there
+ *
+ * @return static, "" when it is not in a wait
+ *
+ * @thread any thread
+ */
+TMGR_API const char *tmgr_context_waiting(const struct tmgr_context *context);
+
+/**
+ * Change which context tmgr_context_current() gives on this thread: a host does so whenever another
+ * thread of control goes on.
+ *
+ * @param context  may be NULL
+ *
+ * @return the one that was current
+ *
+ * @thread any thread
+ */
+TMGR_API struct tmgr_context *tmgr_context_switch(struct tmgr_context *context);
+
+/**
+ * Bytes of memory a strand needs: its context, token and error text; aligned as malloc() does.
+ *
+ * @return bytes
+ *
+ * @thread any thread
+ */
+TMGR_API size_t tmgr_strand_size(void);
+
+/**
+ * Make a strand, before it begins.
+ *
+ * @param memory  tmgr_strand_size() bytes; borrowed until release is called
+ * @param setup   copied
+ *
+ * @return its context, in that memory
+ *
+ * @thread any thread, while the parent's function runs
+ */
+TMGR_API struct tmgr_context *tmgr_strand_init(
+	void *memory, const struct tmgr_strand_setup *setup);
+
+/**
+ * It begins: its context becomes current.
+ *
+ * @param context  of a strand
+ *
+ * @retval 0           begun
+ * @retval -ECANCELED  its token has fired before; it is not to run
+ *
+ * @thread the strand's
+ */
+TMGR_API int tmgr_strand_begin(struct tmgr_context *context);
+
+/**
+ * Its function has returned: groups left open are cancelled and waited for.
+ *
+ * @param context  of a strand that has begun
+ *
+ * @thread the strand's; may block
+ */
+TMGR_API void tmgr_strand_end(struct tmgr_context *context);
+
+/**
+ * Give its memory back: release is called, now, or by whoever refers to its token last.
+ *
+ * @param context  of a strand that has ended, or never began
+ *
+ * @thread any thread
+ */
+TMGR_API void tmgr_strand_unref(struct tmgr_context *context);
+
+/**
+ * The strand's own token, whether anything is below it yet or not: firing it cancels the strand.
+ *
+ * @param context  of a strand
+ *
+ * @return borrowed as long as the memory is
+ *
+ * @thread any thread
+ */
+TMGR_API struct tmgr_token *tmgr_strand_token(struct tmgr_context *context);
+
+/**
+ * Put an error of a strand that has ended into the report of its manager, with its text. Its memory
+ * stays until the manager is destroyed; then release is called.
+ *
+ * @param context  of a strand that has ended, taken
+ * @param error    a negative errno
+ *
+ * @thread the host's
+ */
+TMGR_API void tmgr_strand_keep_error(struct tmgr_context *context, int error);
+
+/**
+ * A task now runs this host; tasks that name it may be started.
+ *
+ * @param host     a host
+ * @param context  of the task, in execute
+ *
+ * @retval 0        begun
+ * @retval -EBUSY   another task runs it
+ * @retval -EINVAL  an argument is NULL
+ *
+ * @thread the task's
+ */
+TMGR_API int tmgr_executor_enter(struct tmgr_executor *host, struct tmgr_context *context);
+
+/**
+ * The task that runs this host is about to return.
+ *
+ * @param host  a host that was entered
+ *
+ * @thread the task's
+ */
+TMGR_API void tmgr_executor_leave(struct tmgr_executor *host);
+
+/**
+ * The context of a task that a host was given, to become current where it runs.
+ *
+ * @param hosted  as given to start
+ *
+ * @return borrowed until tmgr_hosted_run() returns
+ *
+ * @thread any thread
+ */
+TMGR_API struct tmgr_context *tmgr_hosted_context(struct tmgr_hosted *hosted);
+
+/**
+ * Run a task that a host was given, and record its end.
+ *
+ * @param hosted  as given to start; gone afterwards
+ * @param ops     of the waiter the task gets
+ * @param owner   of that waiter
+ *
+ * @thread the host's; may block
+ */
+TMGR_API void tmgr_hosted_run(
+	struct tmgr_hosted *hosted, const struct tmgr_waiter_ops *ops, void *owner);
+
+/**
+ * A task that a host was running will never go on, for its thread was ended by pthread_exit(): its
+ * end is recorded as unexpected.
+ *
+ * @param hosted  as given to start, begun or not; gone afterwards
+ *
+ * @thread any thread
+ */
+TMGR_API void tmgr_hosted_exited(struct tmgr_hosted *hosted);
+
+TMGR_END_DECLS
+
+#endif

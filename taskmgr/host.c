@@ -1,0 +1,172 @@
+/*
+ * Hosts that are not threads of the library: what they do for managers, and what they are given of
+ * the core for it.
+ *
+ * A record that such a host is to run holds it from its adding on, with a place in which all that
+ * its run needs was allocated; the place is used up by starting it, or given back. Whether a host
+ * runs, and by which task, is written under the lock of that task's manager, and read without.
+ */
+#include <taskmgr/host.h>
+
+#include <errno.h>
+
+#include "base/check.h"
+#include "manager.h"
+
+int tmgr__host_hold(struct tmgr__record *record)
+{
+	return record->on ? record->on->ops->hold(record->on, &record->place) : 0;
+}
+
+void tmgr__host_release(struct tmgr__record *record)
+{
+	void *place = record->place;
+
+	record->place = NULL;
+	if (place)
+		record->on->ops->release(record->on, place);
+}
+
+void tmgr__host_start(struct tmgr__record *record)
+{
+	void *place = record->place;
+
+	record->place = NULL;
+	record->on->ops->start(record->on, place, (struct tmgr_hosted *)(void *)record);
+}
+
+bool tmgr__host_is_served(struct tmgr_manager *manager, struct tmgr_executor *host)
+{
+	struct tmgr__list *node;
+
+	if (__atomic_load_n(&host->runner, __ATOMIC_ACQUIRE))
+		return true;
+	/* The list of long-running tasks, and what is around a manager, stay as they are in a run. */
+	for (; manager; manager = manager->outer)
+		tmgr__list_for (node, &manager->tasks)
+			if (tmgr_task_runs(
+				    container_of(node, struct tmgr__record, node)->task, host))
+				return true;
+	return false;
+}
+
+void tmgr__host_open(struct tmgr_manager *manager)
+{
+	struct tmgr__list hosted, *node;
+
+	tmgr__list_init(&hosted);
+	tmgr__manager_lock(manager);
+	tmgr__list_splice(&hosted, &manager->pool.hosted);
+	tmgr__manager_unlock(manager);
+	while ((node = tmgr__list_pop(&hosted)))
+		tmgr__host_start(container_of(node, struct tmgr__record, queue));
+}
+
+int tmgr_executor_enter(struct tmgr_executor *host, struct tmgr_context *context)
+{
+	struct tmgr__record *record;
+	int r = 0;
+
+	if (!host || !context)
+		return -EINVAL;
+	record = context->record;
+	tmgr__manager_lock(record->manager);
+	if (host->runner)
+		r = -EBUSY;
+	if (r == 0) {
+		record->runs = host;
+		__atomic_store_n(&host->runner, record, __ATOMIC_RELEASE);
+	}
+	tmgr__manager_unlock(record->manager);
+	return r;
+}
+
+void tmgr_executor_leave(struct tmgr_executor *host)
+{
+	struct tmgr__record *record = host ? host->runner : NULL;
+
+	if (!record)
+		return;
+	tmgr__manager_lock(record->manager);
+	/* One that is called stuck already keeps what the report says of it. */
+	if (record->state != TMGR_STATE_STUCK)
+		record->runs = NULL;
+	__atomic_store_n(&host->runner, NULL, __ATOMIC_RELEASE);
+	tmgr__manager_unlock(record->manager);
+}
+
+struct tmgr_context *tmgr_hosted_context(struct tmgr_hosted *hosted)
+{
+	return &((struct tmgr__record *)(void *)hosted)->context;
+}
+
+/* Begin its execute, unless it was cancelled before. */
+static bool begin(struct tmgr__record *record, const struct tmgr_waiter_ops *ops, void *owner)
+{
+	struct tmgr_manager *manager = record->manager;
+	int64_t now = tmgr__manager_now(manager);
+	bool cancelled;
+
+	tmgr__manager_lock(manager);
+	cancelled = tmgr_context_cancelled(&record->context);
+	if (cancelled) {
+		tmgr__record_skip(record, now);
+	} else {
+		record->waiter.ops = ops;
+		record->waiter.owner = owner;
+		record->context.host = record->on;
+		record->began = record->heartbeat = now;
+		tmgr__manager_set_state(manager, record, TMGR_STATE_RUNNING, now);
+		if (record->ready_ns || record->heartbeat_ns)
+			tmgr__manager_check_at(manager, TMGR_NOW);
+	}
+	tmgr__manager_unlock(manager);
+	return !cancelled;
+}
+
+static void end(struct tmgr__record *record, struct tmgr__end how)
+{
+	struct tmgr_manager *manager = record->manager;
+	bool ended;
+
+	tmgr__manager_lock(manager);
+	ended = tmgr__record_end(record, how, tmgr__manager_now(manager));
+	tmgr__manager_unlock(manager);
+	if (ended)
+		tmgr__record_settle(record);
+}
+
+void tmgr_hosted_run(struct tmgr_hosted *hosted, const struct tmgr_waiter_ops *ops, void *owner)
+{
+	struct tmgr__record *record = (struct tmgr__record *)(void *)hosted;
+
+	if (begin(record, ops, owner))
+		end(record, tmgr__record_execute(record));
+	else
+		tmgr__record_settle(record);
+}
+
+void tmgr_hosted_exited(struct tmgr_hosted *hosted)
+{
+	struct tmgr__record *record = (struct tmgr__record *)(void *)hosted;
+	struct tmgr__end how = { .exited = true };
+	enum tmgr_state state;
+
+	tmgr__manager_lock(record->manager);
+	state = record->state;
+	tmgr__manager_unlock(record->manager);
+	/* It had not begun: as an unexpected end it must have. */
+	if (state != TMGR_STATE_RUNNING && state != TMGR_STATE_STUCK &&
+		!begin(record, record->waiter.ops, record->waiter.owner)) {
+		tmgr__record_settle(record);
+		return;
+	}
+	how.after = tmgr_context_cancelled(&record->context);
+	/* Its stack is gone, and with it what its context knew of there. */
+	record->context.groups = record->context.default_group = NULL;
+	if (record->context.attached)
+		tmgr_token_unregister(&record->context.callback);
+	record->context.attached = false;
+	__atomic_store_n(&record->waiter.state, TMGR__WAITER_IDLE, __ATOMIC_RELEASE);
+	end(record, how);
+}

@@ -1,0 +1,115 @@
+/*
+ * Strands: threads of control below a task that are no tasks of their own. Each has a context with a
+ * token, in memory of its host; nothing is allocated, and one that never waits touches nothing that
+ * it shares with others.
+ *
+ * Its memory goes back to the host when nobody refers to its token any more.
+ */
+#include "strand.h"
+
+#include "base/check.h"
+#include "manager.h"
+
+static struct tmgr__strand *strand_of(struct tmgr_context *context)
+{
+	return container_of(context, struct tmgr__strand, context);
+}
+
+static void release(struct tmgr_token *token)
+{
+	struct tmgr__strand *strand = container_of(token, struct tmgr__strand, token);
+
+	strand->release(strand->owner);
+}
+
+size_t tmgr_strand_size(void)
+{
+	return sizeof(struct tmgr__strand);
+}
+
+struct tmgr_context *tmgr_strand_init(void *memory, const struct tmgr_strand_setup *setup)
+{
+	struct tmgr__strand *strand = memory;
+	struct tmgr_context *context = &strand->context;
+
+	*context = (struct tmgr_context){
+		.record = setup->parent->record,
+		.host = setup->host,
+		.name = setup->name,
+		.base = context,
+		.parent_token = setup->parent->token,
+		.token = &strand->token,
+		.waiter = setup->waiter,
+		.deadline = TMGR_NEVER,
+		.text = strand->text,
+		.waiting_fd = -1,
+	};
+	/* The parent's own token may not be below what fires it yet. */
+	if (setup->parent->parent_token && !setup->parent->token->parent)
+		tmgr__context_attach(setup->parent);
+	tmgr__token_init(&strand->token, release);
+	strand->release = setup->release;
+	strand->owner = setup->owner;
+	strand->text[0] = '\0';
+	return context;
+}
+
+int tmgr_strand_begin(struct tmgr_context *context)
+{
+	if (tmgr_context_cancelled(context))
+		return -ECANCELED;
+	tmgr__context_enter(context);
+	return 0;
+}
+
+void tmgr_strand_end(struct tmgr_context *context)
+{
+	tmgr__context_leave(context);
+}
+
+void tmgr_strand_unref(struct tmgr_context *context)
+{
+	struct tmgr__strand *strand = strand_of(context);
+
+	if (tmgr__token_detach(&strand->token))
+		strand->release(strand->owner);
+	else
+		tmgr_token_unref(&strand->token);
+}
+
+struct tmgr_token *tmgr_strand_token(struct tmgr_context *context)
+{
+	return context ? context->token : NULL;
+}
+
+void tmgr_strand_keep_error(struct tmgr_context *context, int error)
+{
+	struct tmgr__strand *strand = strand_of(context);
+	struct tmgr_manager *manager = context->record->manager;
+
+	tmgr__manager_lock(manager);
+	strand->entry = (struct tmgr_report_entry){
+		.kind = TMGR_REPORT_ERROR,
+		.stage = TMGR_STAGE_EXECUTE,
+		.error = error,
+		.name = context->name,
+		.text = strand->text,
+	};
+	tmgr__manager_add_entry(manager, &strand->entry);
+	strand->next_kept = manager->kept;
+	manager->kept = strand;
+	context->record->last_error = error;
+	tmgr__manager_event(
+		manager, TMGR_EVENT_FAILED, context->record, error, strand->text);
+	tmgr__manager_unlock(manager);
+}
+
+void tmgr__strands_destroy(struct tmgr_manager *manager)
+{
+	struct tmgr__strand *strand;
+
+	while ((strand = manager->kept)) {
+		manager->kept = strand->next_kept;
+		tmgr_strand_unref(&strand->context);
+	}
+}
