@@ -258,8 +258,7 @@ void *__wrap_mmap(void *at, size_t length, int protection, int flags, int fd, of
 
 int __wrap_madvise(void *at, size_t length, int advice)
 {
-	if (advice == MADV_GUARD_INSTALL &&
-		__atomic_load_n(&fault.old_kernel, __ATOMIC_RELAXED)) {
+	if (advice == MADV_GUARD_INSTALL && __atomic_load_n(&fault.old_kernel, __ATOMIC_RELAXED)) {
 		errno = EINVAL;
 		return -1;
 	}

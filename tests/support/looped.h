@@ -40,7 +40,8 @@ struct tmgr_loop *looped_add(
 /* Spawn with a name and a handle, or without; stops the program when that fails. */
 struct tmgr_coroutine *spawned(
 	struct tmgr_context *context, const char *name, coroutine_function *function, void *self);
-void spawn(struct tmgr_context *context, const char *name, coroutine_function *function, void *self);
+void spawn(
+	struct tmgr_context *context, const char *name, coroutine_function *function, void *self);
 
 /* Await and give the handle back. */
 int awaited(struct tmgr_context *context, struct tmgr_coroutine *coroutine);
