@@ -314,7 +314,8 @@ static int run_main(void *self, struct tmgr_context *context)
 			tmgr_fail(loop->context, r, "%s", tmgr_context_error_text(context));
 		tmgr__family_cancel(loop, &loop->family, "the loop's main function failed");
 	}
-	return r;
+	/* It is the task's result; as a coroutine's it would stand in the report once more. */
+	return 0;
 }
 
 static void told_to_stop(void *self)
