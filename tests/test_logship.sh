@@ -223,23 +223,17 @@ a_full_disk_is_reported_and_nothing_is_lost()
 	says 'could not be written'
 }
 
-# Not with ps, which a small system lacks.
-child_of() # child_of PID
-{
-	awk -v parent="$1" '$1 == "PPid:" && $2 == parent { split(FILENAME, path, "/"); print path[3] }' \
-		/proc/[0-9]*/status 2>/dev/null
-}
-
-# script gives it a terminal.
+# script gives it a terminal. It is a child of script's, whose number only it can tell.
 a_terminal_gets_a_status_line()
 {
 	seq 1000 >"$log"
 	: >"$out"
-	env --default-signal=INT script -qec "$logship --database $db $log" /dev/null \
+	env --default-signal=INT SHELL=/bin/sh script -qec \
+		"echo \$\$ >'$dir/pid'; exec '$logship' --database '$db' '$log'" /dev/null \
 		>"$out" 2>&1 </dev/null &
 	pid=$!
 	wait_for '1 files, 1000 lines'
-	kill -INT "$(child_of "$pid")"
+	kill -INT "$(cat "$dir/pid")" || die 'it cannot be sent a signal'
 	ends_with 0
 	says 'shipped 1000 lines'
 }
