@@ -51,9 +51,10 @@ says() { printed "$1" || die "does not say \"$1\""; }
 ends_with() # ends_with EXIT_CODE
 {
 	(
-		trap 'kill $!' TERM
 		sleep $((20 * scale)) &
-		wait $!
+		sleeper=$!
+		trap 'kill "$sleeper"; exit' TERM
+		wait "$sleeper"
 		kill -KILL "$pid"
 	) >/dev/null 2>&1 &
 	killer=$!
@@ -215,7 +216,7 @@ a_full_disk_is_reported_and_nothing_is_lost()
 	trap - XFSZ
 	wait_for 'files: ready'
 	seq 20001 200000 >>"$log"
-	wait_for 'trying again'
+	wait_for "$db: .*; trying again" # not of reading
 	prlimit --fsize=unlimited --pid "$pid" || die 'prlimit'
 	wait_for 'writing again'
 	wait_for_lines 200000
