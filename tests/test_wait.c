@@ -215,8 +215,10 @@ static int wait_uninterrupted(struct probe *probe, struct tmgr_context *context)
 {
 	(void)probe;
 	tmgr_sleep_until(context, TMGR_NEVER);
-	seen[0] = tmgr_uninterrupted_begin(context, tmgr_after(60 * TMGR_MILLISECOND));
+	tmgr_uninterrupted_begin(context, tmgr_after(TMGR_HOUR));
 	seen[1] = tmgr_sleep(context, TMGR_MILLISECOND);
+	tmgr_uninterrupted_end(context);
+	seen[0] = tmgr_uninterrupted_begin(context, tmgr_after(20 * TMGR_MILLISECOND));
 	seen[2] = tmgr_uninterrupted_begin(context, tmgr_after(TMGR_HOUR));
 	seen[3] = tmgr_sleep(context, TMGR_HOUR); /* the outermost's deadline holds */
 	seen[4] = tmgr_uninterrupted_end(context);
