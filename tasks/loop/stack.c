@@ -260,8 +260,10 @@ static void chill(struct tmgr__stack *stack)
 	struct tmgr__slab *slab = stack->slab;
 	uint32_t index = stack->index;
 	size_t size = slab->kind->size;
+	struct tmgr__fiber fiber = { NULL };
 
-	tmgr__fiber_fini(&stack->fiber);
+	tmgr__fiber_set_sanitizer(&fiber, stack->sanitizer);
+	tmgr__fiber_fini(&fiber);
 	/* A mark of MADV_GUARD_INSTALL stays where it is, as does a protection. */
 	madvise(slab->memory + index * size, size, MADV_DONTNEED);
 	slab->next_cold[index] = slab->cold;
