@@ -35,6 +35,11 @@ static void record(void *self)
 	recorder_add(&recorder, "%s", (const char *)self);
 }
 
+/* Words to be recorded, in memory that is not constant. */
+static char word_a[] = "a", word_b[] = "b", word_c[] = "c", word_early[] = "early",
+	    word_earlier[] = "earlier", word_first[] = "first", word_second[] = "second",
+	    word_third[] = "third", word_past[] = "past", word_posted[] = "posted";
+
 /* ---- Posting -------------------------------------------------------------------------------- */
 
 static int post_some(void *self, struct tmgr_context *context)
@@ -42,14 +47,14 @@ static int post_some(void *self, struct tmgr_context *context)
 	struct tmgr_loop *loop = tmgr_loop_current();
 	static struct tmgr_loop_call calls[3];
 
-	IS(tmgr_loop_post(NULL, &calls[0], record, "x"), -EINVAL);
-	IS(tmgr_loop_post(loop, NULL, record, "x"), -EINVAL);
-	IS(tmgr_loop_post(loop, &calls[0], NULL, "x"), -EINVAL);
-	IS(tmgr_loop_post(loop, &calls[0], record, "a"), 0);
-	IS(tmgr_loop_post(loop, &calls[1], record, "b"), 0);
+	IS(tmgr_loop_post(NULL, &calls[0], record, word_a), -EINVAL);
+	IS(tmgr_loop_post(loop, NULL, record, word_a), -EINVAL);
+	IS(tmgr_loop_post(loop, &calls[0], NULL, NULL), -EINVAL);
+	IS(tmgr_loop_post(loop, &calls[0], record, word_a), 0);
+	IS(tmgr_loop_post(loop, &calls[1], record, word_b), 0);
 	recorder_add(&recorder, "posted");
 	tmgr_sleep(context, TMGR_MILLISECOND);
-	IS(tmgr_loop_post(loop, &calls[2], record, "c"), 0);
+	IS(tmgr_loop_post(loop, &calls[2], record, word_c), 0);
 	return 0;
 }
 
@@ -62,7 +67,7 @@ static void posted_calls_are_made_in_order_and_before_the_loop_ends(void **state
 	looped_start(&looped, &options);
 	assert_int_equal(runner_join(&looped.hosted.runner), 0);
 	assert_string_equal(recorder_text(&recorder), "posted a b c");
-	assert_int_equal(tmgr_loop_post(looped.loop, &late, record, "late"), -ESHUTDOWN);
+	assert_int_equal(tmgr_loop_post(looped.loop, &late, record, word_a), -ESHUTDOWN);
 	tmgr_manager_destroy(looped.hosted.manager);
 	tmgr_loop_unref(looped.loop);
 }
@@ -74,8 +79,8 @@ static void calls_posted_before_the_loop_runs_are_made_first(void **state)
 	struct tmgr_loop *loop;
 
 	assert_int_equal(tmgr_loop_create(&options, &loop), 0);
-	assert_int_equal(tmgr_loop_post(loop, &early[0], record, "early"), 0);
-	assert_int_equal(tmgr_loop_post(loop, &early[1], record, "earlier"), 0);
+	assert_int_equal(tmgr_loop_post(loop, &early[0], record, word_early), 0);
+	assert_int_equal(tmgr_loop_post(loop, &early[1], record, word_earlier), 0);
 	assert_int_equal(hosted_run(tmgr_loop_task(loop)).result, 0);
 	tmgr_loop_unref(loop);
 	assert_string_equal(recorder_text(&recorder), "early earlier posted a b c");
@@ -198,19 +203,22 @@ static int schedule_some(void *self, struct tmgr_context *context)
 	struct tmgr_loop_stats stats;
 	int64_t now = tmgr_now();
 
-	IS(tmgr_loop_call_at(NULL, &scheduled[0], now, record, "x"), -EINVAL);
-	IS(tmgr_loop_call_at(loop, NULL, now, record, "x"), -EINVAL);
-	IS(tmgr_loop_call_at(loop, &scheduled[0], now, NULL, "x"), -EINVAL);
+	IS(tmgr_loop_call_at(NULL, &scheduled[0], now, record, word_a), -EINVAL);
+	IS(tmgr_loop_call_at(loop, NULL, now, record, word_a), -EINVAL);
+	IS(tmgr_loop_call_at(loop, &scheduled[0], now, NULL, NULL), -EINVAL);
 	IS(tmgr_loop_call_cancel(NULL), -EINVAL);
-	IS(tmgr_loop_call_at(loop, &scheduled[0], now + 3 * TMGR_MILLISECOND, record, "third"), 0);
-	IS(tmgr_loop_call_at(loop, &scheduled[1], now + TMGR_MILLISECOND, take_other_back, "first"),
+	IS(tmgr_loop_call_at(loop, &scheduled[0], now + 3 * TMGR_MILLISECOND, record, word_third),
 		0);
-	IS(tmgr_loop_call_at(loop, &scheduled[2], now + 2 * TMGR_MILLISECOND, record, "second"), 0);
-	IS(tmgr_loop_call_at(loop, &scheduled[3], now, record, "due"), 0);
+	IS(tmgr_loop_call_at(
+		   loop, &scheduled[1], now + TMGR_MILLISECOND, take_other_back, word_first),
+		0);
+	IS(tmgr_loop_call_at(loop, &scheduled[2], now + 2 * TMGR_MILLISECOND, record, word_second),
+		0);
+	IS(tmgr_loop_call_at(loop, &scheduled[3], now, record, word_a), 0);
 	IS(tmgr_loop_stats(loop, &stats), 0);
 	IS(stats.timers, 4);
 	IS(tmgr_loop_call_cancel(&scheduled[3]), 0);
-	IS(tmgr_loop_call_at(loop, &scheduled[3], 0, record, "past"), 0);
+	IS(tmgr_loop_call_at(loop, &scheduled[3], 0, record, word_past), 0);
 	IS(tmgr_sleep(context, 4 * TMGR_MILLISECOND), 0);
 	IS(tmgr_loop_call_cancel(&scheduled[0]), -ENOENT);
 	IS(tmgr_loop_stats(loop, &stats), 0);
@@ -269,7 +277,7 @@ static void post_once_more(void *self)
 	struct tmgr_loop_call *call = self;
 
 	recorder_add(&recorder, "call");
-	IS(tmgr_loop_post(tmgr_loop_current(), call, record, "posted"), 0);
+	IS(tmgr_loop_post(tmgr_loop_current(), call, record, word_posted), 0);
 }
 
 static int sleep_and_record(void *self, struct tmgr_context *context)
@@ -566,35 +574,34 @@ static void a_dump_shows_hosted_tasks(void **state)
 
 static void note_slow_event(void *self, const struct tmgr_event *event)
 {
-	if (event->kind == TMGR_EVENT_LOG && strstr(event->text, "kept the loop for") != NULL)
-		recorder_add(&recorder, "%.6s", event->text);
-}
-
-static void keep_busy(int64_t ns)
-{
-	int64_t end = tmgr_after(ns);
-
-	while (tmgr_now() < end)
-		;
+	if (event->kind != TMGR_EVENT_LOG || strstr(event->text, "kept the loop for") == NULL)
+		return;
+	recorder_add(&recorder, "%s%s", strstr(event->text, "'hog'") != NULL ? "hog" : "?",
+		strstr(event->text, "'main'") != NULL ? "?" : "");
 }
 
 static int hog(void *self, struct tmgr_context *context)
 {
-	keep_busy(20 * TMGR_MILLISECOND);
-	tmgr_yield(context);
-	keep_busy(20 * TMGR_MILLISECOND);
+	int64_t end = tmgr_after(20 * TMGR_MILLISECOND);
+
+	while (tmgr_now() < end)
+		;
 	return 0;
 }
 
+/* The loop looks at its clock only now and then, before somebody was slow once: then it blames all
+ * who ran since. */
 static int be_slow(void *self, struct tmgr_context *context)
 {
 	struct tmgr_loop_stats stats;
 
-	/* The loop learns first how its clock runs. */
-	tmgr_sleep(context, 5 * TMGR_MILLISECOND);
-	IS(awaited(context, spawned(context, "hog", hog, NULL)), 0);
-	IS(tmgr_loop_stats(tmgr_loop_current(), &stats), 0);
-	IS(stats.slow, 2);
+	for (int i = 1; i <= 3; i++) {
+		tmgr_sleep(context, 2 * TMGR_MILLISECOND);
+		spawn(context, "hog", hog, NULL);
+		tmgr_sleep(context, 2 * TMGR_MILLISECOND);
+		IS(tmgr_loop_stats(tmgr_loop_current(), &stats), 0);
+		IS(stats.slow, i);
+	}
 	IS(stats.slowest_ns >= 15 * TMGR_MILLISECOND, true);
 	return 0;
 }
@@ -609,7 +616,7 @@ static void who_keeps_the_loop_for_long_is_an_event(void **state)
 	tmgr_manager_observe(manager, TMGR_LEVEL_WARNING, note_slow_event, NULL);
 	assert_int_equal(tmgr_manager_run(manager, NULL), 0);
 	tmgr_manager_destroy(manager);
-	assert_string_equal(recorder_text(&recorder), "'hog'  'hog' ");
+	assert_string_equal(recorder_text(&recorder), "hog? hog hog");
 }
 
 int main(void)
