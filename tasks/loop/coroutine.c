@@ -182,6 +182,7 @@ int tmgr__coroutine_backtrace(struct tmgr_coroutine *coroutine, void **addresses
 	struct tmgr_loop *loop = coroutine->loop;
 	struct tmgr_coroutine *here = loop->running;
 	struct tmgr__probe probe = { .addresses = addresses, .max = max };
+	struct tmgr_context *current;
 
 	if (coroutine == here)
 		return backtrace(addresses, max);
@@ -190,7 +191,9 @@ int tmgr__coroutine_backtrace(struct tmgr_coroutine *coroutine, void **addresses
 		return 0;
 	probe.asker = here ? &here->fiber : &loop->fiber;
 	loop->probe = &probe;
+	current = tmgr_context_switch(NULL);
 	tmgr__fiber_switch(probe.asker, &coroutine->fiber);
+	tmgr_context_switch(current);
 	return probe.count;
 }
 
@@ -208,8 +211,12 @@ static inline __attribute__((always_inline)) void suspend(struct tmgr_loop *loop
 	tmgr__fiber_switch(&coroutine->fiber, next ? &next->fiber : &loop->fiber);
 	tmgr_context_switch(current);
 	after_switch(loop);
-	while (__builtin_expect(loop->probe != NULL, 0))
+	while (__builtin_expect(loop->probe != NULL, 0)) {
 		answer_probe(loop, coroutine);
+		/* Now, or once more, it goes on. */
+		tmgr_context_switch(current);
+		after_switch(loop);
+	}
 }
 
 void tmgr__coroutines_run(struct tmgr_loop *loop)
