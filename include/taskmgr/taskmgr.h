@@ -17,6 +17,7 @@
 #include <taskmgr/report.h>
 #include <taskmgr/signal.h>
 #include <taskmgr/snapshot.h>
+#include <taskmgr/sync.h>
 #include <taskmgr/task.h>
 #include <taskmgr/time.h>
 #include <taskmgr/token.h>
