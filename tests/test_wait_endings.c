@@ -251,7 +251,7 @@ static void play_everywhere(void (*play)(struct scene *scene))
 
 	crowd_start(&crowd);
 	for (size_t i = 0; i < WAITABLES; i++) {
-		for (enum seat seat = 0; seat < SEATS && seat_exists(seat); seat++) {
+		for (enum seat seat = 0; seat < SEATS; seat++) {
 			struct scene scene = {
 				.waitable = &waitables[i], .seat = seat, .crowd = &crowd
 			};
@@ -314,8 +314,7 @@ static void one_that_is_cancelled_leaves_the_other_alone(void **state)
 
 			quitter.seat = (enum seat)(pair / 2 % SEATS);
 			stayer.seat = (enum seat)(pair / 2 / SEATS);
-			if (quitter.seat == SEAT_PLAIN || !seat_exists(quitter.seat) ||
-				!seat_exists(stayer.seat))
+			if (quitter.seat == SEAT_PLAIN)
 				continue;
 			play_pair(&quitter, &stayer, pair % 2 == 0);
 		}
@@ -338,5 +337,5 @@ int main(void)
 		leak_test(one_that_is_cancelled_leaves_the_other_alone),
 	};
 
-	return cmocka_run_group_tests_name("wait endings", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("wait endings", tests, crowd_warm_up, NULL);
 }

@@ -2,24 +2,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <taskmgr/host.h>
-#include <taskmgr/tasks/loop.h>
+#include <taskmgr/tasks/coroutine.h>
 
 #include "tests/support/crowd.h"
-
-#pragma weak tmgr_loop_create
-#pragma weak tmgr_loop_task
-#pragma weak tmgr_loop_unref
-
-bool seat_exists(enum seat seat)
-{
-	return seat < SEAT_LOOP || tmgr_loop_create;
-}
 
 void crowd_start(struct crowd *crowd)
 {
 	*crowd = (struct crowd){ .manager = tmgr_manager_create(NULL) };
-	for (int i = 0; i < 2 && tmgr_loop_create; i++) {
+	for (int i = 0; i < 2; i++) {
 		char name[] = "loop0";
 
 		name[4] += (char)i;
@@ -118,7 +108,7 @@ int crowd_end(struct crowd *crowd)
 	tmgr_manager_cancel(crowd->manager);
 	r = runner_join(&crowd->runner);
 	tmgr_manager_destroy(crowd->manager);
-	for (int i = 0; i < 2 && tmgr_loop_create; i++)
+	for (int i = 0; i < 2; i++)
 		tmgr_loop_unref(crowd->loops[i]);
 	return r;
 }
@@ -134,4 +124,39 @@ const char *seat_name(enum seat seat)
 	};
 
 	return names[seat];
+}
+
+static int do_nothing(void *self, struct tmgr_context *context)
+{
+	(void)self;
+	(void)context;
+	return 0;
+}
+
+/* As many stacks as two loops keep, and some more. */
+static int warm_up(void *self, struct tmgr_context *context)
+{
+	int r = 0;
+
+	(void)self;
+	for (int i = 0; i < 1200 && r == 0; i++)
+		r = tmgr_coroutine_spawn(context, do_nothing, NULL, NULL, NULL);
+	return r;
+}
+
+int crowd_warm_up(void **state)
+{
+	struct tmgr_manager_options manager_options = { .when_quiet = TMGR_QUIET_RETURN };
+	struct tmgr_manager *manager = tmgr_manager_create(&manager_options);
+	struct tmgr_loop_options options = { .main = warm_up };
+	struct tmgr_loop *loop;
+
+	(void)state;
+	if (tmgr_loop_create(&options, &loop) < 0 ||
+		tmgr_manager_add_task(manager, "loop", tmgr_loop_task(loop), TMGR_ERROR) < 0 ||
+		tmgr_manager_run(manager, NULL) < 0)
+		abort();
+	tmgr_manager_destroy(manager);
+	tmgr_loop_unref(loop);
+	return 0;
 }
