@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include <taskmgr/queue.h>
 #include <taskmgr/sync.h>
 
 #include "tests/support/crowd.h"
@@ -105,11 +106,82 @@ static void fini_flag(void)
 	tmgr_flag_fini(&flag);
 }
 
+static struct tmgr_queue *queue;
+
+static void init_empty_queue(void)
+{
+	assert_int_equal(tmgr_queue_create(sizeof(int), 0, &queue), 0);
+}
+
+static void init_full_queue(void)
+{
+	int item = 1;
+
+	assert_int_equal(tmgr_queue_create(sizeof(int), 1, &queue), 0);
+	assert_int_equal(tmgr_queue_put(NULL, queue, &item, TMGR_NOW), 0);
+}
+
+static void init_busy_queue(void)
+{
+	int item = 1;
+
+	init_empty_queue();
+	assert_int_equal(tmgr_queue_put(NULL, queue, &item, TMGR_NOW), 0);
+	assert_int_equal(tmgr_queue_get(NULL, queue, &item, TMGR_NOW), 0);
+}
+
+static int wait_to_get(struct tmgr_context *context, int64_t deadline)
+{
+	int item = 0, r = tmgr_queue_get(context, queue, &item, deadline);
+
+	return r == 0 && item != 5 ? -EBADMSG : r;
+}
+
+static int wait_to_put(struct tmgr_context *context, int64_t deadline)
+{
+	int item = 5;
+
+	return tmgr_queue_put(context, queue, &item, deadline);
+}
+
+static int wait_to_join(struct tmgr_context *context, int64_t deadline)
+{
+	return tmgr_queue_join(context, queue, deadline);
+}
+
+static void end_get(void)
+{
+	int item = 5;
+
+	assert_int_equal(tmgr_queue_put(NULL, queue, &item, TMGR_NOW), 0);
+}
+
+static void end_put(void)
+{
+	int item;
+
+	assert_int_equal(tmgr_queue_get(NULL, queue, &item, TMGR_NOW), 0);
+	assert_int_equal(item, 1);
+}
+
+static void end_join(void)
+{
+	assert_int_equal(tmgr_queue_done(queue), 0);
+}
+
+static void fini_queue(void)
+{
+	tmgr_queue_unref(queue);
+}
+
 static const struct waitable waitables[] = {
 	{ "mutex", "mutex", init_mutex, wait_mutex, end_mutex, after_mutex, fini_mutex },
 	{ "semaphore", "semaphore", init_semaphore, wait_semaphore, end_semaphore, after_semaphore,
 		fini_semaphore },
 	{ "flag", "flag", init_flag, wait_flag, end_flag, NULL, fini_flag },
+	{ "get", "queue", init_empty_queue, wait_to_get, end_get, NULL, fini_queue },
+	{ "put", "queue", init_full_queue, wait_to_put, end_put, NULL, fini_queue },
+	{ "join", "queue", init_busy_queue, wait_to_join, end_join, NULL, fini_queue },
 };
 
 #define WAITABLES (sizeof(waitables) / sizeof(waitables[0]))

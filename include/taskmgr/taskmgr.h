@@ -14,6 +14,7 @@
 #include <taskmgr/handle.h>
 #include <taskmgr/host.h>
 #include <taskmgr/manager.h>
+#include <taskmgr/queue.h>
 #include <taskmgr/report.h>
 #include <taskmgr/signal.h>
 #include <taskmgr/snapshot.h>
