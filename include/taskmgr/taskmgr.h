@@ -16,6 +16,8 @@
 #include <taskmgr/manager.h>
 #include <taskmgr/queue.h>
 #include <taskmgr/report.h>
+#include <taskmgr/several.h>
+#include <taskmgr/shield.h>
 #include <taskmgr/signal.h>
 #include <taskmgr/snapshot.h>
 #include <taskmgr/sync.h>
