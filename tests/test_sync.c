@@ -480,6 +480,8 @@ static void ending_one_in_use_stops_the_program_with_a_message(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* First: the thread sanitizer takes coroutines for threads, and dislikes forks then. */
+		leak_test(ending_one_in_use_stops_the_program_with_a_message),
 		leak_test(all_zero_is_free_empty_and_clear),
 		leak_test(they_can_be_made_of_any_memory),
 		leak_test(nothing_is_an_invalid_argument_and_ends_quietly),
@@ -492,8 +494,7 @@ int main(void)
 		leak_test(setting_a_flag_wakes_all_even_if_it_is_cleared_at_once),
 		leak_test(they_allocate_nothing),
 		leak_test(many_who_give_up_break_no_rule),
-		leak_test(ending_one_in_use_stops_the_program_with_a_message),
 	};
 
-	return cmocka_run_group_tests_name("sync", tests, crowd_warm_up, NULL);
+	return cmocka_run_group_tests_name("sync", tests, NULL, NULL);
 }

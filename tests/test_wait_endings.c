@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include <taskmgr/queue.h>
+#include <taskmgr/several.h>
+#include <taskmgr/shield.h>
 #include <taskmgr/sync.h>
 
 #include "tests/support/crowd.h"
@@ -174,6 +176,44 @@ static void fini_queue(void)
 	tmgr_queue_unref(queue);
 }
 
+static struct tmgr_future future;
+static struct tmgr_shield shield;
+
+static void init_future(void)
+{
+	tmgr_future_init(&future);
+	assert_int_equal(tmgr_shield_init(&shield, &future), 0);
+}
+
+static int wait_future(struct tmgr_context *context, int64_t deadline)
+{
+	return tmgr_future_wait(context, &future, deadline);
+}
+
+static int wait_shield(struct tmgr_context *context, int64_t deadline)
+{
+	return tmgr_future_wait(context, &shield.future, deadline);
+}
+
+static int wait_several(struct tmgr_context *context, int64_t deadline)
+{
+	struct tmgr_several_case cases[2] = { { .future = &future }, { .future = &shield.future } };
+	struct tmgr_several several = { .cases = cases, .count = 2 };
+
+	return tmgr_wait_several(context, &several, TMGR_SEVERAL_ALL, deadline);
+}
+
+static void end_future(void)
+{
+	assert_int_equal(tmgr_future_complete(&future, -EIO, NULL), 0);
+}
+
+static void fini_future(void)
+{
+	tmgr_shield_fini(&shield);
+	tmgr_future_fini(&future);
+}
+
 static const struct waitable waitables[] = {
 	{ "mutex", "mutex", init_mutex, wait_mutex, end_mutex, after_mutex, fini_mutex },
 	{ "semaphore", "semaphore", init_semaphore, wait_semaphore, end_semaphore, after_semaphore,
@@ -181,6 +221,9 @@ static const struct waitable waitables[] = {
 	{ "flag", "flag", init_flag, wait_flag, end_flag, NULL, fini_flag },
 	{ "get", "queue", init_empty_queue, wait_to_get, end_get, NULL, fini_queue },
 	{ "put", "queue", init_full_queue, wait_to_put, end_put, NULL, fini_queue },
+	{ "future", "future", init_future, wait_future, end_future, NULL, fini_future },
+	{ "shield", "future", init_future, wait_shield, end_future, NULL, fini_future },
+	{ "several", "futures", init_future, wait_several, end_future, NULL, fini_future },
 	{ "join", "queue", init_busy_queue, wait_to_join, end_join, NULL, fini_queue },
 };
 
@@ -409,5 +452,5 @@ int main(void)
 		leak_test(one_that_is_cancelled_leaves_the_other_alone),
 	};
 
-	return cmocka_run_group_tests_name("wait endings", tests, crowd_warm_up, NULL);
+	return cmocka_run_group_tests_name("wait endings", tests, NULL, NULL);
 }

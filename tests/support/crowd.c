@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <taskmgr/tasks/coroutine.h>
+#include <taskmgr/tasks/loop.h>
 
 #include "tests/support/crowd.h"
 
@@ -124,39 +124,4 @@ const char *seat_name(enum seat seat)
 	};
 
 	return names[seat];
-}
-
-static int do_nothing(void *self, struct tmgr_context *context)
-{
-	(void)self;
-	(void)context;
-	return 0;
-}
-
-/* As many stacks as two loops keep, and some more. */
-static int warm_up(void *self, struct tmgr_context *context)
-{
-	int r = 0;
-
-	(void)self;
-	for (int i = 0; i < 1200 && r == 0; i++)
-		r = tmgr_coroutine_spawn(context, do_nothing, NULL, NULL, NULL);
-	return r;
-}
-
-int crowd_warm_up(void **state)
-{
-	struct tmgr_manager_options manager_options = { .when_quiet = TMGR_QUIET_RETURN };
-	struct tmgr_manager *manager = tmgr_manager_create(&manager_options);
-	struct tmgr_loop_options options = { .main = warm_up };
-	struct tmgr_loop *loop;
-
-	(void)state;
-	if (tmgr_loop_create(&options, &loop) < 0 ||
-		tmgr_manager_add_task(manager, "loop", tmgr_loop_task(loop), TMGR_ERROR) < 0 ||
-		tmgr_manager_run(manager, NULL) < 0)
-		abort();
-	tmgr_manager_destroy(manager);
-	tmgr_loop_unref(loop);
-	return 0;
 }

@@ -63,12 +63,6 @@ bool member_leaves(struct member *member);
 /* Stop all; gives what run did. All must have left. */
 int crowd_end(struct crowd *crowd);
 
-/*
- * For the group's setup: the first coroutine of a process makes what all of them share and nobody
- * gives back.
- */
-int crowd_warm_up(void **state);
-
 /* For messages. */
 const char *seat_name(enum seat seat);
 
