@@ -9,6 +9,7 @@
 #include <taskmgr/context.h>
 #include <taskmgr/error.h>
 #include <taskmgr/event.h>
+#include <taskmgr/first_success.h>
 #include <taskmgr/future.h>
 #include <taskmgr/group.h>
 #include <taskmgr/handle.h>
@@ -22,6 +23,7 @@
 #include <taskmgr/snapshot.h>
 #include <taskmgr/sync.h>
 #include <taskmgr/task.h>
+#include <taskmgr/thread_call.h>
 #include <taskmgr/time.h>
 #include <taskmgr/token.h>
 #include <taskmgr/version.h>

@@ -1,8 +1,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include <taskmgr/tasks/loop.h>
+#include <taskmgr/tasks/coroutine.h>
 
 #include "tests/support/crowd.h"
 
@@ -27,9 +28,23 @@ static int execute(void *self, struct tmgr_context *context)
 {
 	struct member *member = self;
 
+	atomic_store(&member->context, context);
 	atomic_store(&member->begun, true);
 	member->function(member, context);
+	atomic_store(&member->context, NULL);
 	return 0;
+}
+
+static int execute_as_coroutine(void *self, struct tmgr_context *context)
+{
+	struct tmgr_coroutine *coroutine;
+	int r = tmgr_coroutine_spawn(context, execute, self, NULL, &coroutine);
+
+	if (r == 0) {
+		r = tmgr_coroutine_await(context, coroutine, TMGR_NEVER, NULL);
+		tmgr_coroutine_unref(coroutine);
+	}
+	return r;
 }
 
 static void act(void *argument, struct tmgr_context *context)
@@ -48,6 +63,7 @@ void crowd_enter(
 	member->crowd = crowd;
 	member->seat = seat;
 	atomic_store(&member->begun, false);
+	atomic_store(&member->context, NULL);
 	for (size_t i = 0; i < sizeof(member->r) / sizeof(member->r[0]); i++)
 		member->r[i] = 77;
 	if (seat == SEAT_PLAIN) {
@@ -58,19 +74,39 @@ void crowd_enter(
 	}
 	snprintf(member->name, sizeof(member->name), "member%u", ++crowd->entered);
 	options.host = seat == SEAT_THREAD ? TMGR_HOST_THREAD : TMGR_HOST_POOL;
-	if (seat == SEAT_LOOP || seat == SEAT_OTHER_LOOP) {
+	if (seat >= SEAT_LOOP) {
 		options.host = TMGR_HOST_LOOP;
 		options.loop = crowd->loops[seat == SEAT_OTHER_LOOP];
 	}
 	if (tmgr_manager_add_execute_task_with(crowd->manager, member->name,
-		    tmgr_task_function(execute, member), TMGR_ERROR, &options) < 0)
+		    tmgr_task_function(
+			    seat == SEAT_COROUTINE ? execute_as_coroutine : execute, member),
+		    TMGR_ERROR, &options) < 0)
 		abort();
+}
+
+struct looked_for {
+	struct member *member;
+	const char *what;
+};
+
+static bool coroutine_waits(void *argument)
+{
+	struct looked_for *wanted = argument;
+	struct tmgr_context *context = atomic_load(&wanted->member->context);
+
+	return strcmp(tmgr_context_waiting(context), wanted->what) == 0;
 }
 
 bool member_waits(struct member *member, const char *what)
 {
+	struct looked_for wanted = { member, what };
+
 	if (member->seat == SEAT_PLAIN)
 		return actor_settles_blocked(&member->actor);
+	/* A snapshot shows tasks only. */
+	if (member->seat == SEAT_COROUTINE)
+		return eventually(coroutine_waits, &wanted);
 	return task_waits(member->crowd->manager, member->name, what);
 }
 
@@ -121,6 +157,7 @@ const char *seat_name(enum seat seat)
 		[SEAT_POOL] = "the pool",
 		[SEAT_LOOP] = "a loop",
 		[SEAT_OTHER_LOOP] = "another loop",
+		[SEAT_COROUTINE] = "a coroutine",
 	};
 
 	return names[seat];

@@ -16,6 +16,7 @@ enum seat {
 	SEAT_POOL,
 	SEAT_LOOP,
 	SEAT_OTHER_LOOP,
+	SEAT_COROUTINE, /* spawned by a task on the first loop, which awaits it */
 	SEATS,
 };
 
@@ -40,6 +41,7 @@ struct member {
 	char name[16];
 	struct tmgr_handle handle;
 	struct actor actor;
+	_Atomic(struct tmgr_context *) context; /* its own, from its begin to its end */
 	atomic_bool begun;
 	int result; /* of its execute, once it has gone */
 };
