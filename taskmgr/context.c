@@ -55,7 +55,7 @@ void tmgr__context_enter(struct tmgr_context *context)
 	context->outer = current;
 	context->attached = false;
 	context->shield_depth = 0;
-	context->groups = context->default_group = NULL;
+	context->groups = context->default_group = context->call_group = NULL;
 	current = context;
 }
 

@@ -39,6 +39,7 @@ struct tmgr_context {
 	int waiting_fd;
 	struct tmgr_group *groups; /* opened below it and not yet destroyed */
 	struct tmgr_group *default_group;
+	struct tmgr_group *call_group; /* of what it has called in threads */
 	void *value;
 };
 

@@ -146,11 +146,16 @@ static struct tmgr_waiter *own_waiter(void)
 	return &waiter;
 }
 
+struct tmgr_waiter *tmgr__waiter_of(struct tmgr_context *context)
+{
+	return context ? context->waiter : own_waiter();
+}
+
 void tmgr__wait_begin_shielded(
 	struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline)
 {
 	wait->context = context;
-	wait->waiter = context ? context->waiter : own_waiter();
+	wait->waiter = tmgr__waiter_of(context);
 	tmgr__waiter_count(wait->waiter);
 	wait->token = NULL;
 	wait->deadline = wait->limit = deadline;
