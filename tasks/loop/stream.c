@@ -17,7 +17,7 @@
 #define READ_BUFFER 4096
 #define WRITE_BUFFER 16384
 
-static struct tmgr_stream *allocate(
+struct tmgr_stream *tmgr__stream_new(
 	enum tmgr__stream_kind kind, const struct tmgr_stream_options *options)
 {
 	struct tmgr_stream *stream = calloc(1, sizeof(*stream));
@@ -38,7 +38,7 @@ static struct tmgr_stream *allocate(
 int tmgr__stream_create(int fd, enum tmgr__stream_kind kind,
 	const struct tmgr_stream_options *options, struct tmgr_stream **ret_stream)
 {
-	struct tmgr_stream *stream = allocate(kind, options);
+	struct tmgr_stream *stream = tmgr__stream_new(kind, options);
 
 	if (!stream) {
 		close(fd);
@@ -81,7 +81,7 @@ int tmgr_stream_from_fd(
 	flags = fcntl(fd, F_GETFD);
 	if (status < 0 || flags < 0)
 		return -errno;
-	stream = allocate(kind_of(fd), options);
+	stream = tmgr__stream_new(kind_of(fd), options);
 	if (!stream)
 		return -ENOMEM;
 	if (!(status & O_NONBLOCK))

@@ -48,6 +48,9 @@ struct tmgr_stream {
 	size_t cut_at;
 };
 
+/* A stream that has no descriptor yet: NULL, or tmgr__io_init() gives it one; free() ends it. */
+struct tmgr_stream *tmgr__stream_new(
+	enum tmgr__stream_kind kind, const struct tmgr_stream_options *options);
 /* fd is non-blocking and close-on-exec. It is taken, always: closed if this fails. */
 int tmgr__stream_create(int fd, enum tmgr__stream_kind kind,
 	const struct tmgr_stream_options *options, struct tmgr_stream **ret_stream);

@@ -8,6 +8,7 @@
  * ends early; what was given out without copying stays in place until the next call that reads.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -61,13 +62,12 @@ static int make_room(struct tmgr_stream *stream)
 	return 0;
 }
 
-static int wait_for_input(
-	struct tmgr_context *context, struct tmgr_stream *stream, int64_t deadline)
+/* Nothing is there; it may take long until something comes. */
+static void be_idle(struct tmgr_stream *stream)
 {
 	if (stream->start == stream->end && stream->buffer &&
 		(stream->options.release_idle || stream->capacity > KEEP_MAX))
 		release_buffer(stream);
-	return tmgr__io_wait(&stream->io, context, TMGR_FD_READ, deadline);
 }
 
 /* What a read(2) gave: bytes, 0 at the end, or the error that the connection ended with. */
@@ -99,9 +99,10 @@ static ssize_t receive(struct tmgr_context *context, struct tmgr_stream *stream,
 		return stream->input_error;
 	for (;;) {
 		if (stream->drained) {
+			be_idle(stream);
 			if (waited < 0)
 				return waited;
-			waited = wait_for_input(context, stream, deadline);
+			waited = tmgr__io_wait(&stream->io, context, TMGR_FD_READ, deadline);
 			if (waited < 0 && (waited != -ETIMEDOUT || tried))
 				return waited;
 		}
@@ -260,8 +261,8 @@ int tmgr_stream_consume(struct tmgr_stream *stream, size_t size)
 }
 
 /* How long the piece is that ends with the delimiter, looked for from an offset on; 0: not there. */
-static size_t find(const struct tmgr_stream *stream, const struct tmgr_delimiter *delimiter,
-	size_t from)
+static size_t find(
+	const struct tmgr_stream *stream, const struct tmgr_delimiter *delimiter, size_t from)
 {
 	const char *data = stream->buffer + stream->start, *found;
 	size_t there = buffered(stream);

@@ -160,14 +160,14 @@ static size_t kept(const struct tmgr_stream *stream)
 }
 
 /* The next buffers for the system: what was put, then what the work has left. */
-static size_t collect(
-	const struct tmgr_stream *stream, const struct work *work, struct iovec vectors[VECTORS_MAX])
+static size_t collect(const struct tmgr_stream *stream, const struct work *work,
+	struct iovec vectors[VECTORS_MAX])
 {
 	size_t count = 0, offset = work->offset;
 
 	if (kept(stream) > 0)
-		vectors[count++] =
-			(struct iovec){ stream->kept + stream->kept_start, kept(stream) };
+		vectors[count++] = (struct iovec){ stream->kept + stream->kept_start,
+			kept(stream) };
 	for (size_t i = 0; i < work->count && count < VECTORS_MAX; i++) {
 		const struct iovec *vector = &work->vectors[i];
 
@@ -376,8 +376,8 @@ static int shut_down_output(
 	return r;
 }
 
-int tmgr_stream_shutdown(struct tmgr_context *context, struct tmgr_stream *stream, unsigned sides,
-	int64_t deadline)
+int tmgr_stream_shutdown(
+	struct tmgr_context *context, struct tmgr_stream *stream, unsigned sides, int64_t deadline)
 {
 	int r = 0;
 

@@ -33,9 +33,9 @@ TMGR_BEGIN_DECLS
 
 /**
  * The addresses of a host for TCP: at once for a numeric one, else by the system's resolver, on a
- * thread of its own. There are at most four such threads in a process; they end when they have had
- * nothing to do for some seconds, and nothing waits for them. A caller that is cancelled or late
- * returns at once; the resolver's answer is then dropped when it comes.
+ * thread of its own. There are at most four such threads in a process; each ends when nothing is
+ * left to resolve, and nothing waits for it. A caller that is cancelled or late returns at once; the
+ * resolver's answer is then dropped when it comes.
  *
  * @param context        the task's, or NULL
  * @param host           a name or a numeric address; copied
