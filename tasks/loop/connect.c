@@ -1,9 +1,9 @@
 /*
  * Connecting.
  *
- * The addresses of a host are tried as RFC 8305 says: of the two families in turn, each a while after
- * the one before, or at once when that failed; the first that answers is kept. The attempts are
- * watched together by an epoll descriptor, which is waited for like any other.
+ * The addresses of a host are tried as RFC 8305 says: of the two families in turn, each a while
+ * after the one before, or at once when that failed; the first that answers is kept. The attempts
+ * are watched together by an epoll descriptor, which is waited for like any other.
  */
 #include <errno.h>
 #include <stddef.h>

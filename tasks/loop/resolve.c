@@ -3,8 +3,8 @@
  * interrupted.
  *
  * A request belongs to two, who asked and the thread that answers, and is released by the second to
- * let go; so who asked can leave at any time, and a late answer is dropped. The queue and the number
- * of threads are under one lock. A thread is made for a request when there are fewer than
+ * let go; so who asked can leave at any time, and a late answer is dropped. The queue and the
+ * number of threads are under one lock. A thread is made for a request when there are fewer than
  * THREADS_MAX, and ends when nothing is queued; nobody joins it.
  */
 #include <errno.h>

@@ -1,13 +1,13 @@
 /*
  * Serving: a handler for each connection.
  *
- * Handlers run under a token of the server's, which is fired when they are to be cancelled: below the
- * caller's, or, where they may drain, below none. Each has a record in the list of connections, until
- * its stream is about to be closed; the list and the number of handlers are under the lock.
+ * Handlers run under a token of the server's, which is fired when they are to be cancelled: below
+ * the caller's, or, where they may drain, below none. Each has a record in the list of connections,
+ * until its stream is about to be closed; the list and the number of handlers are under the lock.
  *
  * On a loop a handler is a coroutine, and its record is released by a callback on its future; on a
- * thread it is a child task, and its record is released with the task. Either is called once, whether
- * the handler ever ran or was cancelled before.
+ * thread it is a child task, and its record is released with the task. Either is called once,
+ * whether the handler ever ran or was cancelled before.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -2,8 +2,9 @@
  * Streams from inside.
  *
  * The input belongs to the one reader: `reading` says that there is one. The output belongs to the
- * writer whose turn it is: `turn` is free, taken, or taken while others wait in `writers`, in order;
- * these are under `lock`, which is only taken when somebody waits, and with nothing inside it.
+ * writer whose turn it is: `turn` is free, taken, or taken while others wait in `writers`, in
+ * order; these are under `lock`, which is only taken when somebody waits, and with nothing inside
+ * it.
  */
 #ifndef TMGR__LOOP_STREAM_H
 #define TMGR__LOOP_STREAM_H

@@ -260,7 +260,9 @@ int tmgr_stream_consume(struct tmgr_stream *stream, size_t size)
 	return 0;
 }
 
-/* How long the piece is that ends with the delimiter, looked for from an offset on; 0: not there. */
+/*
+ * How long the piece is that ends with the delimiter, looked for from an offset on; 0: not there.
+ */
 static size_t find(
 	const struct tmgr_stream *stream, const struct tmgr_delimiter *delimiter, size_t from)
 {

@@ -121,8 +121,8 @@ static int turn_begin(struct tmgr_context *context, struct tmgr_stream *stream, 
 }
 
 /*
- * For what is not a socket: SIGPIPE is held back on this thread, and what of it came is taken, unless
- * it was there before.
+ * For what is not a socket: SIGPIPE is held back on this thread, and what of it came is taken,
+ * unless it was there before.
  */
 static ssize_t write_quietly(int fd, const struct iovec *vectors, int count)
 {

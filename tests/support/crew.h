@@ -1,7 +1,7 @@
 /*
- * A crew works beside each other on hosts of one kind: each member on a thread of its own, or all as
- * coroutines of one loop. The same functions are given to both; what they find wrong they say with
- * IS() of expect.h, or record.
+ * A crew works beside each other on hosts of one kind: each member on a thread of its own, or all
+ * as coroutines of one loop. The same functions are given to both; what they find wrong they say
+ * with IS() of expect.h, or record.
  */
 #ifndef TESTS_SUPPORT_CREW_H
 #define TESTS_SUPPORT_CREW_H

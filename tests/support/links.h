@@ -1,6 +1,6 @@
 /*
- * Two streams that are connected: by a pipe, by unix sockets, by TCP. What is written to the second is
- * read from the first; but for the pipe also the other way.
+ * Two streams that are connected: by a pipe, by unix sockets, by TCP. What is written to the second
+ * is read from the first; but for the pipe also the other way.
  */
 #ifndef TESTS_SUPPORT_LINKS_H
 #define TESTS_SUPPORT_LINKS_H

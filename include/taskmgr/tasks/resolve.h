@@ -34,8 +34,8 @@ TMGR_BEGIN_DECLS
 /**
  * The addresses of a host for TCP: at once for a numeric one, else by the system's resolver, on a
  * thread of its own. There are at most four such threads in a process; each ends when nothing is
- * left to resolve, and nothing waits for it. A caller that is cancelled or late returns at once; the
- * resolver's answer is then dropped when it comes.
+ * left to resolve, and nothing waits for it. A caller that is cancelled or late returns at once;
+ * the resolver's answer is then dropped when it comes.
  *
  * @param context        the task's, or NULL
  * @param host           a name or a numeric address; copied
