@@ -240,7 +240,7 @@ TMGR_API int tmgr_serve(struct tmgr_context *context, struct tmgr_listener *list
  *
  * @param listener  taken; NULL does nothing
  *
- * @thread the task's; of one that was waited for on a loop, the loop's thread
+ * @thread any thread
  */
 TMGR_API void tmgr_listener_destroy(struct tmgr_listener *listener);
 

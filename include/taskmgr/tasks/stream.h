@@ -4,7 +4,8 @@
  *
  * A stream has at most one reader at a time and any number of writers, which take their turns; a
  * reader and a writer do not disturb each other. It is used by threads, or by the coroutines of one
- * loop: from its first wait on a loop to its end by nobody else.
+ * loop: from its first wait on a loop on by no other loop (-EXDEV). It may be ended on any thread;
+ * elsewhere than on its loop that takes a turn of the loop's.
  *
  * Reading gives the number of bytes, above 0; 0 at the end of the input; or a negative errno. What
  * has come and was not given is kept: a read that was cancelled, was late or found too much loses
@@ -118,7 +119,7 @@ TMGR_API int tmgr_stream_pipe(const struct tmgr_stream_options *options,
  *
  * @param stream  taken; NULL does nothing
  *
- * @thread the task's; of a stream that was waited for on a loop, the loop's thread
+ * @thread the task's; may block for a turn of its loop on another thread
  */
 TMGR_API void tmgr_stream_destroy(struct tmgr_stream *stream);
 
