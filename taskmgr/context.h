@@ -29,6 +29,7 @@ struct tmgr_context {
 	struct tmgr_token_callback callback; /* on token: cancels the waiter */
 	/* token is below parent_token, callback is registered */
 	bool attached;
+	bool lent_shield; /* one of shield_depth is that of the context a strand goes on in */
 	bool initialize_failed;
 	int shield_depth;
 	int64_t shield_deadline;

@@ -67,6 +67,41 @@ void tmgr_strand_end(struct tmgr_context *context)
 	tmgr__context_leave(context);
 }
 
+/* Whether its firing is that of the token above: it is below it, or can still be put there. */
+static bool follows(const struct tmgr_context *context, const struct tmgr_context *above)
+{
+	return !context->token->parent || (above && context->token->parent == above->token);
+}
+
+int tmgr_strand_resume(struct tmgr_context *context, struct tmgr_context *above)
+{
+	if (!context || (!follows(context, above) && !tmgr_token_fired(context->token)))
+		return -EINVAL;
+	context->parent_token = above ? tmgr_context_token(above) : NULL;
+	context->waiter = above ? above->waiter : tmgr__waiter_own();
+	context->host = above ? above->host : NULL;
+	context->base = above ? above->base : context;
+	if (above)
+		context->record = above->record;
+	context->lent_shield = above && above->shield_depth > 0;
+	if (context->lent_shield && context->shield_depth++ == 0)
+		context->shield_deadline = above->shield_deadline;
+	context->outer = tmgr_context_switch(context);
+	return 0;
+}
+
+void tmgr_strand_suspend(struct tmgr_context *context)
+{
+	if (context->lent_shield && context->shield_depth > 0)
+		context->shield_depth--;
+	context->lent_shield = false;
+	/* The next wait of the same waiter may be another context's. */
+	if (context->attached)
+		tmgr_token_unregister(&context->callback);
+	context->attached = false;
+	tmgr_context_switch(context->outer);
+}
+
 void tmgr_strand_unref(struct tmgr_context *context)
 {
 	struct tmgr__strand *strand = strand_of(context);

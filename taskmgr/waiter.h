@@ -23,6 +23,8 @@ enum {
 	TMGR__WAITER_LATE,
 };
 
+/* That of this thread, for waits without a context. */
+struct tmgr_waiter *tmgr__waiter_own(void);
 void tmgr__waiter_fini(struct tmgr_waiter *waiter);
 extern const struct tmgr_waiter_ops tmgr__thread_waiter_ops;
 void tmgr__thread_park(struct tmgr_waiter *waiter, uint32_t state, int64_t deadline);
