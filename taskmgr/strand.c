@@ -30,18 +30,25 @@ size_t tmgr_strand_size(void)
 	return sizeof(struct tmgr__strand);
 }
 
+/* What a strand's token is below: a chain in which each makes the next would hold all that went
+ * before. */
+static struct tmgr_token *token_for(const struct tmgr_context *parent)
+{
+	struct tmgr_token *token = parent->token;
+
+	return token->depth >= DEPTH_MAX ? token->parent : token;
+}
+
 struct tmgr_context *tmgr_strand_init(void *memory, const struct tmgr_strand_setup *setup)
 {
 	struct tmgr__strand *strand = memory;
 	struct tmgr_context *context = &strand->context, *parent = setup->parent;
-	struct tmgr_token *parent_token = parent->token;
+	struct tmgr_token *parent_token;
 
 	/* The parent's own token may not be below what fires it yet. */
 	if (parent->parent_token)
 		tmgr__context_attach(setup->parent);
-	/* A chain in which each spawns the next would hold all that went before. */
-	if (parent_token->depth >= DEPTH_MAX)
-		parent_token = parent_token->parent;
+	parent_token = token_for(parent);
 	*context = (struct tmgr_context){
 		.record = parent->record,
 		.host = setup->host,
@@ -75,17 +82,12 @@ void tmgr_strand_end(struct tmgr_context *context)
 	tmgr__context_leave(context);
 }
 
-/* Whether its firing is that of the token above: it is below it, or can still be put there. */
-static bool follows(const struct tmgr_context *context, const struct tmgr_context *above)
-{
-	return !context->token->parent || (above && context->token->parent == above->token);
-}
-
 int tmgr_strand_resume(struct tmgr_context *context, struct tmgr_context *above)
 {
-	if (!context || (!follows(context, above) && !tmgr_token_fired(context->token)))
+	struct tmgr_token *token = context ? context->token : NULL;
+
+	if (!token || (!tmgr_token_fired(token) && !(above && token->parent == token_for(above))))
 		return -EINVAL;
-	context->parent_token = above ? tmgr_context_token(above) : NULL;
 	context->waiter = above ? above->waiter : tmgr__waiter_own();
 	context->host = above ? above->host : NULL;
 	context->base = above ? above->base : context;

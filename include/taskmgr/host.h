@@ -288,8 +288,8 @@ TMGR_API void tmgr_strand_unref(struct tmgr_context *context);
  * @param above    of the thread of control that it goes on in; NULL: of a thread outside of tasks
  *
  * @retval 0        it goes on; leave it with tmgr_strand_suspend() or tmgr_strand_end()
- * @retval -EINVAL  context is NULL; or it has waited below another token than that of above, and so
- *                  could not be cancelled with it
+ * @retval -EINVAL  context is NULL; or it was made below another token than that of above, with which
+ *                  it would not be cancelled, and has not been cancelled itself
  *
  * @thread the thread of control it goes on in
  */

@@ -26,6 +26,7 @@
 #include <taskmgr/tasks/force_stop.h>
 #include <taskmgr/tasks/interruptible.h>
 #include <taskmgr/tasks/interval.h>
+#include <taskmgr/tasks/iterator.h>
 #include <taskmgr/tasks/loop.h>
 #include <taskmgr/tasks/manager.h>
 #include <taskmgr/tasks/parallel.h>
