@@ -24,6 +24,7 @@
 
 #include <taskmgr/tasks/coroutine.h>
 #include <taskmgr/tasks/force_stop.h>
+#include <taskmgr/tasks/generator.h>
 #include <taskmgr/tasks/interruptible.h>
 #include <taskmgr/tasks/interval.h>
 #include <taskmgr/tasks/iterator.h>
