@@ -22,9 +22,11 @@ void tmgr__host_release(struct tmgr__record *record)
 {
 	void *place = record->place;
 
+	/* The run and who settles a long-running task may both look. */
+	if (!place)
+		return;
 	record->place = NULL;
-	if (place)
-		record->on->ops->release(record->on, place);
+	record->on->ops->release(record->on, place);
 }
 
 void tmgr__host_start(struct tmgr__record *record)

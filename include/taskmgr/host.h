@@ -184,6 +184,19 @@ TMGR_API int tmgr_wait_announced(struct tmgr_context *context, struct tmgr_waite
 TMGR_API void tmgr_context_count_operation(struct tmgr_context *context);
 
 /**
+ * Whether a wait begun now would return -ECANCELED at once: for what tries before it waits, and is to
+ * take nothing then. Unlike tmgr_context_cancelled() it heeds uninterrupted scopes.
+ *
+ * @param context  NULL is never cancelled
+ *
+ * @retval 0           it would wait
+ * @retval -ECANCELED  the token has fired
+ *
+ * @thread the task's
+ */
+TMGR_API int tmgr_context_interrupted(const struct tmgr_context *context);
+
+/**
  * The waiter of a context.
  *
  * @param context  a context
