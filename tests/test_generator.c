@@ -18,7 +18,7 @@
 #include "tests/support/recorder.h"
 
 /* Generators that stand at once; as many stacks are made before the first test, for they stay. */
-#define MANY 3000
+#define MANY 2000
 
 /* A generator that yields the numbers from 1 and then ends as it is told. */
 struct numbers {

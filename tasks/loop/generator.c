@@ -19,6 +19,12 @@
 #include "iterator.h"
 #include "taskmgr/base/check.h"
 
+#if defined(__has_include)
+#if __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
+#endif
+#endif
+
 enum generator_state {
 	GENERATOR_NEW,
 	GENERATOR_SUSPENDED,
@@ -137,6 +143,19 @@ static int begin(struct tmgr_generator *generator, struct tmgr_context *context)
 	return 0;
 }
 
+static void give_stack_back(struct tmgr_generator *generator)
+{
+	struct tmgr__stack *stack = generator->stack;
+
+#if defined(VALGRIND_MAKE_MEM_UNDEFINED)
+	/* What is below a stack pointer may not be touched, to valgrind, also when the stack is
+	 * the next one's. */
+	VALGRIND_MAKE_MEM_UNDEFINED(stack->bottom, (char *)stack - stack->bottom);
+#endif
+	generator->stack = NULL;
+	tmgr__stack_give(stack);
+}
+
 /* Let the function run until it yields or returns. */
 static int go_on(struct tmgr_generator *generator, struct tmgr_context *context)
 {
@@ -157,8 +176,7 @@ static int go_on(struct tmgr_generator *generator, struct tmgr_context *context)
 			tmgr_strand_suspend(generator->context);
 		return 1;
 	}
-	tmgr__stack_give(generator->stack);
-	generator->stack = NULL;
+	give_stack_back(generator);
 	return generator->result;
 }
 
