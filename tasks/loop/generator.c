@@ -38,8 +38,9 @@ struct tmgr_generator {
 	struct tmgr_generator_options options;
 	enum generator_state state;
 	bool closing;
-	uint32_t refs;                /* atomic: the iterator's, and the strand's */
-	struct tmgr__stack *stack;    /* while it has begun and not ended */
+	uint32_t refs;             /* atomic: the iterator's, and the strand's */
+	struct tmgr__stack *stack; /* while it has begun and not ended */
+	struct tmgr__fiber fiber;
 	struct tmgr__fiber consumer;  /* who asked, while it is running */
 	struct tmgr_context *above;   /* of who asked */
 	struct tmgr_context *context; /* of the strand; NULL where there is none */
@@ -64,18 +65,20 @@ static struct tmgr__fiber *fiber_here(void)
 	struct tmgr_coroutine *coroutine = tmgr__coroutine_here();
 
 	if (coroutine)
-		return &coroutine->stack->fiber;
+		return &coroutine->fiber;
 	if (!known)
 		tmgr__fiber_init_thread(&thread);
 	known = true;
 	return &thread;
 }
 
+/* All that a fiber says of its stack but where it stands on it. */
 static void describe_stack(struct tmgr__fiber *fiber, const struct tmgr__fiber *of)
 {
-	fiber->bottom = of->bottom;
-	fiber->size = of->size;
-	fiber->sanitizer = of->sanitizer;
+	void *sp = fiber->sp;
+
+	*fiber = *of;
+	fiber->sp = sp;
 }
 
 /* What its function says of its error is what who asks says. */
@@ -98,7 +101,7 @@ static _Noreturn void generator_main(void *self)
 		tmgr_strand_end(generator->context);
 	}
 	generator->state = GENERATOR_ENDED;
-	tmgr__fiber_leave(&generator->stack->fiber, &generator->consumer);
+	tmgr__fiber_leave(&generator->fiber, &generator->consumer);
 }
 
 static int begin_strand(struct tmgr_generator *generator, struct tmgr_context *context)
@@ -138,7 +141,9 @@ static int begin(struct tmgr_generator *generator, struct tmgr_context *context)
 		return r;
 	}
 	generator->stack = stack;
-	tmgr__fiber_init(&stack->fiber, stack->bottom, (void *)top, generator_main, generator);
+	tmgr__fiber_set_sanitizer(&generator->fiber, stack->sanitizer);
+	tmgr__fiber_init(&generator->fiber, stack->bottom, (void *)top, generator_main, generator);
+	stack->sanitizer = tmgr__fiber_sanitizer(&generator->fiber);
 	generator->state = GENERATOR_SUSPENDED;
 	return 0;
 }
@@ -167,8 +172,8 @@ static int go_on(struct tmgr_generator *generator, struct tmgr_context *context)
 	generator->above = context;
 	generator->state = GENERATOR_RUNNING;
 	describe_stack(&generator->consumer, here);
-	describe_stack(here, &generator->stack->fiber);
-	tmgr__fiber_switch(&generator->consumer, &generator->stack->fiber);
+	describe_stack(here, &generator->fiber);
+	tmgr__fiber_switch(&generator->consumer, &generator->fiber);
 	describe_stack(here, &generator->consumer);
 	if (generator->state != GENERATOR_ENDED) {
 		generator->state = GENERATOR_SUSPENDED;
@@ -286,7 +291,7 @@ int tmgr_yield_item(struct tmgr_generator *generator, const void *data, size_t s
 	if (generator->closing)
 		return -ECANCELED;
 	generator->item = tmgr_item_of(data, size);
-	tmgr__fiber_switch(&generator->stack->fiber, &generator->consumer);
+	tmgr__fiber_switch(&generator->fiber, &generator->consumer);
 	return generator->closing ? -ECANCELED : 0;
 }
 
