@@ -27,6 +27,13 @@
 
 #include <taskmgr/context.h>
 
+struct tmgr_delimiter;
+struct tmgr_endpoint;
+struct tmgr_stream;
+
+/** Most bytes of a line that tmgr_lines() and tmgr_dial_lines() give, with its newline. */
+#define TMGR_LINE_MAX 65536
+
 /** An item: bytes of the iterator's, valid until its next item is asked for or it is closed. */
 struct tmgr_item {
 	const void *data;
@@ -243,6 +250,74 @@ TMGR_API struct tmgr_iterator tmgr_count(int64_t begin, int64_t step);
  * @thread any thread
  */
 TMGR_API struct tmgr_iterator tmgr_elements(const void *array, size_t count, size_t size);
+
+/**
+ * The lines of a stream, each with its newline, which the last may lack. One that is longer than
+ * TMGR_LINE_MAX ends it with -EMSGSIZE, and stays readable.
+ *
+ * As with all iterators over a stream, the stream has what was not given out as an item: it can be
+ * read on from there when the iterator is closed. Nobody else reads meanwhile.
+ *
+ * @param stream  borrowed until the iterator is closed; read in the manner of tmgr_stream_read()
+ *
+ * @return the iterator; it fails with -EINVAL (stream is NULL) or -ENOMEM
+ *
+ * @thread any thread
+ * @source asyncigo, Lines
+ */
+TMGR_API struct tmgr_iterator tmgr_lines(struct tmgr_stream *stream);
+
+/**
+ * The pieces of a stream that end with a delimiter, each with it, which the last may lack. One that
+ * is longer than delimiter->max ends it with -EMSGSIZE, and stays readable.
+ *
+ * @param stream     borrowed until the iterator is closed
+ * @param delimiter  copied, but for its bytes, borrowed until the iterator is closed
+ *
+ * @return the iterator; it fails with -EINVAL (stream or delimiter is NULL) or -ENOMEM
+ *
+ * @thread any thread
+ */
+TMGR_API struct tmgr_iterator tmgr_delimited(
+	struct tmgr_stream *stream, const struct tmgr_delimiter *delimiter);
+
+/**
+ * Chunks of a stream of one size; the last may be shorter.
+ *
+ * @param stream  borrowed until the iterator is closed
+ * @param size    bytes, above 0
+ *
+ * @return the iterator; it fails with -EINVAL (stream is NULL or size is 0) or -ENOMEM
+ *
+ * @thread any thread
+ * @source asyncigo, Chunks
+ */
+TMGR_API struct tmgr_iterator tmgr_chunks(struct tmgr_stream *stream, size_t size);
+
+/**
+ * The bytes of a stream as they come, in pieces of any size.
+ *
+ * @param stream  borrowed until the iterator is closed
+ *
+ * @return the iterator; it fails with -EINVAL (stream is NULL) or -ENOMEM
+ *
+ * @thread any thread
+ */
+TMGR_API struct tmgr_iterator tmgr_pieces(struct tmgr_stream *stream);
+
+/**
+ * Connect, and give the lines that come, as tmgr_lines(). It connects when the first item is asked
+ * for, and an error of that ends it; the connection is closed with the iterator.
+ *
+ * @param endpoint  where to; copied
+ *
+ * @return the iterator; it fails with -EINVAL (endpoint is NULL) or -ENOMEM, and ends with what
+ *         tmgr_connect() returns
+ *
+ * @thread any thread
+ * @source asyncigo, DialLines
+ */
+TMGR_API struct tmgr_iterator tmgr_dial_lines(const struct tmgr_endpoint *endpoint);
 
 /* ---- Combinators ------------------------------------------------------------------------------ */
 
