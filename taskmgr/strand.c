@@ -30,31 +30,38 @@ size_t tmgr_strand_size(void)
 	return sizeof(struct tmgr__strand);
 }
 
-/* What a strand's token is below: a chain in which each makes the next would hold all that went
- * before. */
+/* What a strand's token is below. */
 static struct tmgr_token *token_for(const struct tmgr_context *parent)
 {
 	struct tmgr_token *token = parent->token;
 
+	/* A chain in which each makes the next would hold all that went before. */
 	return token->depth >= DEPTH_MAX ? token->parent : token;
+}
+
+/* Put it below a parent. */
+static void put_below(struct tmgr__strand *strand, struct tmgr_context *parent)
+{
+	struct tmgr_token *token;
+
+	/* The parent's own token may not be below what fires it yet. */
+	if (parent->parent_token && !parent->attached)
+		tmgr__context_attach(parent);
+	token = token_for(parent);
+	strand->context.record = parent->record;
+	strand->context.parent_token = token;
+	tmgr__token_adopt(&strand->token, token);
 }
 
 struct tmgr_context *tmgr_strand_init(void *memory, const struct tmgr_strand_setup *setup)
 {
 	struct tmgr__strand *strand = memory;
-	struct tmgr_context *context = &strand->context, *parent = setup->parent;
-	struct tmgr_token *parent_token;
+	struct tmgr_context *context = &strand->context;
 
-	/* The parent's own token may not be below what fires it yet. */
-	if (parent->parent_token)
-		tmgr__context_attach(setup->parent);
-	parent_token = token_for(parent);
 	*context = (struct tmgr_context){
-		.record = parent->record,
 		.host = setup->host,
 		.name = setup->name,
 		.base = context,
-		.parent_token = parent_token,
 		.token = &strand->token,
 		.waiter = setup->waiter,
 		.deadline = TMGR_NEVER,
@@ -62,11 +69,23 @@ struct tmgr_context *tmgr_strand_init(void *memory, const struct tmgr_strand_set
 		.waiting_fd = -1,
 	};
 	tmgr__token_init(&strand->token, release);
-	tmgr__token_adopt(&strand->token, parent_token);
 	strand->release = setup->release;
 	strand->owner = setup->owner;
 	strand->text[0] = '\0';
+	put_below(strand, setup->parent);
 	return context;
+}
+
+void tmgr_strand_init_again(struct tmgr_context *context, struct tmgr_context *parent)
+{
+	struct tmgr__strand *strand = strand_of(context);
+
+	/* All else is as its end left it: nothing registered, nothing open. */
+	context->value = NULL;
+	context->waiting_fd = -1;
+	tmgr__token_init_again(&strand->token);
+	strand->text[0] = '\0';
+	put_below(strand, parent);
 }
 
 int tmgr_strand_begin(struct tmgr_context *context)
