@@ -31,8 +31,10 @@
 #include <taskmgr/tasks/coroutine.h>
 #include <taskmgr/tasks/endpoint.h>
 #include <taskmgr/tasks/force_stop.h>
+#include <taskmgr/tasks/generator.h>
 #include <taskmgr/tasks/interruptible.h>
 #include <taskmgr/tasks/interval.h>
+#include <taskmgr/tasks/iterator.h>
 #include <taskmgr/tasks/loop.h>
 #include <taskmgr/tasks/manager.h>
 #include <taskmgr/tasks/parallel.h>
