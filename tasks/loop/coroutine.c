@@ -240,7 +240,7 @@ static void come_due(struct tmgr__timer *timer, int64_t now)
 	/* It stood for an earlier wait. */
 	if (coroutine->deadline > now)
 		tmgr__timer_set(coroutine->loop, timer, coroutine->deadline);
-	else if (tmgr_waiter_expire(&coroutine->waiter))
+	else if (tmgr_waiter_expire(tmgr_context_waiter(coroutine->context)))
 		tmgr__coroutine_push(coroutine);
 }
 
@@ -321,7 +321,7 @@ static void fd_ready(struct ev_loop *ev, ev_io *watcher, int events)
 		container_of(watcher, struct fd_wait, watcher)->coroutine;
 
 	ev_io_stop(ev, watcher);
-	if (!tmgr_waiter_fire(&coroutine->waiter))
+	if (!tmgr_waiter_fire(tmgr_context_waiter(coroutine->context)))
 		return;
 	coroutine->revents = (events & EV_READ ? 1 : 0) | (events & EV_WRITE ? 4 : 0);
 	tmgr__coroutine_push(coroutine);
