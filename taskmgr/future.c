@@ -192,6 +192,7 @@ int tmgr_await(struct tmgr_context *context, struct tmgr_future *future, int64_t
 {
 	struct tmgr__wait wait;
 	int r, error;
+	void *value;
 
 	if (!future)
 		return -EINVAL;
@@ -205,7 +206,11 @@ int tmgr_await(struct tmgr_context *context, struct tmgr_future *future, int64_t
 	}
 	if (r < 0)
 		return r;
-	return tmgr_future_result(future, &error, ret_value) < 0 ? -EAGAIN : error;
+	if (tmgr_future_result(future, &error, &value) < 0)
+		return -EAGAIN;
+	if (error == 0 && ret_value)
+		*ret_value = value;
+	return error;
 }
 
 int tmgr__future_wait_shielded(struct tmgr_context *context, struct tmgr_future *future,
