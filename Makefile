@@ -337,7 +337,7 @@ lint-spelling:
 	$(call run,LINT,spelling)codespell --ignore-words docs/words $(TEXTS)
 
 lint-shell:
-	$(call run,LINT,shell)shellcheck $(filter-out %.md %.awk,$(SHELL_SCRIPTS))
+	$(call run,LINT,shell)shellcheck $(filter-out %.md %.awk %.py,$(SHELL_SCRIPTS))
 
 lint-tidy:
 	$(call run,LINT,tidy)printf '%s\n' $(C_SOURCES) | xargs -r -n 4 -P $(JOBS) sh -c \
@@ -355,6 +355,7 @@ doc:
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
 DOCDIR ?= $(PREFIX)/share/doc/taskmgr
+SHAREDIR ?= $(PREFIX)/share/taskmgr
 INSTALL ?= install
 
 MAN_PAGES := $(wildcard docs/man/*.3 docs/man/*.7)
@@ -365,8 +366,10 @@ INSTALLED_LIBS := $(addprefix $(LIBDIR)/,libtaskmgr.a $(REALNAME) $(SONAME) libt
 INSTALLED_HEADERS := $(PUBLIC_HEADERS:include/%=$(INCLUDEDIR)/%)
 INSTALLED_PAGES := $(foreach p,$(MAN_PAGES),$(MANDIR)/man$(patsubst .%,%,$(suffix $(p)))/$(notdir $(p)))
 INSTALLED_DOCS := $(DOC_FILES:%=$(DOCDIR)/%)
+INSTALLED_GDB := $(SHAREDIR)/taskmgr-gdb.py
 INSTALLED_PC := $(LIBDIR)/pkgconfig/libtaskmgr.pc
-INSTALLED := $(INSTALLED_LIBS) $(INSTALLED_HEADERS) $(INSTALLED_PAGES) $(INSTALLED_DOCS) $(INSTALLED_PC)
+INSTALLED := $(INSTALLED_LIBS) $(INSTALLED_HEADERS) $(INSTALLED_PAGES) $(INSTALLED_DOCS) $(INSTALLED_GDB) \
+	$(INSTALLED_PC)
 
 # Paths below the prefix are written with it, so that pkg-config can move them all at once.
 define PC_TEXT
@@ -395,12 +398,14 @@ install: all
 	@set -e; for page in $(MAN_PAGES); do \
 		$(INSTALL) -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/; done
 	@$(INSTALL) -m 644 $(DOC_FILES) $(DESTDIR)$(DOCDIR)/
+	@$(INSTALL) -m 644 internal/tools/taskmgr-gdb.py $(DESTDIR)$(SHAREDIR)/
 	@printf '%s\n' "$$PC" >$(DESTDIR)$(INSTALLED_PC)
 	@chmod 644 $(DESTDIR)$(INSTALLED_PC)
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
-	@for dir in $(INCLUDEDIR)/taskmgr/tasks $(INCLUDEDIR)/taskmgr $(DOCDIR); do \
+	@for dir in $(INCLUDEDIR)/taskmgr/tasks $(INCLUDEDIR)/taskmgr $(DOCDIR) \
+		$(SHAREDIR); do \
 		if [ -d $(DESTDIR)$$dir ]; then \
 			rmdir --ignore-fail-on-non-empty $(DESTDIR)$$dir; fi; done
 
