@@ -19,7 +19,7 @@ struct tmgr_group;
 struct tmgr_context {
 	struct tmgr__record *record;
 	struct tmgr_executor *host; /* that runs it, or NULL on a thread */
-	const char *name;       /* of a strand; NULL: the record's */
+	const char *name;           /* of a strand; NULL: the record's */
 	struct tmgr_context *base;  /* the task's own; itself where it is that */
 	struct tmgr_context *outer; /* current before this one, on this thread */
 	/* fires for this context even before its own is attached */

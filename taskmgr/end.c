@@ -36,6 +36,8 @@ struct tmgr__end tmgr__record_execute(struct tmgr__record *record)
 	/* Before any lock: whether it ended before or after is judged by when it returned. */
 	end.after = tmgr_context_cancelled(context);
 	allow_interrupt(record, SIG_BLOCK);
+	if (record->on)
+		record->on->ops->join(record->on, record->waiter.owner, end.result);
 	tmgr__context_leave(context);
 	return end;
 }

@@ -117,8 +117,8 @@ static int start_threads(struct tmgr_manager *manager)
 }
 
 /* Of two tasks in a manager, whether `first` was added before. */
-static bool is_before(
-	const struct tmgr_manager *manager, struct tmgr_executor *host, const struct tmgr__record *record)
+static bool is_before(const struct tmgr_manager *manager, struct tmgr_executor *host,
+	const struct tmgr__record *record)
 {
 	struct tmgr__list *node;
 

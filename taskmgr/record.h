@@ -66,7 +66,8 @@ struct tmgr__record {
 	struct tmgr_group *task_group; /* of a spawned child */
 	struct tmgr__record *added_by; /* the long-running task below which it was added, or NULL */
 	struct tmgr__pool_thread *pool_thread;
-	struct tmgr_executor *on; /* that runs it, with TMGR_HOST_LOOP; it is held for it with `place` */
+	struct tmgr_executor
+		*on; /* that runs it, with TMGR_HOST_LOOP; it is held for it with `place` */
 	void *place;
 	struct tmgr_executor *runs; /* the host that this task runs, while it does */
 	struct tmgr_manager *inner; /* that runs in it: its report is part of ours */

@@ -10,6 +10,9 @@
 #include "base/check.h"
 #include "manager.h"
 
+/* Below this many tokens a strand is put beside the one that spawned it, not below. */
+#define DEPTH_MAX (TMGR_TOKEN_DEPTH_MAX / 2)
+
 static struct tmgr__strand *strand_of(struct tmgr_context *context)
 {
 	return container_of(context, struct tmgr__strand, context);
@@ -30,24 +33,29 @@ size_t tmgr_strand_size(void)
 struct tmgr_context *tmgr_strand_init(void *memory, const struct tmgr_strand_setup *setup)
 {
 	struct tmgr__strand *strand = memory;
-	struct tmgr_context *context = &strand->context;
+	struct tmgr_context *context = &strand->context, *parent = setup->parent;
+	struct tmgr_token *parent_token = parent->token;
 
+	/* The parent's own token may not be below what fires it yet. */
+	if (parent->parent_token)
+		tmgr__context_attach(setup->parent);
+	/* A chain in which each spawns the next would hold all that went before. */
+	if (parent_token->depth >= DEPTH_MAX)
+		parent_token = parent_token->parent;
 	*context = (struct tmgr_context){
-		.record = setup->parent->record,
+		.record = parent->record,
 		.host = setup->host,
 		.name = setup->name,
 		.base = context,
-		.parent_token = setup->parent->token,
+		.parent_token = parent_token,
 		.token = &strand->token,
 		.waiter = setup->waiter,
 		.deadline = TMGR_NEVER,
 		.text = strand->text,
 		.waiting_fd = -1,
 	};
-	/* The parent's own token may not be below what fires it yet. */
-	if (setup->parent->parent_token && !setup->parent->token->parent)
-		tmgr__context_attach(setup->parent);
 	tmgr__token_init(&strand->token, release);
+	tmgr__token_adopt(&strand->token, parent_token);
 	strand->release = setup->release;
 	strand->owner = setup->owner;
 	strand->text[0] = '\0';
@@ -71,7 +79,8 @@ void tmgr_strand_unref(struct tmgr_context *context)
 {
 	struct tmgr__strand *strand = strand_of(context);
 
-	if (tmgr__token_detach(&strand->token))
+	/* With others below it, it stays what connects them with those above. */
+	if (tmgr__token_alone(&strand->token) && tmgr__token_detach(&strand->token))
 		strand->release(strand->owner);
 	else
 		tmgr_token_unref(&strand->token);
@@ -99,8 +108,7 @@ void tmgr_strand_keep_error(struct tmgr_context *context, int error)
 	strand->next_kept = manager->kept;
 	manager->kept = strand;
 	context->record->last_error = error;
-	tmgr__manager_event(
-		manager, TMGR_EVENT_FAILED, context->record, error, strand->text);
+	tmgr__manager_event(manager, TMGR_EVENT_FAILED, context->record, error, strand->text);
 	tmgr__manager_unlock(manager);
 }
 

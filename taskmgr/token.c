@@ -35,6 +35,7 @@ void tmgr__token_init(struct tmgr_token *token, void (*release)(struct tmgr_toke
 	token->lock.word = 0;
 	token->refs = 1;
 	token->depth = 0;
+	token->linked = false;
 	token->parent = NULL;
 	tmgr__list_init(&token->siblings);
 	tmgr__list_init(&token->children);
@@ -111,12 +112,13 @@ static struct tmgr_token *leave_parent(struct tmgr_token *token)
 	struct tmgr_token *parent = token->parent;
 
 	check(tmgr__list_empty(&token->children));
-	if (parent) {
+	if (parent && token->linked) {
 		tmgr__lock_acquire(&parent->lock);
 		tmgr__list_remove(&token->siblings);
 		tmgr__lock_release(&parent->lock);
-		__atomic_store_n(&token->parent, NULL, __ATOMIC_RELAXED);
 	}
+	if (parent)
+		__atomic_store_n(&token->parent, NULL, __ATOMIC_RELAXED);
 	stop_timer(token);
 	return parent;
 }
@@ -297,14 +299,25 @@ int tmgr_token_cause(const struct tmgr_token *token, struct tmgr_cause *ret_caus
 	return 0;
 }
 
-void tmgr__token_attach(struct tmgr_token *token, struct tmgr_token *parent)
+void tmgr__token_adopt(struct tmgr_token *token, struct tmgr_token *parent)
 {
-	struct tmgr_token *first = NULL, **last = &first;
-
 	tmgr_token_ref(parent);
-	tmgr__lock_acquire(&parent->lock);
 	token->depth = parent->depth + 1;
 	__atomic_store_n(&token->parent, parent, __ATOMIC_RELEASE);
+}
+
+void tmgr__token_attach(struct tmgr_token *token, struct tmgr_token *parent)
+{
+	tmgr__token_adopt(token, parent);
+	tmgr__token_link(token);
+}
+
+void tmgr__token_link(struct tmgr_token *token)
+{
+	struct tmgr_token *parent = token->parent, *first = NULL, **last = &first;
+
+	token->linked = true;
+	tmgr__lock_acquire(&parent->lock);
 	tmgr__list_append(&parent->children, &token->siblings);
 	if (parent->fired)
 		mark(token, parent->source, NULL, &last);

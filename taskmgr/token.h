@@ -31,6 +31,7 @@ struct tmgr_token {
 	struct tmgr__lock lock;
 	uint32_t refs;
 	uint32_t depth;
+	bool linked;               /* among its parent's children */
 	struct tmgr_token *parent; /* referenced; set once, under lock */
 	struct tmgr__list siblings;
 	struct tmgr__list children;
@@ -53,6 +54,12 @@ struct tmgr_token {
 void tmgr__token_init(struct tmgr_token *token, void (*release)(struct tmgr_token *token));
 /* Put it below a parent, once; it fires at once where the parent has fired. */
 void tmgr__token_attach(struct tmgr_token *token, struct tmgr_token *parent);
+/*
+ * The same in two steps: first it only refers to the parent, which costs next to nothing, and later,
+ * once, it is fired with it. Both by its owner.
+ */
+void tmgr__token_adopt(struct tmgr_token *token, struct tmgr_token *parent);
+void tmgr__token_link(struct tmgr_token *token);
 /*
  * The reverse. True: nobody else refers to it, and its memory may be used again; false: give the
  * reference back as usual.

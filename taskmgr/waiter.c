@@ -20,8 +20,7 @@ const struct tmgr_waiter_ops tmgr__thread_waiter_ops = {
 	.park_fd = tmgr__thread_park_fd,
 };
 
-void tmgr_waiter_init(
-	struct tmgr_waiter *waiter, const struct tmgr_waiter_ops *ops, void *owner)
+void tmgr_waiter_init(struct tmgr_waiter *waiter, const struct tmgr_waiter_ops *ops, void *owner)
 {
 	*waiter = (struct tmgr_waiter){ .wake_fd = -1, .ops = ops, .owner = owner };
 }
@@ -114,12 +113,12 @@ static bool end_wait(struct tmgr_waiter *waiter, uint32_t to)
 {
 	uint32_t state = TMGR__WAITER_WAITING;
 
-	if (__atomic_compare_exchange_n(&waiter->state, &state, to, false, __ATOMIC_ACQ_REL,
-		    __ATOMIC_RELAXED))
+	if (__atomic_compare_exchange_n(
+		    &waiter->state, &state, to, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		return true;
 	return state == TMGR__WAITER_SHIELDED &&
-	       __atomic_compare_exchange_n(&waiter->state, &state, to, false, __ATOMIC_ACQ_REL,
-		       __ATOMIC_RELAXED);
+	       __atomic_compare_exchange_n(
+		       &waiter->state, &state, to, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
 bool tmgr__waiter_claim(struct tmgr_waiter *waiter)

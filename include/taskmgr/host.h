@@ -75,6 +75,11 @@ struct tmgr_executor_ops {
 	int (*hold)(struct tmgr_executor *host, void **ret_place);
 	/** Run it in that place: call tmgr_hosted_run(). Any thread, cannot fail, never blocks. */
 	void (*start)(struct tmgr_executor *host, void *place, struct tmgr_hosted *hosted);
+	/**
+	 * The function of a task it runs has returned this: cancel, where it failed, and wait for what
+	 * the task has spawned on this host. owner is that of the waiter. In the task.
+	 */
+	void (*join)(struct tmgr_executor *host, void *owner, int result);
 	/** It will not be run after all. Any thread. */
 	void (*release)(struct tmgr_executor *host, void *place);
 	/** Have a call made by the host, after those that were posted before. Any thread. */
@@ -106,7 +111,7 @@ struct tmgr_executor_call {
 struct tmgr_strand_setup {
 	struct tmgr_context *parent; /**< below whose token it is, and whose record it uses */
 	struct tmgr_waiter *waiter;  /**< its own, initialized */
-	struct tmgr_executor *host;      /**< where its children run */
+	struct tmgr_executor *host;  /**< where its children run */
 	const char *name;            /**< borrowed until it has ended */
 	/** its token is of no use any more: whoever referred to it has let go */
 	void (*release)(void *owner);
@@ -242,8 +247,7 @@ TMGR_API size_t tmgr_strand_size(void);
  *
  * @thread any thread, while the parent's function runs
  */
-TMGR_API struct tmgr_context *tmgr_strand_init(
-	void *memory, const struct tmgr_strand_setup *setup);
+TMGR_API struct tmgr_context *tmgr_strand_init(void *memory, const struct tmgr_strand_setup *setup);
 
 /**
  * It begins: its context becomes current.

@@ -22,9 +22,11 @@
 #include <taskmgr/token.h>
 #include <taskmgr/version.h>
 
+#include <taskmgr/tasks/coroutine.h>
 #include <taskmgr/tasks/force_stop.h>
 #include <taskmgr/tasks/interruptible.h>
 #include <taskmgr/tasks/interval.h>
+#include <taskmgr/tasks/loop.h>
 #include <taskmgr/tasks/manager.h>
 #include <taskmgr/tasks/parallel.h>
 #include <taskmgr/tasks/retry.h>

@@ -27,7 +27,6 @@ void tmgr__io_fini(struct tmgr__io *io);
  * Wait until it can be read (TMGR_FD_READ) or written (TMGR_FD_WRITE), one of them: 0, -ECANCELED,
  * -ETIMEDOUT, or -EBUSY when another one waits for the same.
  */
-int tmgr__io_wait(
-	struct tmgr__io *io, struct tmgr_context *context, int event, int64_t deadline);
+int tmgr__io_wait(struct tmgr__io *io, struct tmgr_context *context, int event, int64_t deadline);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Stacks of coroutines: from slabs of address space, all of one size in a slab, guarded, used again
- * last in, first out. All loops of a process share what is in no loop's hands.
+ * Stacks of coroutines: from slabs of address space, guarded, used again last in, first out. What is
+ * in no loop's hands is shared by all loops of the process.
  */
 #ifndef TMGR__LOOP_STACK_H
 #define TMGR__LOOP_STACK_H
@@ -9,31 +9,59 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* At the top of each stack, where its coroutine's memory is too. */
+#include "switch.h"
+
+struct tmgr__slab;
+
+/* At the top of each stack. What its user keeps there goes below it, and its fiber below that. */
 struct tmgr__stack {
 	struct tmgr__stack *next; /* free ones */
-	char *bottom;             /* the lowest byte that may be used */
-	uint32_t size;            /* of the whole, with its guard */
+	struct tmgr__fiber fiber; /* stays with the stack, for the sanitizers */
+	struct tmgr__slab *slab;
+	char *bottom; /* the lowest byte that may be used */
+	uint32_t index;
 	bool canary;
 };
 
-/* The classes of sizes: 16, 64 and 256 KiB. The index of one, or -1. */
+/* The classes of sizes: 16, 64 and 256 KiB. The index of the one that is meant, or -1. */
 int tmgr__stack_class(size_t size);
 
-/*
- * Take a stack: with `reserve` bytes at its top for the caller, behind the struct. NULL: no memory, or
- * no mapping left to guard it. Any thread.
- */
+/* What all stacks of a class with one guard have in common; to be compared only. */
+const void *tmgr__stack_kind_of(int size_class, bool canary);
+const void *tmgr__stack_kind(const struct tmgr__stack *stack);
+
+/* Take a stack; NULL: no memory, or no mapping left to guard it. Any thread. */
 struct tmgr__stack *tmgr__stack_take(int size_class, bool canary);
+/* Take up to `count` that were used before, linked by next, without making any. */
+struct tmgr__stack *tmgr__stack_take_used(int size_class, bool canary, size_t count);
 /* Give a stack back that nobody runs on. Any thread. */
 void tmgr__stack_give(struct tmgr__stack *stack);
-/* Several, linked by next. */
-void tmgr__stack_give_all(struct tmgr__stack *first, struct tmgr__stack *last, size_t count);
-/* Those made and not given back to the system. */
-size_t tmgr__stack_count(void);
-/* Whether an address is in the guard below a stack that is in use. */
-bool tmgr__stack_overflown(const struct tmgr__stack *stack, const void *address);
+/* Several, of one class and guard, linked by next from the first to the last. */
+void tmgr__stacks_give(struct tmgr__stack *first, struct tmgr__stack *last, size_t count);
+/*
+ * Give pages of stacks back to the system that have not been needed lately; when to call again, or
+ * INT64_MAX.
+ */
+int64_t tmgr__stacks_trim(int64_t now);
+/* Those that have pages: in use, or kept for the next. */
+size_t tmgr__stacks_count(void);
+
+/* Whether an address is in the guard below a stack. Async-signal-safe. */
+static inline bool tmgr__stack_overflown(const struct tmgr__stack *stack, const void *address)
+{
+	const char *at = address;
+
+	return at < stack->bottom && at >= stack->bottom - 4096;
+}
+
+#define TMGR__STACK_CANARY UINT64_C(0x5b1cf3a09d27e684)
+
 /* Whether the pattern at its end has been written over. */
-bool tmgr__stack_broken(const struct tmgr__stack *stack);
+static inline bool tmgr__stack_broken(const struct tmgr__stack *stack)
+{
+	const uint64_t *words = (const uint64_t *)(const void *)stack->bottom;
+
+	return words[0] != TMGR__STACK_CANARY || words[1] != TMGR__STACK_CANARY;
+}
 
 #endif

@@ -2,36 +2,69 @@
  * Switching stacks.
  *
  * A fiber is a flow of control that can be left and gone on with: the saved stack pointer, and what
- * the sanitizers have to know. Registers that a call preserves are saved on its stack, with the
- * rounding modes; all else is the caller's.
+ * the sanitizers have to know. What a call preserves is saved on its stack, rounding modes too; all
+ * else is the caller's.
  */
 #ifndef TMGR__LOOP_SWITCH_H
 #define TMGR__LOOP_SWITCH_H
 
 #include <stddef.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define TMGR__SWITCH_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define TMGR__SWITCH_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define TMGR__SWITCH_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TMGR__SWITCH_TSAN 1
+#endif
+#endif
+
+/* Sanitizers fill frames with much of their own: stacks are to be large then. */
+#if defined(TMGR__SWITCH_ASAN) || defined(TMGR__SWITCH_TSAN)
+#define TMGR__SWITCH_SANITIZED 1
+#endif
+
+/* Elsewhere than on these, and where asked for, ucontext does it. */
+#if !defined(TMGR_UCONTEXT) && (defined(__x86_64__) || defined(__aarch64__)) && defined(__LP64__)
+#define TMGR__SWITCH_NATIVE 1
+#endif
+
 struct tmgr__fiber {
-	void *sp; /* while it is left; of ucontext a pointer to its context */
-	/* For sanitizers: its stack, and what they know it by. */
+	void *sp; /* first; while it is left. Of ucontext a pointer to its context */
+	/* For the sanitizers: the stack it runs on, and what they know it by. */
 	const void *bottom;
 	size_t size;
-	void *sanitizer;
+	void *sanitizer; /* NULL, or of a fiber before on the same stack */
 };
 
 /*
- * Make a fiber that will call entry(self) on a stack when it is switched to first. entry must not
- * return: its last act is to switch away with `ends`. `top` is aligned to 16 bytes, all below it down
- * to `bottom` is the fiber's.
+ * Make a fiber that will call entry(self) on a stack when it is switched to first. entry does not
+ * return: its last act is tmgr__fiber_leave(). `top` is aligned to 16 bytes, and all below it down to
+ * `bottom` is the fiber's. `sanitizer` was set before, all else is written.
  */
-void tmgr__fiber_init(struct tmgr__fiber *fiber, void *bottom, void *top,
-	void (*entry)(void *self), void *self);
+void tmgr__fiber_init(
+	struct tmgr__fiber *fiber, void *bottom, void *top, void (*entry)(void *self), void *self);
 /* What the calling thread runs on: to be switched away from, and back to. */
 void tmgr__fiber_init_thread(struct tmgr__fiber *fiber);
-/* Its stack will be used for something else, or by a new fiber. It is not running. */
+/* Its stack goes back to the system. It is not running. */
 void tmgr__fiber_fini(struct tmgr__fiber *fiber);
-/* Leave `from`, which is running, and go on with `to`. Returns when somebody switches back. */
-void tmgr__fiber_switch(struct tmgr__fiber *from, struct tmgr__fiber *to);
-/* The same for the last time. */
+/* Leave `from` for the last time, and go on with `to`. */
 _Noreturn void tmgr__fiber_leave(struct tmgr__fiber *from, struct tmgr__fiber *to);
+/* Leave `from`, which is running, and go on with `to`. Returns when somebody switches back. */
+#if defined(TMGR__SWITCH_NATIVE) && !defined(TMGR__SWITCH_SANITIZED)
+void tmgr__switch(struct tmgr__fiber *from, struct tmgr__fiber *to);
+static inline void tmgr__fiber_switch(struct tmgr__fiber *from, struct tmgr__fiber *to)
+{
+	tmgr__switch(from, to);
+}
+#else
+void tmgr__fiber_switch(struct tmgr__fiber *from, struct tmgr__fiber *to);
+#endif
 
 #endif

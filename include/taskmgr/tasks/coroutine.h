@@ -152,8 +152,7 @@ TMGR_API int tmgr_coroutine_await(struct tmgr_context *context, struct tmgr_coro
  * @thread any thread
  * @source asyncigo, Task.Cancel
  */
-TMGR_API int tmgr_coroutine_cancel(
-	struct tmgr_coroutine *coroutine, int code, const char *text);
+TMGR_API int tmgr_coroutine_cancel(struct tmgr_coroutine *coroutine, int code, const char *text);
 
 /**
  * Set the value that who awaits this coroutine gets when it returns 0.

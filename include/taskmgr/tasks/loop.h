@@ -18,6 +18,7 @@
 #ifndef TMGR_TASKS_LOOP_H
 #define TMGR_TASKS_LOOP_H
 
+#include <taskmgr/host.h>
 #include <taskmgr/manager.h>
 
 struct tmgr_loop;
@@ -56,21 +57,22 @@ struct tmgr_loop_options {
 struct tmgr_loop_call {
 	struct tmgr_executor_call call;
 	struct tmgr_loop *loop;
-	void *heap[5];
-	int64_t at;
-	int state;
+	void (*function)(void *self);
+	void *self;
+	void *timer[6];
+	int scheduled;
 };
 
 /** Counts of a loop. */
 struct tmgr_loop_stats {
-	size_t coroutines;    /**< alive */
-	size_t runnable;      /**< of these, waiting for their turn */
-	size_t timers;        /**< deadlines that are pending */
-	size_t stacks;        /**< made and not given back to the system, of all loops */
-	uint64_t turns;       /**< of the loop */
-	uint64_t resumes;     /**< of coroutines */
-	uint64_t slow;        /**< resumes that kept the loop longer than slow_ns */
-	int64_t slowest_ns;   /**< the longest of these */
+	size_t coroutines;  /**< alive */
+	size_t runnable;    /**< of these, waiting for their turn */
+	size_t timers;      /**< deadlines that are pending */
+	size_t stacks;      /**< made and not given back to the system, of all loops */
+	uint64_t turns;     /**< of the loop */
+	uint64_t resumes;   /**< of coroutines */
+	uint64_t slow;      /**< resumes that kept the loop longer than slow_ns */
+	int64_t slowest_ns; /**< the longest of these */
 };
 
 TMGR_BEGIN_DECLS
@@ -89,8 +91,7 @@ TMGR_BEGIN_DECLS
  * @thread any thread
  * @source asyncigo, NewEventLoop
  */
-TMGR_API int tmgr_loop_create(
-	const struct tmgr_loop_options *options, struct tmgr_loop **ret_loop);
+TMGR_API int tmgr_loop_create(const struct tmgr_loop_options *options, struct tmgr_loop **ret_loop);
 
 /**
  * Take a reference.

@@ -1,0 +1,229 @@
+/*
+ * Loops and coroutines from inside.
+ *
+ * All of a loop belongs to the thread that runs it, but for what is marked atomic. Other threads
+ * reach it through its inbox only.
+ */
+#ifndef TMGR__LOOP_INTERNAL_H
+#define TMGR__LOOP_INTERNAL_H
+
+#include <ev.h>
+
+#include <taskmgr/tasks/coroutine.h>
+
+#include "stack.h"
+#include "taskmgr/base/heap.h"
+#include "taskmgr/base/list.h"
+#include "taskmgr/base/sync.h"
+
+/* Resumes between two looks at timers and descriptors. */
+#define TMGR__LOOP_BUDGET 128
+/* Stacks that a loop keeps for itself, and how many it takes or gives at a time. */
+#define TMGR__LOOP_STACKS_MAX 512
+#define TMGR__LOOP_STACKS_STEP 64
+
+/* Something to be done when its time comes. */
+struct tmgr__timer {
+	struct tmgr__heap_node node;
+	void (*due)(struct tmgr__timer *timer, int64_t now);
+};
+
+/* Coroutines that end before the task they were spawned below: a hosted one, or the loop's own. */
+struct tmgr__family {
+	size_t alive;
+	struct tmgr_waiter *joiner; /* the task that waits for the last */
+};
+
+/* How far a coroutine is. */
+enum tmgr__coroutine_state {
+	TMGR__COROUTINE_NEW,
+	TMGR__COROUTINE_RUNNABLE,
+	TMGR__COROUTINE_RUNNING,
+	TMGR__COROUTINE_PARKED,
+	TMGR__COROUTINE_ENDED,
+};
+
+/* Below its stack's struct; the memory of its strand comes behind it. */
+struct tmgr_coroutine {
+	struct tmgr_future future; /* first */
+	struct tmgr_loop *loop;    /* only to be compared once it has ended */
+	struct tmgr__stack *stack;
+	struct tmgr_coroutine *next; /* in the run queue */
+	struct tmgr_waiter waiter;
+	struct tmgr_context *context; /* its own: of its strand, or of the task that it runs */
+	enum tmgr__coroutine_state state;
+	bool settled_wanted;         /* atomic */
+	bool wanted;                 /* somebody took a handle */
+	bool kept;                   /* its error stands in the report, and with it its memory */
+	bool begun;                  /* it has been on its stack */
+	bool held;                   /* counted among the loop's holds */
+	int revents;                 /* of the descriptor it waits for */
+	int result;                  /* of its future */
+	uint32_t refs;               /* atomic: one for its strand or task, and handles */
+	struct tmgr__family *family; /* that it is counted in */
+	struct tmgr__family own;     /* of what it spawns, where it runs a task */
+	struct tmgr_hosted *hosted;  /* that task, or NULL */
+	int (*function)(void *self, struct tmgr_context *context);
+	void *self;
+	void *value;
+	struct tmgr__timer timer;
+	int64_t deadline; /* of the present wait, or TMGR_NEVER; the timer may stand earlier */
+	int64_t since;    /* in its state */
+	struct tmgr__list all;
+	struct tmgr_executor_call call; /* to be woken or started by another thread */
+	struct tmgr_future settled;
+	char own_name[TMGR_COROUTINE_NAME_MAX + 1];
+};
+
+/* Waits until a loop has nothing to do. */
+struct tmgr__idler {
+	struct tmgr__list node;
+	struct tmgr_waiter *waiter;
+};
+
+/* How far a loop is. */
+enum tmgr__loop_state {
+	TMGR__LOOP_NEW,
+	TMGR__LOOP_RUNNING,
+	TMGR__LOOP_STOPPING,
+	TMGR__LOOP_ENDED,
+};
+
+struct tmgr_loop {
+	struct tmgr_executor host; /* first */
+	uint32_t refs;             /* atomic */
+	struct tmgr_loop_options options;
+	const void *stack_kind;
+	int size_class;
+	enum tmgr__loop_state state;  /* atomic, written by its thread */
+	struct tmgr_context *context; /* of its task */
+	struct tmgr__family family;   /* of its task */
+	int main_result;
+	bool main_done;
+	struct tmgr_executor_call token_call; /* the task's token fired */
+	struct tmgr_token_callback token_callback;
+
+	/* Running. */
+	struct tmgr_coroutine *running;
+	struct tmgr_coroutine *run_first, *run_last;
+	size_t runnable;
+	unsigned budget;
+	struct tmgr_coroutine *ended; /* stands on its stack until somebody else runs */
+	struct tmgr__fiber fiber;     /* the thread's own stack */
+	struct tmgr__stack *stacks;   /* free ones, linked by next */
+	size_t stack_count;
+	struct tmgr__list all;
+	size_t coroutines;
+	uint64_t turns, resumes;
+
+	/* Time. */
+	struct tmgr__heap timers;
+	size_t timer_count; /* deadlines that are pending */
+	int64_t now;        /* as of this turn */
+	uint64_t ticks;     /* when the running coroutine went on */
+	uint64_t slow_ticks;
+	int64_t clock_began;
+	uint64_t ticks_began;
+	uint64_t slow;
+	int64_t slowest_ns;
+	int64_t trim_at;
+
+	/* Calls to be made in this turn. */
+	struct tmgr_executor_call *calls, **calls_last;
+	struct tmgr__list idlers;  /* that wait until nothing is left to do */
+	size_t idle_timers;        /* deadlines of these */
+	struct tmgr__probe *probe; /* somebody asks a parked one where it stands */
+
+	/* The event loop. */
+	struct ev_loop *ev;
+	ev_timer alarm; /* armed before a poll that sleeps */
+	ev_async async;
+
+	/* From other threads: atomic. */
+	struct tmgr_executor_call *inbox;
+	uint32_t posters; /* that are just at it */
+	uint64_t holds;   /* tasks and coroutines to come, and TMGR__LOOP_CLOSED */
+	struct tmgr__lock left_lock;
+	char left[128]; /* what it waits for when it is to stop; under the lock */
+};
+
+#define TMGR__LOOP_CLOSED (UINT64_C(1) << 63)
+
+/* The loop that this thread runs, or NULL. */
+extern __thread struct tmgr_loop *tmgr__loop_here __attribute__((tls_model("initial-exec")));
+
+/* Coroutines (coroutine.c). */
+extern const struct tmgr_waiter_ops tmgr__coroutine_waiter_ops;
+/* A coroutine on a stack of its own, not started. NULL: no memory. Any thread. */
+struct tmgr_coroutine *tmgr__coroutine_make(struct tmgr_loop *loop);
+/* It was not started: its memory goes. Any thread. */
+void tmgr__coroutine_unmake(struct tmgr_coroutine *coroutine);
+/* It waits for its first turn. */
+void tmgr__coroutine_start(struct tmgr_coroutine *coroutine);
+/* On the loop's stack: run what is runnable, as far as the budget goes. */
+void tmgr__coroutines_run(struct tmgr_loop *loop);
+/* Put one whose wait has ended behind the others. The loop's thread. */
+void tmgr__coroutine_push(struct tmgr_coroutine *coroutine);
+/* Its coroutine, on whose stack the caller is, or NULL on the loop's. */
+static inline struct tmgr_coroutine *tmgr__coroutine_here(void)
+{
+	return tmgr__loop_here ? tmgr__loop_here->running : NULL;
+}
+/* Cancel all of a family that are alive. */
+void tmgr__family_cancel(
+	struct tmgr_loop *loop, const struct tmgr__family *family, const char *text);
+/* Wait, uninterrupted, for the last of a family; one that failed cancels it first. */
+void tmgr__family_join(struct tmgr_loop *loop, struct tmgr__family *family,
+	struct tmgr_context *context, int result);
+
+/* Where a parked coroutine stands: it is asked on its own stack. */
+struct tmgr__probe {
+	struct tmgr__fiber *asker;
+	void **addresses;
+	int max, count;
+};
+/* The number of addresses written. Not for the one that runs. */
+int tmgr__coroutine_backtrace(struct tmgr_coroutine *coroutine, void **addresses, int max);
+
+/* Timers (timer.c). */
+void tmgr__timer_set(struct tmgr_loop *loop, struct tmgr__timer *timer, int64_t at);
+void tmgr__timer_remove(struct tmgr_loop *loop, struct tmgr__timer *timer);
+/* Do what is due. */
+void tmgr__timers_due(struct tmgr_loop *loop, int64_t now);
+
+/* The loop (loop.c). */
+extern const struct tmgr_executor_ops tmgr__loop_executor_ops;
+void tmgr__loop_describe(struct tmgr_executor *host, char *buffer, size_t size);
+/* It does not end before this is released. False: it has ended. Any thread. */
+bool tmgr__loop_hold(struct tmgr_loop *loop);
+void tmgr__loop_release(struct tmgr_loop *loop);
+
+/* Posting (post.c). Any thread. */
+void tmgr__loop_post(struct tmgr_loop *loop, struct tmgr_executor_call *call);
+/* Make all calls that have been posted. */
+void tmgr__loop_take_posts(struct tmgr_loop *loop);
+bool tmgr__loop_has_posts(const struct tmgr_loop *loop);
+
+/* Watching for stacks that run over (overflow.c): while any loop runs. */
+void tmgr__overflow_watch(void);
+void tmgr__overflow_unwatch(void);
+_Noreturn void tmgr__overflow_broken(const struct tmgr_coroutine *coroutine);
+
+/* Ticks of the processor's clock; how many a nanosecond is not known. */
+static inline uint64_t tmgr__ticks(void)
+{
+#if defined(__x86_64__)
+	return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+	uint64_t ticks;
+
+	__asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+	return ticks;
+#else
+	return (uint64_t)tmgr_now();
+#endif
+}
+
+void tmgr__loop_note_slow(struct tmgr_loop *loop, uint64_t ticks, struct tmgr_coroutine *coroutine);
+
+#endif

@@ -1,0 +1,511 @@
+/*
+ * The loop: its turns, its beginning and its end.
+ *
+ * A turn makes the calls that were posted, lets coroutines run up to its budget, does what is due,
+ * and looks at descriptors; it sleeps there only when nothing can run. Everything happens on the
+ * thread of the loop's task; other threads post.
+ *
+ * The loop ends when its main function, or, without one, the wait for the stop is over, nothing is
+ * alive and nobody holds it. Who holds it and its end agree by one word: the end closes it by a
+ * compare-and-swap from 0, and nobody can hold what is closed.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sched.h>
+#include <string.h>
+
+#include "internal.h"
+#include "taskmgr/base/check.h"
+
+_Static_assert(sizeof(struct tmgr__timer) <= sizeof(((struct tmgr_loop_call *)0)->timer),
+	"a scheduled call has room for its timer");
+
+/* ---- Making --------------------------------------------------------------------------------- */
+
+static void alarm_rang(struct ev_loop *ev, ev_timer *watcher, int events)
+{
+}
+
+static void posted(struct ev_loop *ev, ev_async *watcher, int events)
+{
+}
+
+static bool options_valid(const struct tmgr_loop_options *options)
+{
+	return tmgr__stack_class(options->stack_size) >= 0 &&
+	       (unsigned)options->stack_guard <= TMGR_STACK_GUARD_CANARY && options->slow_ns >= 0;
+}
+
+static int make_ev(struct tmgr_loop *loop)
+{
+	errno = 0;
+	loop->ev = ev_loop_new(EVFLAG_NOENV | EVBACKEND_EPOLL);
+	if (!loop->ev)
+		return errno == EMFILE || errno == ENFILE ? -errno : -ENOMEM;
+	ev_timer_init(&loop->alarm, alarm_rang, 0, 0);
+	ev_async_init(&loop->async, posted);
+	ev_async_start(loop->ev, &loop->async);
+	return 0;
+}
+
+int tmgr_loop_create(const struct tmgr_loop_options *options, struct tmgr_loop **ret_loop)
+{
+	static const struct tmgr_loop_options defaults;
+	struct tmgr_loop *loop;
+	int r;
+
+	if (!options)
+		options = &defaults;
+	if (!ret_loop || !options_valid(options))
+		return -EINVAL;
+	loop = calloc(1, sizeof(*loop));
+	if (!loop)
+		return -ENOMEM;
+	r = make_ev(loop);
+	if (r < 0) {
+		free(loop);
+		return r;
+	}
+	loop->host.ops = &tmgr__loop_executor_ops;
+	loop->refs = 1;
+	loop->options = *options;
+	if (loop->options.slow_ns == 0)
+		loop->options.slow_ns = 100 * TMGR_MILLISECOND;
+	loop->size_class = tmgr__stack_class(options->stack_size);
+	loop->stack_kind = tmgr__stack_kind_of(
+		loop->size_class, options->stack_guard == TMGR_STACK_GUARD_CANARY);
+	loop->calls_last = &loop->calls;
+	loop->trim_at = TMGR_NEVER;
+	tmgr__list_init(&loop->all);
+	tmgr__list_init(&loop->idlers);
+	*ret_loop = loop;
+	return 0;
+}
+
+struct tmgr_loop *tmgr_loop_ref(struct tmgr_loop *loop)
+{
+	if (loop)
+		check(__atomic_fetch_add(&loop->refs, 1, __ATOMIC_RELAXED) > 0);
+	return loop;
+}
+
+void tmgr_loop_unref(struct tmgr_loop *loop)
+{
+	uint32_t refs;
+
+	if (!loop)
+		return;
+	refs = __atomic_fetch_sub(&loop->refs, 1, __ATOMIC_ACQ_REL);
+	check(refs > 0);
+	if (refs > 1)
+		return;
+	/* Somebody may be about to leave tmgr__loop_post(). */
+	while (__atomic_load_n(&loop->posters, __ATOMIC_ACQUIRE) > 0)
+		sched_yield();
+	ev_async_stop(loop->ev, &loop->async);
+	ev_loop_destroy(loop->ev);
+	free(loop);
+}
+
+bool tmgr__loop_hold(struct tmgr_loop *loop)
+{
+	uint64_t holds = __atomic_load_n(&loop->holds, __ATOMIC_RELAXED);
+
+	do {
+		if (holds & TMGR__LOOP_CLOSED)
+			return false;
+	} while (!__atomic_compare_exchange_n(
+		&loop->holds, &holds, holds + 1, true, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+	return true;
+}
+
+void tmgr__loop_release(struct tmgr_loop *loop)
+{
+	__atomic_fetch_add(&loop->posters, 1, __ATOMIC_ACQUIRE);
+	if (__atomic_sub_fetch(&loop->holds, 1, __ATOMIC_ACQ_REL) == 0 && loop != tmgr__loop_here)
+		/* It may have been waiting for this. */
+		ev_async_send(loop->ev, &loop->async);
+	__atomic_fetch_sub(&loop->posters, 1, __ATOMIC_RELEASE);
+}
+
+/* ---- Turns ---------------------------------------------------------------------------------- */
+
+static bool is_over(struct tmgr_loop *loop)
+{
+	uint64_t holds = 0;
+
+	if (loop->coroutines > 0 || tmgr__loop_has_posts(loop))
+		return false;
+	if (loop->options.main ? !loop->main_done : loop->state != TMGR__LOOP_STOPPING)
+		return false;
+	return __atomic_compare_exchange_n(
+		&loop->holds, &holds, TMGR__LOOP_CLOSED, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+/* Nothing can run, and nothing will by itself: those who wait for that go on. */
+static void wake_idlers(struct tmgr_loop *loop)
+{
+	struct tmgr__list *node;
+
+	if (tmgr__list_empty(&loop->idlers) || loop->timer_count > loop->idle_timers)
+		return;
+	tmgr__list_for (node, &loop->idlers) {
+		struct tmgr_waiter *waiter = container_of(node, struct tmgr__idler, node)->waiter;
+
+		if (waiter && tmgr_waiter_fire(waiter))
+			waiter->ops->wake(waiter);
+	}
+}
+
+/* What is left, for the report, in case this sleep is the last thing it does in time. */
+static void note_left(struct tmgr_loop *loop)
+{
+	struct tmgr__list *node = tmgr__list_first(&loop->all);
+	struct tmgr_coroutine *first;
+
+	tmgr__lock_acquire(&loop->left_lock);
+	loop->left[0] = '\0';
+	if (node) {
+		first = container_of(node, struct tmgr_coroutine, all);
+		snprintf(loop->left, sizeof(loop->left), "'%s' waits for %s", first->own_name,
+			tmgr_context_waiting(first->context));
+	}
+	if (loop->coroutines > 1) {
+		size_t length = strlen(loop->left);
+
+		snprintf(loop->left + length, sizeof(loop->left) - length, ", and %zu more",
+			loop->coroutines - 1);
+	}
+	tmgr__lock_release(&loop->left_lock);
+}
+
+void tmgr__loop_describe(struct tmgr_executor *host, char *buffer, size_t size)
+{
+	struct tmgr_loop *loop = container_of(host, struct tmgr_loop, host);
+	struct tmgr_coroutine *running = __atomic_load_n(&loop->running, __ATOMIC_ACQUIRE);
+	char name[TMGR_COROUTINE_NAME_MAX + 1];
+
+	if (running) {
+		/* Its memory stays, though it may be another's by now. */
+		for (size_t i = 0; i < sizeof(name); i++)
+			name[i] = __atomic_load_n(&running->own_name[i], __ATOMIC_RELAXED);
+		name[sizeof(name) - 1] = '\0';
+		snprintf(buffer, size, "'%s' does not give the loop back", name);
+		return;
+	}
+	tmgr__lock_acquire(&loop->left_lock);
+	snprintf(buffer, size, "%s", loop->left);
+	tmgr__lock_release(&loop->left_lock);
+}
+
+static int64_t next_time(struct tmgr_loop *loop)
+{
+	struct tmgr__heap_node *first = tmgr__heap_first(&loop->timers);
+	int64_t at = first ? first->key : TMGR_NEVER;
+
+	return loop->trim_at < at ? loop->trim_at : at;
+}
+
+static void sleep_until(struct tmgr_loop *loop, int64_t at)
+{
+	if (at != TMGR_NEVER) {
+		int64_t ns = at - tmgr_now();
+
+		ev_now_update(loop->ev);
+		ev_timer_set(&loop->alarm, ns > 0 ? (double)ns / (double)TMGR_SECOND : 0, 0);
+		ev_timer_start(loop->ev, &loop->alarm);
+	}
+	if (loop->state == TMGR__LOOP_STOPPING)
+		note_left(loop);
+	ev_run(loop->ev, EVRUN_ONCE);
+	if (at != TMGR_NEVER)
+		ev_timer_stop(loop->ev, &loop->alarm);
+}
+
+/* False: the loop is over. */
+static bool look_at_descriptors(struct tmgr_loop *loop)
+{
+	if (loop->runnable == 0 && !tmgr__loop_has_posts(loop))
+		wake_idlers(loop);
+	if (loop->runnable > 0 || tmgr__loop_has_posts(loop)) {
+		ev_run(loop->ev, EVRUN_NOWAIT);
+		return true;
+	}
+	if (is_over(loop))
+		return false;
+	sleep_until(loop, next_time(loop));
+	return true;
+}
+
+static void trim(struct tmgr_loop *loop)
+{
+	if (loop->now >= loop->trim_at || loop->turns % 1024 == 0)
+		loop->trim_at = tmgr__stacks_trim(loop->now);
+}
+
+static bool turn(struct tmgr_loop *loop)
+{
+	loop->turns++;
+	tmgr__loop_take_posts(loop);
+	loop->budget = TMGR__LOOP_BUDGET;
+	tmgr__coroutines_run(loop);
+	loop->now = tmgr_now();
+	tmgr__timers_due(loop, loop->now);
+	trim(loop);
+	return look_at_descriptors(loop);
+}
+
+/* How many ticks are too long is known better the longer the loop runs. */
+void tmgr__loop_note_slow(struct tmgr_loop *loop, uint64_t ticks, struct tmgr_coroutine *coroutine)
+{
+	int64_t elapsed = tmgr_now() - loop->clock_began, ns;
+	double per_ns;
+
+	if (elapsed < TMGR_MILLISECOND)
+		return;
+	per_ns = (double)(tmgr__ticks() - loop->ticks_began) / (double)elapsed;
+	if (per_ns <= 0)
+		return;
+	loop->slow_ticks = (uint64_t)((double)loop->options.slow_ns * per_ns);
+	ns = (int64_t)((double)ticks / per_ns);
+	if (ns <= loop->options.slow_ns)
+		return;
+	loop->slow++;
+	if (ns > loop->slowest_ns)
+		loop->slowest_ns = ns;
+	tmgr_log(loop->context, TMGR_LEVEL_WARNING, "'%s' kept the loop for %lld ms",
+		coroutine->own_name, (long long)(ns / TMGR_MILLISECOND));
+}
+
+/* ---- The task ------------------------------------------------------------------------------- */
+
+static int run_main(void *self, struct tmgr_context *context)
+{
+	struct tmgr_loop *loop = self;
+	int r = loop->options.main(loop->options.self, context);
+
+	loop->main_result = r;
+	loop->main_done = true;
+	if (r != 0) {
+		if (tmgr_context_error_text(context)[0])
+			tmgr_fail(loop->context, r, "%s", tmgr_context_error_text(context));
+		tmgr__family_cancel(loop, &loop->family, "the loop's main function failed");
+	}
+	return r;
+}
+
+static void told_to_stop(void *self)
+{
+	struct tmgr_loop *loop = self;
+
+	__atomic_store_n(&loop->state, TMGR__LOOP_STOPPING, __ATOMIC_RELEASE);
+}
+
+static void token_fired(void *self)
+{
+	struct tmgr_loop *loop = self;
+
+	loop->token_call.function = told_to_stop;
+	loop->token_call.self = loop;
+	tmgr__loop_post(loop, &loop->token_call);
+}
+
+static int spawn_main(struct tmgr_loop *loop)
+{
+	static const struct tmgr_coroutine_options options = { .name = "main" };
+	struct tmgr_coroutine *coroutine;
+	int r;
+
+	if (!loop->options.main)
+		return 0;
+	r = tmgr_loop_spawn(loop, run_main, loop, &options, &coroutine);
+	if (r == 0)
+		tmgr_coroutine_unref(coroutine);
+	return r;
+}
+
+static void enter(struct tmgr_loop *loop, struct tmgr_context *context)
+{
+	loop->context = context;
+	loop->now = loop->clock_began = tmgr_now();
+	loop->ticks = loop->ticks_began = tmgr__ticks();
+	/* Ten ticks a microsecond is less than any clock has. */
+	loop->slow_ticks = (uint64_t)loop->options.slow_ns / 100;
+	tmgr__fiber_init_thread(&loop->fiber);
+	tmgr__overflow_watch();
+	tmgr__loop_here = loop;
+	__atomic_store_n(&loop->state, TMGR__LOOP_RUNNING, __ATOMIC_RELEASE);
+	tmgr_token_register(tmgr_context_token(context), &loop->token_callback, token_fired, loop);
+}
+
+static void give_stacks_back(struct tmgr_loop *loop)
+{
+	struct tmgr__stack *last = loop->stacks;
+
+	if (!last)
+		return;
+	while (last->next)
+		last = last->next;
+	tmgr__stacks_give(loop->stacks, last, loop->stack_count);
+	loop->stacks = NULL;
+	loop->stack_count = 0;
+}
+
+static void leave(struct tmgr_loop *loop)
+{
+	__atomic_store_n(&loop->state, TMGR__LOOP_ENDED, __ATOMIC_RELEASE);
+	/* From here on nobody posts because of the token. */
+	tmgr_token_unregister(&loop->token_callback);
+	tmgr__loop_take_posts(loop);
+	tmgr_executor_leave(&loop->host);
+	tmgr__loop_here = NULL;
+	tmgr__overflow_unwatch();
+	give_stacks_back(loop);
+}
+
+static int loop_execute(void *self, struct tmgr_context *context)
+{
+	struct tmgr_loop *loop = self;
+	struct tmgr_context *current;
+	int r;
+
+	if (tmgr__loop_here || tmgr_context_executor(context))
+		return tmgr_fail(context, -EINVAL, "a loop cannot run on a loop");
+	if (loop->state != TMGR__LOOP_NEW)
+		return tmgr_fail(context, -EALREADY, "a loop runs once");
+	r = tmgr_executor_enter(&loop->host, context);
+	if (r < 0)
+		return r;
+	enter(loop, context);
+	current = tmgr_context_switch(NULL);
+	r = spawn_main(loop);
+	if (r < 0) {
+		loop->main_done = true;
+		loop->main_result = r;
+	}
+	tmgr_ready(context);
+	while (turn(loop))
+		;
+	tmgr_context_switch(current);
+	leave(loop);
+	if (loop->options.main)
+		return loop->main_result;
+	return tmgr_context_cancelled(context) ? -ECANCELED : 0;
+}
+
+static void loop_destroy(void *self)
+{
+	tmgr_loop_unref(self);
+}
+
+static bool loop_runs(const void *self, const struct tmgr_executor *host)
+{
+	const struct tmgr_loop *loop = self;
+
+	return host == &loop->host;
+}
+
+static const struct tmgr_task_ops loop_ops = {
+	.kind = "loop",
+	.execute = loop_execute,
+	.destroy = loop_destroy,
+	.runs = loop_runs,
+};
+
+struct tmgr_task tmgr_loop_task(struct tmgr_loop *loop)
+{
+	static const struct tmgr_refusal missing = { -EINVAL, "a loop is missing" };
+
+	if (!loop)
+		return tmgr_task_refused(&missing);
+	return (struct tmgr_task){ &loop_ops, tmgr_loop_ref(loop) };
+}
+
+/* ---- What else is public -------------------------------------------------------------------- */
+
+struct tmgr_loop *tmgr_loop_current(void)
+{
+	return tmgr__loop_here;
+}
+
+struct ev_loop *tmgr_loop_ev(struct tmgr_loop *loop)
+{
+	return loop ? loop->ev : NULL;
+}
+
+static struct tmgr__timer *timer_of(struct tmgr_loop_call *call)
+{
+	return (struct tmgr__timer *)(void *)call->timer;
+}
+
+static void call_due(struct tmgr__timer *timer, int64_t now)
+{
+	struct tmgr_loop_call *call = container_of((void **)timer, struct tmgr_loop_call, timer[0]);
+
+	call->scheduled = false;
+	call->loop->timer_count--;
+	call->function(call->self);
+}
+
+int tmgr_loop_call_at(struct tmgr_loop *loop, struct tmgr_loop_call *call, int64_t at,
+	void (*function)(void *self), void *self)
+{
+	struct tmgr__timer *timer;
+
+	if (!loop || !call || !function)
+		return -EINVAL;
+	*call = (struct tmgr_loop_call){
+		.loop = loop, .function = function, .self = self, .scheduled = true
+	};
+	timer = timer_of(call);
+	timer->due = call_due;
+	loop->timer_count++;
+	tmgr__timer_set(loop, timer, at);
+	return 0;
+}
+
+int tmgr_loop_call_cancel(struct tmgr_loop_call *call)
+{
+	if (!call)
+		return -EINVAL;
+	if (!call->scheduled)
+		return -ENOENT;
+	call->scheduled = false;
+	call->loop->timer_count--;
+	tmgr__timer_remove(call->loop, timer_of(call));
+	return 0;
+}
+
+int tmgr_loop_wait_idle(struct tmgr_context *context, int64_t deadline)
+{
+	struct tmgr_loop *loop = tmgr__loop_here;
+	struct tmgr__idler idler = { .waiter = NULL };
+	int r;
+
+	if (!loop || tmgr_context_executor(context) != &loop->host)
+		return -EINVAL;
+	tmgr__list_append(&loop->idlers, &idler.node);
+	loop->idle_timers += deadline != TMGR_NEVER;
+	r = tmgr_wait_announced(context, &idler.waiter, "idle", deadline);
+	loop->idle_timers -= deadline != TMGR_NEVER;
+	tmgr__list_remove(&idler.node);
+	return r;
+}
+
+int tmgr_loop_stats(struct tmgr_loop *loop, struct tmgr_loop_stats *ret_stats)
+{
+	if (!loop || !ret_stats)
+		return -EINVAL;
+	*ret_stats = (struct tmgr_loop_stats){
+		.coroutines = loop->coroutines,
+		.runnable = loop->runnable,
+		.timers = loop->timer_count,
+		.stacks = tmgr__stacks_count(),
+		.turns = loop->turns,
+		.resumes = loop->resumes,
+		.slow = loop->slow,
+		.slowest_ns = loop->slowest_ns,
+	};
+	return 0;
+}

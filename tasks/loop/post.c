@@ -1,0 +1,101 @@
+/*
+ * Calls posted to a loop. Its own thread puts them behind those that are waiting. Others push them
+ * on the inbox, a stack that the loop takes as a whole and turns round; only who finds it empty wakes
+ * the loop, so a burst costs one wakeup.
+ *
+ * A call may be the last thing that keeps the loop from ending: from the push on, the loop can run
+ * it, end and be freed. So a poster counts itself before, and the loop, when it goes, waits until
+ * nobody is at it any more.
+ */
+#include <errno.h>
+
+#include "internal.h"
+
+void tmgr__loop_post(struct tmgr_loop *loop, struct tmgr_executor_call *call)
+{
+	struct tmgr_executor_call *first;
+
+	if (loop == tmgr__loop_here) {
+		call->next = NULL;
+		*loop->calls_last = call;
+		loop->calls_last = &call->next;
+		return;
+	}
+	__atomic_fetch_add(&loop->posters, 1, __ATOMIC_ACQUIRE);
+	first = __atomic_load_n(&loop->inbox, __ATOMIC_RELAXED);
+	do {
+		call->next = first;
+	} while (!__atomic_compare_exchange_n(
+		&loop->inbox, &first, call, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+	/* While it does not sleep this is only a look at a flag. */
+	if (!first)
+		ev_async_send(loop->ev, &loop->async);
+	__atomic_fetch_sub(&loop->posters, 1, __ATOMIC_RELEASE);
+}
+
+bool tmgr__loop_has_posts(const struct tmgr_loop *loop)
+{
+	return loop->calls || __atomic_load_n(&loop->inbox, __ATOMIC_ACQUIRE);
+}
+
+/* What came from other threads, in its order, behind our own. */
+static void empty_inbox(struct tmgr_loop *loop)
+{
+	struct tmgr_executor_call *call, *turned = NULL;
+
+	if (!__atomic_load_n(&loop->inbox, __ATOMIC_RELAXED))
+		return;
+	call = __atomic_exchange_n(&loop->inbox, NULL, __ATOMIC_SEQ_CST);
+	while (call) {
+		struct tmgr_executor_call *next = call->next;
+
+		call->next = turned;
+		turned = call;
+		call = next;
+	}
+	*loop->calls_last = turned;
+	while (*loop->calls_last)
+		loop->calls_last = &(*loop->calls_last)->next;
+}
+
+void tmgr__loop_take_posts(struct tmgr_loop *loop)
+{
+	struct tmgr_executor_call *call;
+
+	empty_inbox(loop);
+	call = loop->calls;
+	/* What these post is for the next turn. */
+	loop->calls = NULL;
+	loop->calls_last = &loop->calls;
+	while (call) {
+		struct tmgr_executor_call *next = call->next;
+
+		call->function(call->self);
+		call = next;
+	}
+}
+
+static void make_call(void *self)
+{
+	struct tmgr_loop_call *call = self;
+
+	call->function(call->self);
+}
+
+int tmgr_loop_post(struct tmgr_loop *loop, struct tmgr_loop_call *call,
+	void (*function)(void *self), void *self)
+{
+	if (!loop || !call || !function)
+		return -EINVAL;
+	if (!tmgr__loop_hold(loop))
+		return -ESHUTDOWN;
+	*call = (struct tmgr_loop_call){
+		.call = { .function = make_call, .self = call },
+		.loop = loop,
+		.function = function,
+		.self = self,
+	};
+	tmgr__loop_post(loop, &call->call);
+	tmgr__loop_release(loop);
+	return 0;
+}
