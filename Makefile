@@ -38,7 +38,7 @@ TEST_SOURCES := $(wildcard tests/test_*.c tests/scenario/*.c tests/stress/*.c)
 TEST_SCRIPTS := $(wildcard tests/*.sh)
 FUZZ_SOURCES := $(wildcard tests/fuzz/*.c)
 # A folder beside a benchmark holds parts of it.
-BENCH_HELPERS := $(wildcard tests/bench/measure.c tests/bench/bare.c)
+BENCH_HELPERS := $(wildcard $(addprefix tests/bench/,measure.c bare.c in_loop.c))
 BENCH_SOURCES := $(filter-out $(BENCH_HELPERS),$(wildcard tests/bench/*.c))
 BENCH_PARTS := $(wildcard tests/bench/*/*.c)
 
