@@ -227,3 +227,79 @@ int tmgr_channel_close(struct tmgr_channel *channel)
 	tmgr__wait_nodes_wake(first);
 	return 0;
 }
+
+/* Wait on one channel, whose lock is held and given back. */
+static int wait_on(struct tmgr_channel *channel, struct tmgr__list *list, void *item,
+	struct tmgr__wait *wait)
+{
+	struct tmgr__wait_node node = { .waiter = wait->waiter, .item = item }, *winner;
+	int r;
+
+	node.winner = &winner;
+	tmgr__list_init(&node.link);
+	tmgr__channel_enrol(channel, list, &node);
+	/* So that closing and dropping it meanwhile leaves its memory. */
+	tmgr_channel_ref(channel);
+	tmgr__wait_arm(wait);
+	tmgr__lock_release(&channel->lock);
+	r = tmgr__wait_park(wait, "channel");
+	if (r == 0) {
+		/* Who won it took it off the list. */
+		r = node.result;
+	} else {
+		tmgr__lock_acquire(&channel->lock);
+		tmgr__list_remove(&node.link);
+		tmgr__lock_release(&channel->lock);
+	}
+	tmgr_channel_unref(channel);
+	return r;
+}
+
+int tmgr_channel_send(struct tmgr_context *context, struct tmgr_channel *channel, const void *item,
+	int64_t deadline)
+{
+	struct tmgr__wait_node *won = NULL;
+	struct tmgr__wait wait;
+	int r, result;
+
+	if (!channel || (!item && channel->item_size > 0))
+		return -EINVAL;
+	r = tmgr__wait_begin(&wait, context, deadline);
+	if (r < 0)
+		return r;
+	tmgr__lock_acquire(&channel->lock);
+	/* A send only reads the item; a node's pointer serves both directions. */
+	if (!tmgr__channel_try_send(channel, item, &result, &won)) {
+		if (wait.limit > 0)
+			return wait_on(channel, &channel->senders, (void *)(uintptr_t)item, &wait);
+		tmgr__lock_release(&channel->lock);
+		return tmgr__wait_late(&wait);
+	}
+	tmgr__lock_release(&channel->lock);
+	tmgr__wait_nodes_wake(won);
+	return result;
+}
+
+int tmgr_channel_receive(struct tmgr_context *context, struct tmgr_channel *channel, void *ret_item,
+	int64_t deadline)
+{
+	struct tmgr__wait_node *won = NULL;
+	struct tmgr__wait wait;
+	int r, result;
+
+	if (!channel || (!ret_item && channel->item_size > 0))
+		return -EINVAL;
+	r = tmgr__wait_begin(&wait, context, deadline);
+	if (r < 0)
+		return r;
+	tmgr__lock_acquire(&channel->lock);
+	if (!tmgr__channel_try_receive(channel, ret_item, &result, &won)) {
+		if (wait.limit > 0)
+			return wait_on(channel, &channel->receivers, ret_item, &wait);
+		tmgr__lock_release(&channel->lock);
+		return tmgr__wait_late(&wait);
+	}
+	tmgr__lock_release(&channel->lock);
+	tmgr__wait_nodes_wake(won);
+	return result;
+}

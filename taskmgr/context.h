@@ -17,24 +17,25 @@ struct tmgr_group;
 #define TMGR__ERROR_TEXT_SIZE 128
 
 struct tmgr_context {
-	struct tmgr__record *record;
-	struct tmgr_executor *host; /* that runs it, or NULL on a thread */
-	const char *name;           /* of a strand; NULL: the record's */
-	struct tmgr_context *base;  /* the task's own; itself where it is that */
-	struct tmgr_context *outer; /* current before this one, on this thread */
+	/* What each wait looks at is one line of the cache. */
+	struct tmgr_context *base; /* the task's own; itself where it is that */
+	struct tmgr_token *token;  /* its own: of the record, or given */
 	/* fires for this context even before its own is attached */
 	struct tmgr_token *parent_token;
-	struct tmgr_token *token; /* its own: of the record, or given */
 	struct tmgr_waiter *waiter;
-	struct tmgr_token_callback callback; /* on token: cancels the waiter */
+	const char *waiting; /* static, or NULL; read by snapshots */
+	int shield_depth;
 	/* token is below parent_token, callback is registered */
 	bool attached;
 	bool initialize_failed;
-	int shield_depth;
+	struct tmgr__record *record;
+	struct tmgr_executor *host; /* that runs it, or NULL on a thread */
+	const char *name;           /* of a strand; NULL: the record's */
+	struct tmgr_context *outer; /* current before this one, on this thread */
+	struct tmgr_token_callback callback; /* on token: cancels the waiter */
 	int64_t shield_deadline;
-	int64_t deadline;    /* of the phase, besides the token's */
-	char *text;          /* of tmgr_fail(): TMGR__ERROR_TEXT_SIZE bytes */
-	const char *waiting; /* static, or NULL; read by snapshots */
+	int64_t deadline; /* of the phase, besides the token's */
+	char *text;       /* of tmgr_fail(): TMGR__ERROR_TEXT_SIZE bytes */
 	int waiting_fd;
 	struct tmgr_group *groups; /* opened below it and not yet destroyed */
 	struct tmgr_group *default_group;

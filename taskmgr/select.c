@@ -1,5 +1,5 @@
 /*
- * Select: one wait on several channels, and send and receive, which are selects of one case.
+ * Select: one wait on several channels.
  *
  * All channels are locked, by ascending address and each once; the cases are tried in order; if
  * none fires a node is enrolled for each; all are unlocked. While it tries nobody can claim the
@@ -261,27 +261,4 @@ int tmgr_select(struct tmgr_context *context, struct tmgr_select_case *cases, si
 	if (!cases || count == 0 || count > TMGR_SELECT_MAX)
 		return -EINVAL;
 	return run_select(context, cases, count, deadline, "select");
-}
-
-int tmgr_channel_send(struct tmgr_context *context, struct tmgr_channel *channel, const void *item,
-	int64_t deadline)
-{
-	struct tmgr_select_case one = { .op = TMGR_SELECT_SEND, .channel = channel };
-	int r;
-
-	/* A send only reads the item; the case's pointer serves both directions. */
-	one.item = (void *)(uintptr_t)item;
-	r = run_select(context, &one, 1, deadline, "channel");
-	return r < 0 ? r : one.result;
-}
-
-int tmgr_channel_receive(struct tmgr_context *context, struct tmgr_channel *channel, void *ret_item,
-	int64_t deadline)
-{
-	struct tmgr_select_case one = {
-		.op = TMGR_SELECT_RECEIVE, .channel = channel, .item = ret_item
-	};
-	int r = run_select(context, &one, 1, deadline, "channel");
-
-	return r < 0 ? r : one.result;
 }

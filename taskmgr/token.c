@@ -45,7 +45,7 @@ void tmgr__token_init(struct tmgr_token *token, void (*release)(struct tmgr_toke
 	token->running_count = 0;
 	token->running_waited = false;
 	token->fd = -1;
-	token->deadline = TMGR_NEVER;
+	token->deadline = token->limit = TMGR_NEVER;
 	token->timer.linked = false;
 	token->timers = NULL;
 	token->fire_next = NULL;
@@ -299,10 +299,37 @@ int tmgr_token_cause(const struct tmgr_token *token, struct tmgr_cause *ret_caus
 	return 0;
 }
 
+static bool lower_limit(struct tmgr_token *token, int64_t limit)
+{
+	int64_t before = __atomic_load_n(&token->limit, __ATOMIC_RELAXED);
+
+	while (limit < before)
+		if (__atomic_compare_exchange_n(&token->limit, &before, limit, true,
+			    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
+/* Under the token's lock: tell those below it of an earlier deadline. */
+static void lower_children(struct tmgr_token *token, int64_t limit)
+{
+	struct tmgr__list *node;
+
+	tmgr__list_for (node, &token->children) {
+		struct tmgr_token *child = container_of(node, struct tmgr_token, siblings);
+
+		tmgr__lock_acquire(&child->lock);
+		if (lower_limit(child, limit))
+			lower_children(child, limit);
+		tmgr__lock_release(&child->lock);
+	}
+}
+
 void tmgr__token_adopt(struct tmgr_token *token, struct tmgr_token *parent)
 {
 	tmgr_token_ref(parent);
 	token->depth = parent->depth + 1;
+	lower_limit(token, __atomic_load_n(&parent->limit, __ATOMIC_ACQUIRE));
 	__atomic_store_n(&token->parent, parent, __ATOMIC_RELEASE);
 }
 
@@ -318,6 +345,8 @@ void tmgr__token_link(struct tmgr_token *token)
 
 	token->linked = true;
 	tmgr__lock_acquire(&parent->lock);
+	/* Whoever makes the parent's earlier finds this one in its list. */
+	lower_limit(token, parent->limit);
 	tmgr__list_append(&parent->children, &token->siblings);
 	if (parent->fired)
 		mark(token, parent->source, NULL, &last);
@@ -456,6 +485,8 @@ int tmgr_token_set_deadline(struct tmgr_token *token, int64_t deadline)
 	}
 	if (deadline < token->deadline) {
 		__atomic_store_n(&token->deadline, deadline, __ATOMIC_RELEASE);
+		if (lower_limit(token, deadline))
+			lower_children(token, deadline);
 		if (timers && !token->timers)
 			__atomic_store_n(&token->timers, timers, __ATOMIC_RELEASE);
 		else
@@ -472,15 +503,7 @@ int tmgr_token_set_deadline(struct tmgr_token *token, int64_t deadline)
 
 int64_t tmgr_token_deadline(const struct tmgr_token *token)
 {
-	int64_t deadline = TMGR_NEVER;
-
-	for (; token; token = __atomic_load_n(&token->parent, __ATOMIC_ACQUIRE)) {
-		int64_t own = __atomic_load_n(&token->deadline, __ATOMIC_ACQUIRE);
-
-		if (own < deadline)
-			deadline = own;
-	}
-	return deadline;
+	return token ? __atomic_load_n(&token->limit, __ATOMIC_ACQUIRE) : TMGR_NEVER;
 }
 
 bool tmgr__token_expire(struct tmgr_token *token, int64_t now)

@@ -42,6 +42,7 @@ struct tmgr_token {
 	bool running_waited;
 	int fd; /* -1 until asked for */
 	int64_t deadline;
+	int64_t limit; /* the earliest of that and those of all above it, once linked; atomic */
 	struct tmgr__heap_node timer;
 	struct tmgr__timers *timers;
 	struct tmgr_token *fire_next;

@@ -118,25 +118,52 @@ static void after_switch(struct tmgr_loop *loop)
 		tmgr_strand_unref(ended->context);
 }
 
-/* The next is about to run; how long the one before did. */
-static inline void note_switch(struct tmgr_loop *loop, struct tmgr_coroutine *next)
+/* How long those took that ran since the last look at the clock. */
+static void look_at_clock(struct tmgr_loop *loop)
 {
 	uint64_t ticks = tmgr__ticks();
 
-	if (__builtin_expect(ticks - loop->ticks > loop->slow_ticks, 0) && loop->running)
-		tmgr__loop_note_slow(loop, ticks - loop->ticks, loop->running);
+	if (ticks - loop->ticks > loop->slow_ticks)
+		tmgr__loop_note_slow(loop, ticks - loop->ticks);
 	loop->ticks = ticks;
+	loop->recent_count = 0;
+}
+
+/* The next is about to run. */
+static inline void note_switch(struct tmgr_loop *loop, struct tmgr_coroutine *next)
+{
+	if (!next || loop->recent_count == TMGR__LOOP_RECENT || loop->watch_each)
+		look_at_clock(loop);
 	__atomic_store_n(&loop->running, next, __ATOMIC_RELEASE);
 	if (next) {
+		loop->recent[loop->recent_count++] = next;
 		next->state = TMGR__COROUTINE_RUNNING;
 		loop->resumes++;
 		loop->budget--;
 	}
 }
 
-static struct tmgr_coroutine *pick(struct tmgr_loop *loop)
+/*
+ * The next, while those behind it are fetched: with many coroutines each is in no near cache any
+ * more. What this looks at of the second was fetched the time before.
+ */
+static inline struct tmgr_coroutine *pick(struct tmgr_loop *loop)
 {
-	return loop->budget > 0 ? pop(loop) : NULL;
+	struct tmgr_coroutine *next, *second;
+
+	if (loop->budget == 0)
+		return NULL;
+	next = pop(loop);
+	second = loop->run_first;
+	if (second) {
+		const char *sp = second->fiber.sp;
+
+		__builtin_prefetch(second->next);
+		__builtin_prefetch(sp);
+		__builtin_prefetch(sp + 64);
+		__builtin_prefetch(sp + 128);
+	}
+	return next;
 }
 
 /* Somebody has switched here only to ask where this one stands. */
@@ -146,7 +173,7 @@ static void answer_probe(struct tmgr_loop *loop, struct tmgr_coroutine *coroutin
 
 	loop->probe = NULL;
 	probe->count = backtrace(probe->addresses, probe->max);
-	tmgr__fiber_switch(&coroutine->stack->fiber, probe->asker);
+	tmgr__fiber_switch(&coroutine->fiber, probe->asker);
 }
 
 int tmgr__coroutine_backtrace(struct tmgr_coroutine *coroutine, void **addresses, int max)
@@ -160,14 +187,14 @@ int tmgr__coroutine_backtrace(struct tmgr_coroutine *coroutine, void **addresses
 	/* A new one stands nowhere yet. */
 	if (!coroutine->begun)
 		return 0;
-	probe.asker = here ? &here->stack->fiber : &loop->fiber;
+	probe.asker = here ? &here->fiber : &loop->fiber;
 	loop->probe = &probe;
-	tmgr__fiber_switch(probe.asker, &coroutine->stack->fiber);
+	tmgr__fiber_switch(probe.asker, &coroutine->fiber);
 	return probe.count;
 }
 
 /* Let the next run. Returns when this one goes on. */
-static void suspend(struct tmgr_loop *loop, struct tmgr_coroutine *coroutine)
+static inline __attribute__((always_inline)) void suspend(struct tmgr_loop *loop, struct tmgr_coroutine *coroutine)
 {
 	struct tmgr_coroutine *next = pick(loop);
 	struct tmgr_context *current;
@@ -177,7 +204,7 @@ static void suspend(struct tmgr_loop *loop, struct tmgr_coroutine *coroutine)
 	if (next == coroutine)
 		return;
 	current = tmgr_context_switch(NULL);
-	tmgr__fiber_switch(&coroutine->stack->fiber, next ? &next->stack->fiber : &loop->fiber);
+	tmgr__fiber_switch(&coroutine->fiber, next ? &next->fiber : &loop->fiber);
 	tmgr_context_switch(current);
 	after_switch(loop);
 	while (__builtin_expect(loop->probe != NULL, 0))
@@ -191,8 +218,9 @@ void tmgr__coroutines_run(struct tmgr_loop *loop)
 	if (!next)
 		return;
 	loop->ticks = tmgr__ticks();
+	loop->recent_count = 0;
 	note_switch(loop, next);
-	tmgr__fiber_switch(&loop->fiber, &next->stack->fiber);
+	tmgr__fiber_switch(&loop->fiber, &next->fiber);
 	after_switch(loop);
 }
 
@@ -232,7 +260,7 @@ static void set_deadline(struct tmgr_coroutine *coroutine, int64_t deadline)
 
 static void broken(struct tmgr_coroutine *coroutine)
 {
-	if (coroutine->stack->canary && tmgr__stack_broken(coroutine->stack))
+	if (coroutine->canary && tmgr__stack_broken(coroutine->stack))
 		tmgr__overflow_broken(coroutine);
 }
 
@@ -345,7 +373,7 @@ static size_t memory_size(void)
 /* A cancel through its future. */
 static void cancel_future(struct tmgr_future *future, int code, const char *text)
 {
-	tmgr_coroutine_cancel((struct tmgr_coroutine *)(void *)future, code, text);
+	tmgr_coroutine_cancel(container_of(future, struct tmgr_coroutine, future), code, text);
 }
 
 static struct tmgr__stack *take_stack(struct tmgr_loop *loop)
@@ -385,11 +413,14 @@ struct tmgr_coroutine *tmgr__coroutine_make(struct tmgr_loop *loop)
 	coroutine->future.cancel = cancel_future;
 	coroutine->loop = loop;
 	coroutine->stack = stack;
+	coroutine->canary = stack->canary;
 	coroutine->deadline = TMGR_NEVER;
 	coroutine->timer.due = come_due;
 	coroutine->refs = 1;
 	tmgr_waiter_init(&coroutine->waiter, &tmgr__coroutine_waiter_ops, coroutine);
-	tmgr__fiber_init(&stack->fiber, stack->bottom, coroutine, coroutine_main, coroutine);
+	tmgr__fiber_set_sanitizer(&coroutine->fiber, stack->sanitizer);
+	tmgr__fiber_init(&coroutine->fiber, stack->bottom, coroutine, coroutine_main, coroutine);
+	stack->sanitizer = tmgr__fiber_sanitizer(&coroutine->fiber);
 	return coroutine;
 }
 
@@ -477,7 +508,7 @@ static _Noreturn void coroutine_main(void *self)
 	next = pick(loop);
 	note_switch(loop, next);
 	tmgr_context_switch(NULL);
-	tmgr__fiber_leave(&coroutine->stack->fiber, next ? &next->stack->fiber : &loop->fiber);
+	tmgr__fiber_leave(&coroutine->fiber, next ? &next->fiber : &loop->fiber);
 }
 
 void tmgr__family_cancel(

@@ -18,6 +18,8 @@
 
 /* Resumes between two looks at timers and descriptors. */
 #define TMGR__LOOP_BUDGET 128
+/* Resumes between two looks at the processor's clock, which is slow to read. */
+#define TMGR__LOOP_RECENT 16
 /* Stacks that a loop keeps for itself, and how many it takes or gives at a time. */
 #define TMGR__LOOP_STACKS_MAX 512
 #define TMGR__LOOP_STACKS_STEP 64
@@ -45,13 +47,18 @@ enum tmgr__coroutine_state {
 
 /* Below its stack's struct; the memory of its strand comes behind it. */
 struct tmgr_coroutine {
-	struct tmgr_future future; /* first */
-	struct tmgr_loop *loop;    /* only to be compared once it has ended */
-	struct tmgr__stack *stack;
+	/* What a switch touches is one line of the cache, for there are many coroutines. */
+	struct tmgr__fiber fiber;
 	struct tmgr_coroutine *next; /* in the run queue */
+	struct tmgr_loop *loop;      /* only to be compared once it has ended */
 	struct tmgr_waiter waiter;
+	unsigned char state; /* enum tmgr__coroutine_state */
+	bool canary;         /* at the end of its stack */
+	struct tmgr_future future;
+	int64_t deadline; /* of the present wait, or TMGR_NEVER; the timer may stand earlier */
+	int64_t since;    /* in its state */
+	struct tmgr__stack *stack;
 	struct tmgr_context *context; /* its own: of its strand, or of the task that it runs */
-	enum tmgr__coroutine_state state;
 	bool settled_wanted;         /* atomic */
 	bool wanted;                 /* somebody took a handle */
 	bool kept;                   /* its error stands in the report, and with it its memory */
@@ -67,8 +74,6 @@ struct tmgr_coroutine {
 	void *self;
 	void *value;
 	struct tmgr__timer timer;
-	int64_t deadline; /* of the present wait, or TMGR_NEVER; the timer may stand earlier */
-	int64_t since;    /* in its state */
 	struct tmgr__list all;
 	struct tmgr_executor_call call; /* to be woken or started by another thread */
 	struct tmgr_future settled;
@@ -120,8 +125,12 @@ struct tmgr_loop {
 	struct tmgr__heap timers;
 	size_t timer_count; /* deadlines that are pending */
 	int64_t now;        /* as of this turn */
-	uint64_t ticks;     /* when the running coroutine went on */
+	/* Since when, and for which of the last, the processor's clock was not looked at. */
+	uint64_t ticks;
 	uint64_t slow_ticks;
+	const struct tmgr_coroutine *recent[TMGR__LOOP_RECENT];
+	unsigned recent_count;
+	bool watch_each; /* one was slow: look at the clock at each switch from now on */
 	int64_t clock_began;
 	uint64_t ticks_began;
 	uint64_t slow;
@@ -224,6 +233,7 @@ static inline uint64_t tmgr__ticks(void)
 #endif
 }
 
-void tmgr__loop_note_slow(struct tmgr_loop *loop, uint64_t ticks, struct tmgr_coroutine *coroutine);
+/* Those that ran recently have taken this long, all together. */
+void tmgr__loop_note_slow(struct tmgr_loop *loop, uint64_t ticks);
 
 #endif

@@ -256,10 +256,30 @@ static bool turn(struct tmgr_loop *loop)
 	return look_at_descriptors(loop);
 }
 
-/* How many ticks are too long is known better the longer the loop runs. */
-void tmgr__loop_note_slow(struct tmgr_loop *loop, uint64_t ticks, struct tmgr_coroutine *coroutine)
+/* The names of those that ran, each once; memory of one that has ended may have another's. */
+static void name_recent(const struct tmgr_loop *loop, char *buffer, size_t size)
+{
+	size_t length = 0;
+
+	buffer[0] = '\0';
+	for (unsigned i = 0; i < loop->recent_count && length < size; i++) {
+		const char *name = loop->recent[i]->own_name;
+
+		if (i > 0 && strcmp(name, loop->recent[i - 1]->own_name) == 0)
+			continue;
+		length += (size_t)snprintf(
+			buffer + length, size - length, "%s'%s'", i > 0 ? " or " : "", name);
+	}
+}
+
+/*
+ * How many ticks are too long is known better the longer the loop runs. The clock is looked at only
+ * now and then; once something was slow, at each switch.
+ */
+void tmgr__loop_note_slow(struct tmgr_loop *loop, uint64_t ticks)
 {
 	int64_t elapsed = tmgr_now() - loop->clock_began, ns;
+	char names[128];
 	double per_ns;
 
 	if (elapsed < TMGR_MILLISECOND)
@@ -271,11 +291,13 @@ void tmgr__loop_note_slow(struct tmgr_loop *loop, uint64_t ticks, struct tmgr_co
 	ns = (int64_t)((double)ticks / per_ns);
 	if (ns <= loop->options.slow_ns)
 		return;
+	loop->watch_each = true;
 	loop->slow++;
 	if (ns > loop->slowest_ns)
 		loop->slowest_ns = ns;
-	tmgr_log(loop->context, TMGR_LEVEL_WARNING, "'%s' kept the loop for %lld ms",
-		coroutine->own_name, (long long)(ns / TMGR_MILLISECOND));
+	name_recent(loop, names, sizeof(names));
+	tmgr_log(loop->context, TMGR_LEVEL_WARNING, "%s kept the loop for %lld ms", names,
+		(long long)(ns / TMGR_MILLISECOND));
 }
 
 /* ---- The task ------------------------------------------------------------------------------- */
@@ -292,7 +314,8 @@ static int run_main(void *self, struct tmgr_context *context)
 			tmgr_fail(loop->context, r, "%s", tmgr_context_error_text(context));
 		tmgr__family_cancel(loop, &loop->family, "the loop's main function failed");
 	}
-	return r;
+	/* It is the task's result; as a coroutine's it would stand in the report once more. */
+	return 0;
 }
 
 static void told_to_stop(void *self)

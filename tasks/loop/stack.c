@@ -14,7 +14,6 @@
 #include "stack.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -122,24 +121,24 @@ static int install_guard(char *page)
 	return mprotect(page, GUARD_SIZE, PROT_NONE) < 0 ? -ENOMEM : 0;
 }
 
+/* What is known of a slab stands in its own mapping, above its stacks: it stays for ever, too. */
 static struct tmgr__slab *make_slab(struct kind *kind)
 {
-	size_t count = SLAB_STACKS_MIN;
+	size_t count = SLAB_STACKS_MIN, bytes;
 	struct tmgr__slab *slab;
+	char *memory;
 
 	for (size_t i = 0; i < kind->slab_count && count * kind->size * 2 <= SLAB_BYTES_MAX; i++)
 		count *= 2;
-	slab = calloc(1, sizeof(*slab) + count * sizeof(slab->next_cold[0]));
-	if (!slab)
-		return NULL;
-	slab->memory = mmap(NULL, count * kind->size, PROT_READ | PROT_WRITE,
+	bytes = count * kind->size + sizeof(*slab) + count * sizeof(slab->next_cold[0]);
+	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-	if (slab->memory == MAP_FAILED) {
-		free(slab);
+	if (memory == MAP_FAILED)
 		return NULL;
-	}
 	/* One huge page would be many stacks, and all of it resident. */
-	madvise(slab->memory, count * kind->size, MADV_NOHUGEPAGE);
+	madvise(memory, bytes, MADV_NOHUGEPAGE);
+	slab = (struct tmgr__slab *)(void *)(memory + count * kind->size);
+	slab->memory = memory;
 	slab->kind = kind;
 	slab->count = (uint32_t)count;
 	slab->next = kind->slabs;
@@ -261,8 +260,10 @@ static void chill(struct tmgr__stack *stack)
 	struct tmgr__slab *slab = stack->slab;
 	uint32_t index = stack->index;
 	size_t size = slab->kind->size;
+	struct tmgr__fiber fiber = { NULL };
 
-	tmgr__fiber_fini(&stack->fiber);
+	tmgr__fiber_set_sanitizer(&fiber, stack->sanitizer);
+	tmgr__fiber_fini(&fiber);
 	/* A mark of MADV_GUARD_INSTALL stays where it is, as does a protection. */
 	madvise(slab->memory + index * size, size, MADV_DONTNEED);
 	slab->next_cold[index] = slab->cold;

@@ -16,7 +16,7 @@ struct tmgr__slab;
 /* At the top of each stack. What its user keeps there goes below it, and its fiber below that. */
 struct tmgr__stack {
 	struct tmgr__stack *next; /* free ones */
-	struct tmgr__fiber fiber; /* stays with the stack, for the sanitizers */
+	void *sanitizer; /* what they know the last fiber on it by; it serves for the next */
 	struct tmgr__slab *slab;
 	char *bottom; /* the lowest byte that may be used */
 	uint32_t index;

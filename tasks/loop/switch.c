@@ -192,8 +192,8 @@ static void save_modes(uint64_t *saved)
 
 #endif
 
-static void prepare_stack(
-	struct tmgr__fiber *fiber, void *top, void (*entry)(void *self), void *self)
+static void prepare_stack(struct tmgr__fiber *fiber, void *bottom, void *top,
+	void (*entry)(void *self), void *self)
 {
 	uint64_t *saved = (uint64_t *)top - SAVED;
 
@@ -234,8 +234,8 @@ static void begin(void)
 	beginning->entry(beginning->self);
 }
 
-static void prepare_stack(
-	struct tmgr__fiber *fiber, void *top, void (*entry)(void *self), void *self)
+static void prepare_stack(struct tmgr__fiber *fiber, void *bottom, void *top,
+	void (*entry)(void *self), void *self)
 {
 	uintptr_t at = ((uintptr_t)top - sizeof(struct beginning)) & ~(uintptr_t)63;
 	struct beginning *beginning = (struct beginning *)at;
@@ -243,8 +243,8 @@ static void prepare_stack(
 	check(getcontext(&beginning->context) == 0);
 	beginning->entry = entry;
 	beginning->self = self;
-	beginning->context.uc_stack.ss_sp = (void *)(uintptr_t)fiber->bottom;
-	beginning->context.uc_stack.ss_size = at - (uintptr_t)fiber->bottom;
+	beginning->context.uc_stack.ss_sp = bottom;
+	beginning->context.uc_stack.ss_size = at - (uintptr_t)bottom;
 	beginning->context.uc_link = NULL;
 	makecontext(&beginning->context, begin, 0);
 	fiber->sp = beginning;
@@ -273,8 +273,10 @@ static void enter(void *self)
 void tmgr__fiber_init(
 	struct tmgr__fiber *fiber, void *bottom, void *top, void (*entry)(void *self), void *self)
 {
+#if defined(TMGR__SWITCH_SANITIZED)
 	fiber->bottom = bottom;
 	fiber->size = (size_t)((char *)top - (char *)bottom);
+#endif
 #if defined(TMGR__SWITCH_ASAN)
 	struct entered *entered = (struct entered *)(void *)((char *)top - 64);
 
@@ -287,15 +289,12 @@ void tmgr__fiber_init(
 	if (!fiber->sanitizer)
 		fiber->sanitizer = __tsan_create_fiber(0);
 #endif
-	prepare_stack(fiber, top, entry, self);
+	prepare_stack(fiber, bottom, top, entry, self);
 }
 
 void tmgr__fiber_init_thread(struct tmgr__fiber *fiber)
 {
-	fiber->sp = NULL;
-	fiber->bottom = NULL;
-	fiber->size = 0;
-	fiber->sanitizer = NULL;
+	memset(fiber, 0, sizeof(*fiber));
 #if defined(TMGR__SWITCH_ASAN)
 	pthread_attr_t attributes;
 	void *bottom;
@@ -316,7 +315,7 @@ void tmgr__fiber_fini(struct tmgr__fiber *fiber)
 	if (fiber->sanitizer)
 		__tsan_destroy_fiber(fiber->sanitizer);
 #endif
-	fiber->sanitizer = NULL;
+	tmgr__fiber_set_sanitizer(fiber, NULL);
 }
 
 #if defined(TMGR__SWITCH_NATIVE) && !defined(TMGR__SWITCH_SANITIZED)

@@ -37,11 +37,30 @@
 
 struct tmgr__fiber {
 	void *sp; /* first; while it is left. Of ucontext a pointer to its context */
-	/* For the sanitizers: the stack it runs on, and what they know it by. */
+#if defined(TMGR__SWITCH_SANITIZED)
+	/* The stack it runs on, and what they know it by: NULL, or of a fiber before on that stack. */
 	const void *bottom;
 	size_t size;
-	void *sanitizer; /* NULL, or of a fiber before on the same stack */
+	void *sanitizer;
+#endif
 };
+
+/* What the sanitizers know a fiber by, to be kept with its stack; NULL without. */
+static inline void *tmgr__fiber_sanitizer(const struct tmgr__fiber *fiber)
+{
+#if defined(TMGR__SWITCH_SANITIZED)
+	return fiber->sanitizer;
+#else
+	return NULL;
+#endif
+}
+
+static inline void tmgr__fiber_set_sanitizer(struct tmgr__fiber *fiber, void *sanitizer)
+{
+#if defined(TMGR__SWITCH_SANITIZED)
+	fiber->sanitizer = sanitizer;
+#endif
+}
 
 /*
  * Make a fiber that will call entry(self) on a stack when it is switched to first. entry does not

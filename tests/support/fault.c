@@ -12,10 +12,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "tests/support/fault.h"
 
 #define TABLE_SIZE (1u << 20)
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
@@ -23,6 +28,9 @@ void *__real_realloc(void *old, size_t size);
 void *__real_aligned_alloc(size_t alignment, size_t size);
 int __real_posix_memalign(void **ret, size_t alignment, size_t size);
 void __real_free(void *memory);
+void *__real_mmap(void *at, size_t length, int protection, int flags, int fd, off_t offset);
+int __real_madvise(void *at, size_t length, int advice);
+int __real_mprotect(void *at, size_t length, int protection);
 int __real_pthread_create(pthread_t *ret, const pthread_attr_t *attributes,
 	void *(*function)(void *), void *argument);
 
@@ -35,6 +43,9 @@ int __wrap_posix_memalign(void **ret, size_t alignment, size_t size);
 char *__wrap_strdup(const char *text);
 char *__wrap_strndup(const char *text, size_t length);
 void __wrap_free(void *memory);
+void *__wrap_mmap(void *at, size_t length, int protection, int flags, int fd, off_t offset);
+int __wrap_madvise(void *at, size_t length, int advice);
+int __wrap_mprotect(void *at, size_t length, int protection);
 int __wrap_pthread_create(pthread_t *ret, const pthread_attr_t *attributes,
 	void *(*function)(void *), void *argument);
 
@@ -45,9 +56,9 @@ struct block {
 };
 
 static struct {
-	long allocation, thread; /* countdowns; 0 is off */
-	long allocations, threads;
-	int all, happened, counting;
+	long allocation, thread, mapping; /* countdowns; 0 is off */
+	long allocations, threads, protections;
+	int all, happened, counting, old_kernel;
 } fault;
 
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -236,6 +247,54 @@ int __wrap_pthread_create(
 	return __real_pthread_create(ret, attributes, function, argument);
 }
 
+void *__wrap_mmap(void *at, size_t length, int protection, int flags, int fd, off_t offset)
+{
+	if (strikes(&fault.mapping)) {
+		errno = ENOMEM;
+		return MAP_FAILED;
+	}
+	return __real_mmap(at, length, protection, flags, fd, offset);
+}
+
+int __wrap_madvise(void *at, size_t length, int advice)
+{
+	if (advice == MADV_GUARD_INSTALL && __atomic_load_n(&fault.old_kernel, __ATOMIC_RELAXED)) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (advice == MADV_GUARD_INSTALL && strikes(&fault.mapping)) {
+		errno = ENOMEM;
+		return -1;
+	}
+	return __real_madvise(at, length, advice);
+}
+
+int __wrap_mprotect(void *at, size_t length, int protection)
+{
+	__atomic_add_fetch(&fault.protections, 1, __ATOMIC_RELAXED);
+	if (strikes(&fault.mapping)) {
+		errno = ENOMEM;
+		return -1;
+	}
+	return __real_mprotect(at, length, protection);
+}
+
+void fault_fail_mapping(long k)
+{
+	__atomic_store_n(&fault.happened, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&fault.mapping, k, __ATOMIC_RELAXED);
+}
+
+void fault_old_kernel(bool on)
+{
+	__atomic_store_n(&fault.old_kernel, on, __ATOMIC_RELAXED);
+}
+
+long fault_protections(void)
+{
+	return __atomic_load_n(&fault.protections, __ATOMIC_RELAXED);
+}
+
 void fault_fail_allocation(long k)
 {
 	__atomic_store_n(&fault.happened, 0, __ATOMIC_RELAXED);
@@ -273,6 +332,8 @@ void fault_off(void)
 {
 	__atomic_store_n(&fault.allocation, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&fault.thread, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&fault.mapping, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&fault.old_kernel, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&fault.all, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&fault.happened, 0, __ATOMIC_RELAXED);
 }

@@ -26,6 +26,16 @@ void fault_fail_allocation(long k);
 /* Have this and all later allocations fail; for what must not allocate. */
 void fault_fail_all_allocations(bool on);
 
+/* Have the k-th mmap(), or madvise() or mprotect() that guards, from now on fail with ENOMEM, 1
+ * being the next; once. 0 takes it back. */
+void fault_fail_mapping(long k);
+
+/* Have guards be unknown to madvise(), as to a kernel before 6.13. */
+void fault_old_kernel(bool on);
+
+/* How many guards were set by mprotect() since the program began. */
+long fault_protections(void);
+
 /* Have the k-th pthread_create() from now on fail with EAGAIN, 1 being the next; once. 0 takes it
  * back. */
 void fault_fail_thread(long k);
