@@ -30,24 +30,31 @@ size_t tmgr_strand_size(void)
 	return sizeof(struct tmgr__strand);
 }
 
+/* Put it below a parent. */
+static void put_below(struct tmgr__strand *strand, struct tmgr_context *parent)
+{
+	struct tmgr_token *token = parent->token;
+
+	/* The parent's own token may not be below what fires it yet. */
+	if (parent->parent_token && !parent->attached)
+		tmgr__context_attach(parent);
+	/* A chain in which each spawns the next would hold all that went before. */
+	if (token->depth >= DEPTH_MAX)
+		token = token->parent;
+	strand->context.record = parent->record;
+	strand->context.parent_token = token;
+	tmgr__token_adopt(&strand->token, token);
+}
+
 struct tmgr_context *tmgr_strand_init(void *memory, const struct tmgr_strand_setup *setup)
 {
 	struct tmgr__strand *strand = memory;
-	struct tmgr_context *context = &strand->context, *parent = setup->parent;
-	struct tmgr_token *parent_token = parent->token;
+	struct tmgr_context *context = &strand->context;
 
-	/* The parent's own token may not be below what fires it yet. */
-	if (parent->parent_token)
-		tmgr__context_attach(setup->parent);
-	/* A chain in which each spawns the next would hold all that went before. */
-	if (parent_token->depth >= DEPTH_MAX)
-		parent_token = parent_token->parent;
 	*context = (struct tmgr_context){
-		.record = parent->record,
 		.host = setup->host,
 		.name = setup->name,
 		.base = context,
-		.parent_token = parent_token,
 		.token = &strand->token,
 		.waiter = setup->waiter,
 		.deadline = TMGR_NEVER,
@@ -55,11 +62,23 @@ struct tmgr_context *tmgr_strand_init(void *memory, const struct tmgr_strand_set
 		.waiting_fd = -1,
 	};
 	tmgr__token_init(&strand->token, release);
-	tmgr__token_adopt(&strand->token, parent_token);
 	strand->release = setup->release;
 	strand->owner = setup->owner;
 	strand->text[0] = '\0';
+	put_below(strand, setup->parent);
 	return context;
+}
+
+void tmgr_strand_init_again(struct tmgr_context *context, struct tmgr_context *parent)
+{
+	struct tmgr__strand *strand = strand_of(context);
+
+	/* All else is as its end left it: nothing registered, nothing open. */
+	context->value = NULL;
+	context->waiting_fd = -1;
+	tmgr__token_init_again(&strand->token);
+	strand->text[0] = '\0';
+	put_below(strand, parent);
 }
 
 int tmgr_strand_begin(struct tmgr_context *context)

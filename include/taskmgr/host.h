@@ -250,6 +250,17 @@ TMGR_API size_t tmgr_strand_size(void);
 TMGR_API struct tmgr_context *tmgr_strand_init(void *memory, const struct tmgr_strand_setup *setup);
 
 /**
+ * Make a strand again of memory that was one's before and was released since, with the same waiter,
+ * host, name, release and owner. This costs less.
+ *
+ * @param context  as tmgr_strand_init() returned it
+ * @param parent   below whose token it is now
+ *
+ * @thread any thread, while the parent's function runs
+ */
+TMGR_API void tmgr_strand_init_again(struct tmgr_context *context, struct tmgr_context *parent);
+
+/**
  * It begins: its context becomes current.
  *
  * @param context  of a strand
