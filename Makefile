@@ -37,11 +37,13 @@ SUPPORT_SOURCES := $(filter-out $(if $(FUZZ),%/replay.c),$(wildcard tests/suppor
 TEST_SOURCES := $(wildcard tests/test_*.c tests/scenario/*.c tests/stress/*.c)
 TEST_SCRIPTS := $(wildcard tests/*.sh)
 FUZZ_SOURCES := $(wildcard tests/fuzz/*.c)
-BENCH_HELPERS := $(wildcard tests/bench/measure.c)
+# A folder beside a benchmark holds parts of it.
+BENCH_HELPERS := $(wildcard $(addprefix tests/bench/,measure.c bare.c in_loop.c))
 BENCH_SOURCES := $(filter-out $(BENCH_HELPERS),$(wildcard tests/bench/*.c))
+BENCH_PARTS := $(wildcard tests/bench/*/*.c)
 
 C_SOURCES := $(LIB_SOURCES) $(PKG_SOURCES) $(CMD_SOURCES) $(SUPPORT_SOURCES) $(TEST_SOURCES) \
-	$(FUZZ_SOURCES) $(BENCH_SOURCES) $(BENCH_HELPERS)
+	$(FUZZ_SOURCES) $(BENCH_SOURCES) $(BENCH_HELPERS) $(BENCH_PARTS)
 C_HEADERS := $(PUBLIC_HEADERS) $(shell find taskmgr tasks internal tests -name '*.h' 2>/dev/null)
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -264,10 +266,17 @@ coverage:
 # ---- Benchmarks, fuzzing ---------------------------------------------------------------------
 # Linked without faults, one after another: a figure is only worth something on a quiet machine. One
 # table; a figure that could not be taken fails it, one that missed its goal says so.
+# What some are compared with is linked where its header is: the sources ask for the same one.
 
-$(BENCHES): $(BUILD)/%: $(BUILD)/obj/%.o $(call objects,$(BENCH_HELPERS)) $(SUPPORT_LIB) $(STATIC_LIB)
+if_header = $(shell printf '\43if !__has_include(<%s>)\n\43error\n\43endif\n' $(1) | \
+	$(CC) $(CPPFLAGS) -E -x c - >/dev/null 2>&1 && echo $(2))
+BENCH_LIBS = $(EV_LIBS) -lm $(call if_header,uv.h,-luv) \
+	$(call if_header,boost/context/detail/fcontext.hpp,-lboost_context)
+
+$(BENCHES): $(BUILD)/%: $(BUILD)/obj/%.o $$(call objects,$$(wildcard $$*/*.c)) \
+		$(call objects,$(BENCH_HELPERS)) $(SUPPORT_LIB) $(STATIC_LIB)
 	@mkdir -p $(@D)
-	$(call run,LD,$@)$(LINK) -o $@ $^ $(EV_LIBS) -lm
+	$(call run,LD,$@)$(LINK) -o $@ $^ $(BENCH_LIBS)
 
 bench: $(BENCHES)
 	@head=1; failed=0; for program in $(BENCHES); do \
