@@ -165,7 +165,7 @@ void tmgr_hosted_exited(struct tmgr_hosted *hosted)
 	}
 	how.after = tmgr_context_cancelled(&record->context);
 	/* Its stack is gone, and with it what its context knew of there. */
-	record->context.groups = record->context.default_group = NULL;
+	record->context.groups = record->context.default_group = record->context.call_group = NULL;
 	if (record->context.attached)
 		tmgr_token_unregister(&record->context.callback);
 	record->context.attached = false;

@@ -30,17 +30,24 @@ size_t tmgr_strand_size(void)
 	return sizeof(struct tmgr__strand);
 }
 
+/* What a strand's token is below. */
+static struct tmgr_token *token_for(const struct tmgr_context *parent)
+{
+	struct tmgr_token *token = parent->token;
+
+	/* A chain in which each makes the next would hold all that went before. */
+	return token->depth >= DEPTH_MAX ? token->parent : token;
+}
+
 /* Put it below a parent. */
 static void put_below(struct tmgr__strand *strand, struct tmgr_context *parent)
 {
-	struct tmgr_token *token = parent->token;
+	struct tmgr_token *token;
 
 	/* The parent's own token may not be below what fires it yet. */
 	if (parent->parent_token && !parent->attached)
 		tmgr__context_attach(parent);
-	/* A chain in which each spawns the next would hold all that went before. */
-	if (token->depth >= DEPTH_MAX)
-		token = token->parent;
+	token = token_for(parent);
 	strand->context.record = parent->record;
 	strand->context.parent_token = token;
 	tmgr__token_adopt(&strand->token, token);
@@ -92,6 +99,36 @@ int tmgr_strand_begin(struct tmgr_context *context)
 void tmgr_strand_end(struct tmgr_context *context)
 {
 	tmgr__context_leave(context);
+}
+
+int tmgr_strand_resume(struct tmgr_context *context, struct tmgr_context *above)
+{
+	struct tmgr_token *token = context ? context->token : NULL;
+
+	if (!token || (!tmgr_token_fired(token) && !(above && token->parent == token_for(above))))
+		return -EINVAL;
+	context->waiter = above ? above->waiter : tmgr__waiter_own();
+	context->host = above ? above->host : NULL;
+	context->base = above ? above->base : context;
+	if (above)
+		context->record = above->record;
+	context->lent_shield = above && above->shield_depth > 0;
+	if (context->lent_shield && context->shield_depth++ == 0)
+		context->shield_deadline = above->shield_deadline;
+	context->outer = tmgr_context_switch(context);
+	return 0;
+}
+
+void tmgr_strand_suspend(struct tmgr_context *context)
+{
+	if (context->lent_shield && context->shield_depth > 0)
+		context->shield_depth--;
+	context->lent_shield = false;
+	/* The next wait of the same waiter may be another context's. */
+	if (context->attached)
+		tmgr_token_unregister(&context->callback);
+	context->attached = false;
+	tmgr_context_switch(context->outer);
 }
 
 void tmgr_strand_unref(struct tmgr_context *context)

@@ -35,11 +35,8 @@ static void release_memory(struct tmgr_coroutine *coroutine)
 	if (++loop->stack_count > TMGR__LOOP_STACKS_MAX) {
 		struct tmgr__stack *last = stack;
 
-		stack->warm = NULL;
-		for (int i = 1; i < TMGR__LOOP_STACKS_STEP; i++) {
+		for (int i = 1; i < TMGR__LOOP_STACKS_STEP; i++)
 			last = last->next;
-			last->warm = NULL;
-		}
 		loop->stacks = last->next;
 		loop->stack_count -= TMGR__LOOP_STACKS_STEP;
 		tmgr__stacks_give(stack, last, TMGR__LOOP_STACKS_STEP);
