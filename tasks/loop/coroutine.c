@@ -437,7 +437,7 @@ static void make_warm(struct tmgr_coroutine *coroutine)
 	coroutine->hosted = NULL;
 	coroutine->begun = coroutine->wanted = coroutine->kept = false;
 	if (coroutine->settled_wanted) {
-		coroutine->settled_wanted = false;
+		coroutine->settled_wanted = coroutine->watched = false;
 		tmgr_future_init(&coroutine->settled);
 	}
 }
