@@ -154,6 +154,12 @@ struct tmgr_token *tmgr_strand_token(struct tmgr_context *context)
 	return context ? context->token : NULL;
 }
 
+void tmgr_strand_link(struct tmgr_context *context)
+{
+	if (context && !context->token->linked)
+		tmgr__token_link(context->token);
+}
+
 void tmgr_strand_keep_error(struct tmgr_context *context, int error)
 {
 	struct tmgr__strand *strand = strand_of(context);

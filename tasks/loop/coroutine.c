@@ -441,7 +441,7 @@ static void make_warm(struct tmgr_coroutine *coroutine)
 	coroutine->hosted = NULL;
 	coroutine->begun = coroutine->wanted = coroutine->kept = false;
 	if (coroutine->settled_wanted) {
-		coroutine->settled_wanted = false;
+		coroutine->settled_wanted = coroutine->watched = false;
 		tmgr_future_init(&coroutine->settled);
 	}
 }
@@ -511,8 +511,11 @@ static void run_strand(struct tmgr_coroutine *coroutine)
 	if (coroutine->kept)
 		tmgr_strand_keep_error(context, r);
 	tmgr_future_complete(&coroutine->future, result, result == 0 ? coroutine->value : NULL);
-	if (__atomic_load_n(&coroutine->settled_wanted, __ATOMIC_SEQ_CST))
+	if (__atomic_load_n(&coroutine->settled_wanted, __ATOMIC_SEQ_CST)) {
+		if (coroutine->watched)
+			tmgr_token_unregister(&coroutine->settling);
 		settle(coroutine, result);
+	}
 	leave_family(coroutine);
 }
 
@@ -769,6 +772,54 @@ struct tmgr_future *tmgr_coroutine_future(struct tmgr_coroutine *coroutine)
 	return coroutine ? &coroutine->future : NULL;
 }
 
+static void token_fired(void *self)
+{
+	settle(self, -ECANCELED);
+}
+
+/* On the loop's thread: a cancel of what is above it settles its result, too. */
+static void watch_token(struct tmgr_coroutine *coroutine)
+{
+	if (tmgr_future_done(&coroutine->future))
+		return;
+	coroutine->watched = true;
+	tmgr_strand_link(coroutine->context);
+	tmgr_token_register(tmgr_strand_token(coroutine->context), &coroutine->settling,
+		token_fired, coroutine);
+}
+
+static void watch_posted(void *self)
+{
+	watch_token(self);
+	unref(self);
+}
+
+/* Once it has ended its loop may be gone; and it does not end while its future is locked. */
+static bool hold_its_loop(struct tmgr_coroutine *coroutine)
+{
+	struct tmgr__lock *lock = (struct tmgr__lock *)(void *)&coroutine->future.lock;
+	bool held;
+
+	tmgr__lock_acquire(lock);
+	held = !tmgr_future_done(&coroutine->future) && tmgr__loop_hold(coroutine->loop);
+	tmgr__lock_release(lock);
+	return held;
+}
+
+static void have_watched(struct tmgr_coroutine *coroutine)
+{
+	struct tmgr_loop *loop = coroutine->loop;
+
+	if (loop == tmgr__loop_here) {
+		watch_token(coroutine);
+	} else if (hold_its_loop(coroutine)) {
+		coroutine->settle_call.function = watch_posted;
+		coroutine->settle_call.self = tmgr_coroutine_ref(coroutine);
+		tmgr__loop_post(loop, &coroutine->settle_call);
+		tmgr__loop_release(loop);
+	}
+}
+
 struct tmgr_future *tmgr_coroutine_result(struct tmgr_coroutine *coroutine)
 {
 	int error;
@@ -776,7 +827,8 @@ struct tmgr_future *tmgr_coroutine_result(struct tmgr_coroutine *coroutine)
 
 	if (!coroutine)
 		return NULL;
-	__atomic_store_n(&coroutine->settled_wanted, true, __ATOMIC_SEQ_CST);
+	if (!__atomic_exchange_n(&coroutine->settled_wanted, true, __ATOMIC_SEQ_CST))
+		have_watched(coroutine);
 	/* It may have ended, or have been cancelled, just before. */
 	if (tmgr_future_result(&coroutine->future, &error, &value) == 0)
 		tmgr_future_complete(&coroutine->settled, error, value);

@@ -80,7 +80,11 @@ struct tmgr_coroutine {
 	struct tmgr__list all;
 	struct tmgr_executor_call call; /* to be woken or started by another thread */
 	struct tmgr_future settled;
+	bool watched; /* `settling` is on its token */
 	char own_name[TMGR_COROUTINE_NAME_MAX + 1];
+	/* Written when they are needed. */
+	struct tmgr_token_callback settling;
+	struct tmgr_executor_call settle_call;
 };
 
 /* Waits until a loop has nothing to do. */
