@@ -27,6 +27,7 @@ struct tmgr_context {
 	int shield_depth;
 	/* token is below parent_token, callback is registered */
 	bool attached;
+	bool lent_shield; /* one of shield_depth is that of the context a strand goes on in */
 	bool initialize_failed;
 	struct tmgr__record *record;
 	struct tmgr_executor *host; /* that runs it, or NULL on a thread */

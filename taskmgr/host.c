@@ -22,7 +22,7 @@ void tmgr__host_release(struct tmgr__record *record)
 {
 	void *place = record->place;
 
-	/* The run and who settles a long-running task may both look. */
+	/* Most have none, and are looked at by the run's thread and their own at once. */
 	if (!place)
 		return;
 	record->place = NULL;

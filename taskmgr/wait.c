@@ -40,9 +40,16 @@ int tmgr_sleep_until(struct tmgr_context *context, int64_t deadline)
 	return sleep_until(context, deadline);
 }
 
-int tmgr_yield(struct tmgr_context *context)
+int tmgr_context_interrupted(const struct tmgr_context *context)
 {
 	if (context && context->shield_depth == 0 && tmgr_context_cancelled(context))
+		return -ECANCELED;
+	return 0;
+}
+
+int tmgr_yield(struct tmgr_context *context)
+{
+	if (tmgr_context_interrupted(context) < 0)
 		return -ECANCELED;
 	if (context && context->waiter->ops->yield)
 		context->waiter->ops->yield(context->waiter);

@@ -136,8 +136,7 @@ bool tmgr_waiter_fire(struct tmgr_waiter *waiter)
 	return end_wait(waiter, TMGR__WAITER_FIRED);
 }
 
-/* The waiter of a thread that waits without a context. */
-static struct tmgr_waiter *own_waiter(void)
+struct tmgr_waiter *tmgr__waiter_own(void)
 {
 	static __thread struct tmgr_waiter waiter;
 
@@ -148,7 +147,7 @@ static struct tmgr_waiter *own_waiter(void)
 
 struct tmgr_waiter *tmgr__waiter_of(struct tmgr_context *context)
 {
-	return context ? context->waiter : own_waiter();
+	return context ? context->waiter : tmgr__waiter_own();
 }
 
 void tmgr__wait_begin_shielded(

@@ -23,6 +23,8 @@ enum {
 	TMGR__WAITER_LATE,
 };
 
+/* That of this thread, for waits without a context. */
+struct tmgr_waiter *tmgr__waiter_own(void);
 void tmgr__waiter_fini(struct tmgr_waiter *waiter);
 /* That of a context, or with NULL the calling thread's. */
 struct tmgr_waiter *tmgr__waiter_of(struct tmgr_context *context);

@@ -29,15 +29,20 @@
 #include <taskmgr/version.h>
 
 #include <taskmgr/tasks/coroutine.h>
+#include <taskmgr/tasks/endpoint.h>
 #include <taskmgr/tasks/force_stop.h>
+#include <taskmgr/tasks/generator.h>
 #include <taskmgr/tasks/interruptible.h>
 #include <taskmgr/tasks/interval.h>
+#include <taskmgr/tasks/iterator.h>
 #include <taskmgr/tasks/loop.h>
 #include <taskmgr/tasks/manager.h>
 #include <taskmgr/tasks/parallel.h>
+#include <taskmgr/tasks/resolve.h>
 #include <taskmgr/tasks/retry.h>
 #include <taskmgr/tasks/sequence.h>
 #include <taskmgr/tasks/signals.h>
+#include <taskmgr/tasks/stream.h>
 #include <taskmgr/tasks/timeout.h>
 #include <taskmgr/tasks/worker_pool.h>
 

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include <taskmgr/future.h>
+
 #include "internal.h"
 
 static void ready(struct ev_loop *ev, ev_io *watcher, struct tmgr_waiter *waiter)
@@ -32,12 +34,47 @@ void tmgr__io_init(struct tmgr__io *io, int fd)
 	ev_io_init(&io->write, ready_to_write, fd, EV_WRITE);
 }
 
+static void stop(struct tmgr__io *io)
+{
+	ev_io_stop(io->loop->ev, &io->read);
+	ev_io_stop(io->loop->ev, &io->write);
+}
+
+/* Somebody on another thread waits until its descriptor is not watched any more. */
+struct leaver {
+	struct tmgr_loop_call call;
+	struct tmgr_future done;
+	struct tmgr__io *io;
+};
+
+static void stop_for(void *self)
+{
+	struct leaver *leaver = self;
+
+	stop(leaver->io);
+	tmgr_future_complete(&leaver->done, 0, NULL);
+}
+
+/* A loop that has ended looks at no watcher any more. */
+static void stop_elsewhere(struct tmgr__io *io)
+{
+	struct leaver leaver = { .done = TMGR_FUTURE_INIT, .io = io };
+
+	if (tmgr_loop_post(io->loop, &leaver.call, stop_for, &leaver) < 0)
+		return;
+	tmgr_future_wait(NULL, &leaver.done, TMGR_NEVER);
+	tmgr_future_fini(&leaver.done);
+}
+
 void tmgr__io_fini(struct tmgr__io *io)
 {
 	if (!io->loop)
 		return;
-	ev_io_stop(io->loop->ev, &io->read);
-	ev_io_stop(io->loop->ev, &io->write);
+	if (io->loop == tmgr__loop_here)
+		stop(io);
+	else
+		stop_elsewhere(io);
+	tmgr_loop_unref(io->loop);
 	io->loop = NULL;
 }
 
@@ -58,7 +95,7 @@ int tmgr__io_wait(struct tmgr__io *io, struct tmgr_context *context, int event, 
 		/* The other loop's thread may be at its watchers. */
 		if (io->loop)
 			return -EXDEV;
-		io->loop = loop;
+		io->loop = tmgr_loop_ref(loop);
 	}
 	if (!ev_is_active(watcher))
 		ev_io_start(loop->ev, watcher);

@@ -14,14 +14,17 @@
 
 struct tmgr__io {
 	int fd;
-	struct tmgr_loop *loop; /* that watches it, or NULL */
+	struct tmgr_loop *loop; /* that watches it, referenced, or NULL */
 	ev_io read, write;      /* active while somebody waits, and until the next event after */
 	struct tmgr_waiter *reader, *writer;
 };
 
 /* fd stays the caller's, who closes it after fini. */
 void tmgr__io_init(struct tmgr__io *io, int fd);
-/* Watch it no more. Nobody may be waiting. On the thread of the loop that watches it, if one does. */
+/*
+ * Watch it no more. Nobody may be waiting. Elsewhere than on the loop that watches it this blocks for
+ * a turn of that loop; one that has ended has let go already.
+ */
 void tmgr__io_fini(struct tmgr__io *io);
 /*
  * Wait until it can be read (TMGR_FD_READ) or written (TMGR_FD_WRITE), one of them: 0, -ECANCELED,
