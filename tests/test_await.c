@@ -599,8 +599,8 @@ static void race_once(struct tmgr_context *context, int round, unsigned *seed)
 	struct tmgr_shield shield;
 	int copy = 0, r;
 
-	tmgr_shield_init(&shield, &race[round]);
 	tmgr_future_write_to(&race[round], &write, &copy, sizeof(copy));
+	tmgr_shield_init(&shield, &race[round]);
 	cases[0].future = &shield.future;
 	cases[1].future = &race[(round + 1) % ROUNDS];
 	cases[2].future = &race[round];

@@ -60,7 +60,14 @@ static void call_and_await(struct member *member, struct tmgr_context *context)
 	member->r[4] = tmgr_await(context, &call.future, TMGR_NEVER, &value);
 	result = 5;
 	tmgr_call_in_thread(context, &call, block_and_answer, &result);
-	member->r[5] = tmgr_await(context, &call.future, TMGR_NEVER, &value);
+	member->r[5] = tmgr_thread_call_wait(context, &call, TMGR_NEVER, &value);
+	/* Again, and the value. */
+	result = 0;
+	value = NULL;
+	tmgr_call_in_thread(context, &call, block_and_answer, &result);
+	member->r[6] = tmgr_thread_call_wait(context, &call, TMGR_NEVER, NULL);
+	member->r[6] |= tmgr_thread_call_wait(context, &call, TMGR_NOW, &value);
+	member->r[7] = value == &answer;
 }
 
 static void look_at_results(struct member *member)
@@ -75,7 +82,9 @@ static void look_at_results(struct member *member)
 	assert_int_equal(member->r[3], 0);
 	assert_int_equal(member->r[4], -EIO);
 	assert_int_equal(member->r[5], -TMGR_EFAILED);
-	assert_int_equal(calls, 3);
+	assert_int_equal(member->r[6], 0);
+	assert_int_equal(member->r[7], true);
+	assert_int_equal(calls, 4);
 }
 
 static void a_function_may_block_and_its_result_is_awaited(void **state)
@@ -109,7 +118,7 @@ static void call_and_be_cancelled(struct member *member, struct tmgr_context *co
 	struct tmgr_thread_call call;
 
 	member->r[0] = tmgr_call_in_thread(context, &call, wait_for_cancel, &member->r[1]);
-	member->r[2] = tmgr_await(context, &call.future, TMGR_NEVER, NULL);
+	member->r[2] = tmgr_thread_call_wait(context, &call, TMGR_NEVER, NULL);
 	member->r[3] = atomic_load(&ended);
 }
 
@@ -119,7 +128,7 @@ static void cancel_and_look(struct member *member)
 	member_cancel(member);
 	assert_true(latch_arrived(&hold, 1));
 	/* The function still uses its frame. */
-	assert_true(member_waits(member, "future"));
+	assert_true(member_waits(member, "call"));
 	latch_open(&hold);
 	assert_true(member_leaves(member));
 	assert_int_equal(member->r[0], 0);
@@ -168,6 +177,33 @@ static void cancelling_the_future_cancels_the_function(void **state)
 	play_everywhere(call_and_cancel, look_at_the_cancelled);
 }
 
+static void call_and_be_late(struct member *member, struct tmgr_context *context)
+{
+	struct tmgr_thread_call call;
+	int result = 0;
+
+	member->r[0] = tmgr_call_in_thread(context, &call, block_and_answer, &result);
+	member->r[1] = tmgr_thread_call_wait(context, &call, TMGR_NOW, NULL);
+	member->r[2] = tmgr_thread_call_wait(context, &call, tmgr_after(TMGR_MILLISECOND), NULL);
+	latch_open(&hold);
+	member->r[3] = tmgr_thread_call_wait(context, &call, TMGR_NEVER, NULL);
+}
+
+static void look_when_late(struct member *member)
+{
+	assert_true(member_leaves(member));
+	assert_int_equal(member->r[0], 0);
+	assert_int_equal(member->r[1], -ETIMEDOUT);
+	assert_int_equal(member->r[2], -ETIMEDOUT);
+	assert_int_equal(member->r[3], 0);
+}
+
+static void at_a_deadline_the_function_goes_on(void **state)
+{
+	(void)state;
+	play_everywhere(call_and_be_late, look_when_late);
+}
+
 static void call_and_leave(struct member *member, struct tmgr_context *context)
 {
 	/* Of the member, since this frame goes before the function ends. */
@@ -202,6 +238,8 @@ static void call_when_cancelled(struct member *member, struct tmgr_context *cont
 	member->r[1] = tmgr_call_in_thread(NULL, &call, wait_for_cancel, NULL);
 	member->r[2] = tmgr_call_in_thread(context, NULL, wait_for_cancel, NULL);
 	member->r[3] = tmgr_call_in_thread(context, &call, NULL, NULL);
+	member->r[4] = tmgr_thread_call_wait(NULL, &call, TMGR_NOW, NULL);
+	member->r[5] = tmgr_thread_call_wait(context, NULL, TMGR_NOW, NULL);
 }
 
 static void cancel_and_look_at_refusals(struct member *member)
@@ -210,9 +248,8 @@ static void cancel_and_look_at_refusals(struct member *member)
 	member_cancel(member);
 	assert_true(member_leaves(member));
 	assert_int_equal(member->r[0], -ECANCELED);
-	assert_int_equal(member->r[1], -EINVAL);
-	assert_int_equal(member->r[2], -EINVAL);
-	assert_int_equal(member->r[3], -EINVAL);
+	for (int i = 1; i < 6; i++)
+		assert_int_equal(member->r[i], -EINVAL);
 	assert_int_equal(calls, 0);
 }
 
@@ -351,6 +388,7 @@ int main(void)
 		leak_test(a_function_may_block_and_its_result_is_awaited),
 		leak_test(cancelling_the_caller_cancels_the_function_and_waits_for_it),
 		leak_test(cancelling_the_future_cancels_the_function),
+		leak_test(at_a_deadline_the_function_goes_on),
 		leak_test(a_call_that_is_not_awaited_ends_before_its_caller),
 		leak_test(what_is_wrong_or_too_late_is_refused),
 		leak_test(a_function_that_ends_its_thread_ends_the_future),
