@@ -37,11 +37,13 @@ SUPPORT_SOURCES := $(filter-out $(if $(FUZZ),%/replay.c),$(wildcard tests/suppor
 TEST_SOURCES := $(wildcard tests/test_*.c tests/scenario/*.c tests/stress/*.c)
 TEST_SCRIPTS := $(wildcard tests/*.sh)
 FUZZ_SOURCES := $(wildcard tests/fuzz/*.c)
-BENCH_HELPERS := $(wildcard tests/bench/measure.c)
+# A folder beside a benchmark holds parts of it.
+BENCH_HELPERS := $(wildcard $(addprefix tests/bench/,measure.c bare.c in_loop.c))
 BENCH_SOURCES := $(filter-out $(BENCH_HELPERS),$(wildcard tests/bench/*.c))
+BENCH_PARTS := $(wildcard tests/bench/*/*.c)
 
 C_SOURCES := $(LIB_SOURCES) $(PKG_SOURCES) $(CMD_SOURCES) $(SUPPORT_SOURCES) $(TEST_SOURCES) \
-	$(FUZZ_SOURCES) $(BENCH_SOURCES) $(BENCH_HELPERS)
+	$(FUZZ_SOURCES) $(BENCH_SOURCES) $(BENCH_HELPERS) $(BENCH_PARTS)
 C_HEADERS := $(PUBLIC_HEADERS) $(shell find taskmgr tasks internal tests -name '*.h' 2>/dev/null)
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -264,10 +266,17 @@ coverage:
 # ---- Benchmarks, fuzzing ---------------------------------------------------------------------
 # Linked without faults, one after another: a figure is only worth something on a quiet machine. One
 # table; a figure that could not be taken fails it, one that missed its goal says so.
+# What some are compared with is linked where its header is: the sources ask for the same one.
 
-$(BENCHES): $(BUILD)/%: $(BUILD)/obj/%.o $(call objects,$(BENCH_HELPERS)) $(SUPPORT_LIB) $(STATIC_LIB)
+if_header = $(shell printf '\43if !__has_include(<%s>)\n\43error\n\43endif\n' $(1) | \
+	$(CC) $(CPPFLAGS) -E -x c - >/dev/null 2>&1 && echo $(2))
+BENCH_LIBS = $(EV_LIBS) -lm $(call if_header,uv.h,-luv) \
+	$(call if_header,boost/context/detail/fcontext.hpp,-lboost_context)
+
+$(BENCHES): $(BUILD)/%: $(BUILD)/obj/%.o $$(call objects,$$(wildcard $$*/*.c)) \
+		$(call objects,$(BENCH_HELPERS)) $(SUPPORT_LIB) $(STATIC_LIB)
 	@mkdir -p $(@D)
-	$(call run,LD,$@)$(LINK) -o $@ $^ $(EV_LIBS) -lm
+	$(call run,LD,$@)$(LINK) -o $@ $^ $(BENCH_LIBS)
 
 bench: $(BENCHES)
 	@head=1; failed=0; for program in $(BENCHES); do \
@@ -337,7 +346,7 @@ lint-spelling:
 	$(call run,LINT,spelling)codespell --ignore-words docs/words $(TEXTS)
 
 lint-shell:
-	$(call run,LINT,shell)shellcheck $(filter-out %.md %.awk,$(SHELL_SCRIPTS))
+	$(call run,LINT,shell)shellcheck $(filter-out %.md %.awk %.py,$(SHELL_SCRIPTS))
 
 lint-tidy:
 	$(call run,LINT,tidy)printf '%s\n' $(C_SOURCES) | xargs -r -n 4 -P $(JOBS) sh -c \
@@ -355,6 +364,7 @@ doc:
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
 DOCDIR ?= $(PREFIX)/share/doc/taskmgr
+SHAREDIR ?= $(PREFIX)/share/taskmgr
 INSTALL ?= install
 
 MAN_PAGES := $(wildcard docs/man/*.3 docs/man/*.7)
@@ -365,8 +375,10 @@ INSTALLED_LIBS := $(addprefix $(LIBDIR)/,libtaskmgr.a $(REALNAME) $(SONAME) libt
 INSTALLED_HEADERS := $(PUBLIC_HEADERS:include/%=$(INCLUDEDIR)/%)
 INSTALLED_PAGES := $(foreach p,$(MAN_PAGES),$(MANDIR)/man$(patsubst .%,%,$(suffix $(p)))/$(notdir $(p)))
 INSTALLED_DOCS := $(DOC_FILES:%=$(DOCDIR)/%)
+INSTALLED_GDB := $(SHAREDIR)/taskmgr-gdb.py
 INSTALLED_PC := $(LIBDIR)/pkgconfig/libtaskmgr.pc
-INSTALLED := $(INSTALLED_LIBS) $(INSTALLED_HEADERS) $(INSTALLED_PAGES) $(INSTALLED_DOCS) $(INSTALLED_PC)
+INSTALLED := $(INSTALLED_LIBS) $(INSTALLED_HEADERS) $(INSTALLED_PAGES) $(INSTALLED_DOCS) $(INSTALLED_GDB) \
+	$(INSTALLED_PC)
 
 # Paths below the prefix are written with it, so that pkg-config can move them all at once.
 define PC_TEXT
@@ -395,12 +407,14 @@ install: all
 	@set -e; for page in $(MAN_PAGES); do \
 		$(INSTALL) -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/; done
 	@$(INSTALL) -m 644 $(DOC_FILES) $(DESTDIR)$(DOCDIR)/
+	@$(INSTALL) -m 644 internal/tools/taskmgr-gdb.py $(DESTDIR)$(SHAREDIR)/
 	@printf '%s\n' "$$PC" >$(DESTDIR)$(INSTALLED_PC)
 	@chmod 644 $(DESTDIR)$(INSTALLED_PC)
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
-	@for dir in $(INCLUDEDIR)/taskmgr/tasks $(INCLUDEDIR)/taskmgr $(DOCDIR); do \
+	@for dir in $(INCLUDEDIR)/taskmgr/tasks $(INCLUDEDIR)/taskmgr $(DOCDIR) \
+		$(SHAREDIR); do \
 		if [ -d $(DESTDIR)$$dir ]; then \
 			rmdir --ignore-fail-on-non-empty $(DESTDIR)$$dir; fi; done
 

@@ -55,7 +55,7 @@ void tmgr__context_enter(struct tmgr_context *context)
 	context->outer = current;
 	context->attached = false;
 	context->shield_depth = 0;
-	context->groups = context->default_group = NULL;
+	context->groups = context->default_group = context->call_group = NULL;
 	current = context;
 }
 
@@ -81,7 +81,7 @@ struct tmgr_token *tmgr__context_attach(struct tmgr_context *context)
 	if (!context->attached) {
 		if (context->parent_token && !context->token->parent)
 			tmgr__token_attach(context->token, context->parent_token);
-		else if (context->name && context->base == context && !context->token->linked)
+		else if (context->token->parent && !context->token->linked)
 			tmgr__token_link(context->token);
 		tmgr_token_register(
 			context->token, &context->callback, cancel_wait, context->waiter);

@@ -27,6 +27,7 @@ struct tmgr_context {
 	int shield_depth;
 	/* token is below parent_token, callback is registered */
 	bool attached;
+	bool lent_shield; /* one of shield_depth is that of the context a strand goes on in */
 	bool initialize_failed;
 	struct tmgr__record *record;
 	struct tmgr_executor *host; /* that runs it, or NULL on a thread */
@@ -39,6 +40,7 @@ struct tmgr_context {
 	int waiting_fd;
 	struct tmgr_group *groups; /* opened below it and not yet destroyed */
 	struct tmgr_group *default_group;
+	struct tmgr_group *call_group; /* of what it has called in threads */
 	void *value;
 };
 

@@ -1,7 +1,7 @@
 /*
- * Futures. The future's lock guards all of it. Completing takes the waiters and callbacks off it;
- * its unlock is the completer's last touch, so the owner may release the memory as soon as a wait
- * or a look under the lock has seen it done.
+ * Futures. The future's lock guards all of it. Completing takes nodes and callbacks off it; its
+ * unlock is the completer's last touch, so the owner may release the memory as soon as a wait or a
+ * look under the lock has seen it done.
  */
 #include "future.h"
 
@@ -9,16 +9,6 @@
 
 #include "base/check.h"
 #include "waiter.h"
-
-struct wait_node {
-	struct wait_node *next;
-	struct tmgr_waiter *waiter;
-};
-
-static struct tmgr__lock *lock_of(struct tmgr_future *future)
-{
-	return (struct tmgr__lock *)(void *)&future->lock;
-}
 
 void tmgr_future_init(struct tmgr_future *future)
 {
@@ -32,17 +22,94 @@ void tmgr_future_fini(struct tmgr_future *future)
 
 	if (!future)
 		return;
-	tmgr__lock_acquire(lock_of(future));
-	waited = future->waiters != NULL;
-	tmgr__lock_release(lock_of(future));
+	tmgr__lock_acquire(tmgr__future_lock(future));
+	waited = future->nodes != NULL;
+	tmgr__lock_release(tmgr__future_lock(future));
 	if (waited)
 		tmgr__misuse("a future is destroyed while it is waited for", NULL);
 }
 
-static void wake_all(struct wait_node *node)
+void tmgr__future_append(struct tmgr_future *future, struct tmgr_future_node *node)
+{
+	struct tmgr_future_node *first = future->nodes;
+
+	/* The first knows the last; only one that is in no list has nobody before it. */
+	node->next = NULL;
+	node->previous = first ? first->previous : node;
+	if (first) {
+		first->previous->next = node;
+		first->previous = node;
+	} else {
+		future->nodes = node;
+	}
+}
+
+bool tmgr__future_withdraw(struct tmgr_future *future, struct tmgr_future_node *node)
+{
+	bool listed;
+
+	tmgr__lock_acquire(tmgr__future_lock(future));
+	listed = node->previous != NULL;
+	if (listed) {
+		struct tmgr_future_node *first = future->nodes;
+
+		if (node->next)
+			node->next->previous = node->previous;
+		else
+			first->previous = node->previous;
+		if (node == first)
+			future->nodes = node->next;
+		else
+			node->previous->next = node->next;
+		node->next = node->previous = NULL;
+	}
+	tmgr__lock_release(tmgr__future_lock(future));
+	return listed;
+}
+
+void tmgr__told_won(struct tmgr__told *told, struct tmgr_future_node *node)
+{
+	node->next = NULL;
+	*told->won_last = node;
+	told->won_last = &node->next;
+}
+
+static void tell(struct tmgr_future *future, struct tmgr_future_node *node, struct tmgr__told *told)
+{
+	if (!node->waiter)
+		node->tell(node, future, told);
+	else if (tmgr__waiter_claim(node->waiter))
+		tmgr__told_won(told, node);
+}
+
+void tmgr__future_complete(
+	struct tmgr_future *future, int error, void *value, struct tmgr__told *told)
+{
+	struct tmgr_future_node *node = future->nodes;
+
+	future->error = error;
+	future->value = value;
+	__atomic_store_n(&future->done, 1, __ATOMIC_RELEASE);
+	while (node) {
+		struct tmgr_future_node *next = node->next;
+
+		node->next = node->previous = NULL;
+		tell(future, node, told);
+		node = next;
+	}
+	if (future->callbacks) {
+		*told->callbacks_last = future->callbacks;
+		told->callbacks_last =
+			&((struct tmgr_future_callback *)future->callbacks_last)->next;
+	}
+	future->nodes = NULL;
+	future->callbacks = future->callbacks_last = NULL;
+}
+
+static void wake_all(struct tmgr_future_node *node)
 {
 	while (node) {
-		struct wait_node *next = node->next;
+		struct tmgr_future_node *next = node->next;
 		struct tmgr_waiter *waiter = node->waiter;
 
 		tmgr__waiter_complete(waiter)->wake(waiter);
@@ -50,53 +117,38 @@ static void wake_all(struct wait_node *node)
 	}
 }
 
-/* Of the nodes given, those whose waiter was won. */
-static struct wait_node *claim_all(struct wait_node *node)
+static void call_all(struct tmgr_future_callback *callback)
 {
-	struct wait_node *first = NULL, **last = &first;
-
-	while (node) {
-		struct wait_node *next = node->next;
-
-		if (tmgr__waiter_claim(node->waiter)) {
-			*last = node;
-			last = &node->next;
-		}
-		node = next;
-	}
-	*last = NULL;
-	return first;
-}
-
-int tmgr_future_complete(struct tmgr_future *future, int error, void *value)
-{
-	struct tmgr_future_callback *callback;
-	struct wait_node *won;
-
-	if (!future || error > 0)
-		return -EINVAL;
-	tmgr__lock_acquire(lock_of(future));
-	if (future->done) {
-		tmgr__lock_release(lock_of(future));
-		return -EALREADY;
-	}
-	future->error = error;
-	future->value = value;
-	__atomic_store_n(&future->done, 1, __ATOMIC_RELEASE);
-	won = claim_all(future->waiters);
-	callback = future->callbacks;
-	future->waiters = future->callbacks = future->callbacks_last = NULL;
-	tmgr__lock_release(lock_of(future));
-	wake_all(won);
 	while (callback) {
 		struct tmgr_future_callback *next = callback->next;
 
 		if (callback->host)
 			callback->host->ops->post(callback->host, &callback->call);
 		else
-			callback->function(callback->self, future);
+			callback->function(callback->self, callback->future);
 		callback = next;
 	}
+}
+
+int tmgr_future_complete(struct tmgr_future *future, int error, void *value)
+{
+	struct tmgr__told told;
+
+	if (!future || error > 0)
+		return -EINVAL;
+	told.won = NULL;
+	told.won_last = &told.won;
+	told.callbacks = NULL;
+	told.callbacks_last = &told.callbacks;
+	tmgr__lock_acquire(tmgr__future_lock(future));
+	if (future->done) {
+		tmgr__lock_release(tmgr__future_lock(future));
+		return -EALREADY;
+	}
+	tmgr__future_complete(future, error, value, &told);
+	tmgr__lock_release(tmgr__future_lock(future));
+	wake_all(told.won);
+	call_all(told.callbacks);
 	return 0;
 }
 
@@ -111,7 +163,7 @@ int tmgr_future_result(struct tmgr_future *future, int *ret_error, void **ret_va
 
 	if (!future)
 		return -EINVAL;
-	tmgr__lock_acquire(lock_of(future));
+	tmgr__lock_acquire(tmgr__future_lock(future));
 	if (future->done) {
 		r = 0;
 		if (ret_error)
@@ -119,48 +171,30 @@ int tmgr_future_result(struct tmgr_future *future, int *ret_error, void **ret_va
 		if (ret_value)
 			*ret_value = future->value;
 	}
-	tmgr__lock_release(lock_of(future));
+	tmgr__lock_release(tmgr__future_lock(future));
 	return r;
-}
-
-static void withdraw(struct tmgr_future *future, struct wait_node *node)
-{
-	struct wait_node *other;
-
-	tmgr__lock_acquire(lock_of(future));
-	other = future->waiters;
-	if (other == node) {
-		future->waiters = node->next;
-	} else {
-		while (other && other->next != node)
-			other = other->next;
-		if (other)
-			other->next = node->next;
-	}
-	tmgr__lock_release(lock_of(future));
 }
 
 static int wait_begun(struct tmgr__wait *wait, struct tmgr_future *future, const char *what)
 {
-	struct wait_node node = { .waiter = wait->waiter };
+	struct tmgr_future_node node = { .waiter = wait->waiter };
 	int r;
 
-	tmgr__lock_acquire(lock_of(future));
+	tmgr__lock_acquire(tmgr__future_lock(future));
 	if (future->done) {
-		tmgr__lock_release(lock_of(future));
+		tmgr__lock_release(tmgr__future_lock(future));
 		return 0;
 	}
 	if (wait->limit <= 0) {
-		tmgr__lock_release(lock_of(future));
+		tmgr__lock_release(tmgr__future_lock(future));
 		return tmgr__wait_late(wait);
 	}
-	node.next = future->waiters;
-	future->waiters = &node;
+	tmgr__future_append(future, &node);
 	tmgr__wait_arm(wait);
-	tmgr__lock_release(lock_of(future));
+	tmgr__lock_release(tmgr__future_lock(future));
 	r = tmgr__wait_park(wait, what);
 	if (r < 0)
-		withdraw(future, &node);
+		tmgr__future_withdraw(future, &node);
 	return r;
 }
 
@@ -191,7 +225,7 @@ int tmgr_await(struct tmgr_context *context, struct tmgr_future *future, int64_t
 	void **ret_value)
 {
 	struct tmgr__wait wait;
-	int r, error;
+	int r;
 
 	if (!future)
 		return -EINVAL;
@@ -205,7 +239,10 @@ int tmgr_await(struct tmgr_context *context, struct tmgr_future *future, int64_t
 	}
 	if (r < 0)
 		return r;
-	return tmgr_future_result(future, &error, ret_value) < 0 ? -EAGAIN : error;
+	/* Both ends of the wait came after the completer's unlocking: it writes no more. */
+	if (ret_value && future->error == 0)
+		*ret_value = future->value;
+	return future->error;
 }
 
 int tmgr__future_wait_shielded(struct tmgr_context *context, struct tmgr_future *future,
@@ -239,7 +276,7 @@ int tmgr_future_on_done(struct tmgr_future *future, struct tmgr_future_callback 
 		.host = tmgr_context_executor(tmgr_context_current()),
 		.call = { .function = call_posted, .self = callback },
 	};
-	tmgr__lock_acquire(lock_of(future));
+	tmgr__lock_acquire(tmgr__future_lock(future));
 	done = future->done;
 	if (!done) {
 		struct tmgr_future_callback *last = future->callbacks_last;
@@ -250,7 +287,7 @@ int tmgr_future_on_done(struct tmgr_future *future, struct tmgr_future_callback 
 			future->callbacks = callback;
 		future->callbacks_last = callback;
 	}
-	tmgr__lock_release(lock_of(future));
+	tmgr__lock_release(tmgr__future_lock(future));
 	if (done)
 		function(self, future);
 	return 0;
@@ -262,7 +299,7 @@ int tmgr_future_remove_callback(struct tmgr_future *future, struct tmgr_future_c
 
 	if (!future || !callback)
 		return -EINVAL;
-	tmgr__lock_acquire(lock_of(future));
+	tmgr__lock_acquire(tmgr__future_lock(future));
 	for (other = future->callbacks; other && other != callback; other = other->next)
 		before = other;
 	if (other) {
@@ -273,6 +310,6 @@ int tmgr_future_remove_callback(struct tmgr_future *future, struct tmgr_future_c
 		if (future->callbacks_last == callback)
 			future->callbacks_last = before;
 	}
-	tmgr__lock_release(lock_of(future));
+	tmgr__lock_release(tmgr__future_lock(future));
 	return other ? 0 : -ENOENT;
 }

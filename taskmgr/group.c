@@ -58,13 +58,16 @@ int tmgr_group_create(struct tmgr_context *context, const struct tmgr_group_opti
 	return 0;
 }
 
-/* The group meant, which may have to be made; -EINVAL when it is another task's. */
+/*
+ * The group meant, which may have to be made; -EINVAL when it is another task's, or another
+ * coroutine's: two must not wait for it.
+ */
 static int find_group(struct tmgr_context *context, struct tmgr_group **group)
 {
 	if (!context)
 		return -EINVAL;
 	if (*group)
-		return (*group)->record == context->record ? 0 : -EINVAL;
+		return (*group)->context->base == context->base ? 0 : -EINVAL;
 	if (!context->default_group) {
 		int r = tmgr_group_create(context, NULL, &context->default_group);
 
@@ -104,7 +107,7 @@ static struct tmgr__record *make_child(struct tmgr_group *group, struct tmgr_tas
 	record->manager = manager;
 	record->policy = TMGR_ERROR;
 	record->phases = TMGR_EXECUTE;
-	record->on = group->context->host;
+	record->on = group->options.on_pool ? NULL : group->context->host;
 	record->host = record->on ? TMGR_HOST_LOOP : TMGR_HOST_POOL;
 	record->task_group = group;
 	record->added_by = group->record->long_running ? group->record : group->record->added_by;
@@ -162,7 +165,7 @@ static int start_child(
 	return r;
 }
 
-int tmgr_spawn(struct tmgr_context *context, struct tmgr_group *group, struct tmgr_task task,
+int tmgr__spawn(struct tmgr_context *context, struct tmgr_group *group, struct tmgr_task task,
 	struct tmgr_handle *ret_handle)
 {
 	struct tmgr__record *record = NULL;
@@ -178,13 +181,20 @@ int tmgr_spawn(struct tmgr_context *context, struct tmgr_group *group, struct tm
 	}
 	if (r == 0)
 		r = start_child(group, record, ret_handle);
-	if (r < 0 && record)
+	if (r < 0 && record) {
 		tmgr__host_release(record);
-	if (r < 0) {
-		tmgr_task_destroy(task);
-		if (record)
-			tmgr__record_unref(record);
+		tmgr__record_unref(record);
 	}
+	return r;
+}
+
+int tmgr_spawn(struct tmgr_context *context, struct tmgr_group *group, struct tmgr_task task,
+	struct tmgr_handle *ret_handle)
+{
+	int r = tmgr__spawn(context, group, task, ret_handle);
+
+	if (r < 0)
+		tmgr_task_destroy(task);
 	return r;
 }
 
@@ -323,6 +333,8 @@ static void destroy(struct tmgr_context *context, struct tmgr_group *group)
 	*link = group->next;
 	if (context->default_group == group)
 		context->default_group = NULL;
+	if (context->call_group == group)
+		context->call_group = NULL;
 	while ((node = tmgr__list_pop(&group->failed)))
 		tmgr__record_unref(container_of(node, struct tmgr__record, node));
 	tmgr_token_unref(group->token);

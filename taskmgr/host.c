@@ -22,7 +22,7 @@ void tmgr__host_release(struct tmgr__record *record)
 {
 	void *place = record->place;
 
-	/* The run and who settles a long-running task may both look. */
+	/* Most have none, and are looked at by the run's thread and their own at once. */
 	if (!place)
 		return;
 	record->place = NULL;
@@ -165,7 +165,7 @@ void tmgr_hosted_exited(struct tmgr_hosted *hosted)
 	}
 	how.after = tmgr_context_cancelled(&record->context);
 	/* Its stack is gone, and with it what its context knew of there. */
-	record->context.groups = record->context.default_group = NULL;
+	record->context.groups = record->context.default_group = record->context.call_group = NULL;
 	if (record->context.attached)
 		tmgr_token_unregister(&record->context.callback);
 	record->context.attached = false;

@@ -261,6 +261,9 @@ void tmgr__child_keep_failed(struct tmgr__record *record);
 struct tmgr__record *tmgr__child_parent(const struct tmgr__record *record);
 /* No lock held: tell the group, and give the child's memory back. */
 void tmgr__child_settle(struct tmgr__record *record, struct tmgr_group *group);
+/* As tmgr_spawn(), but a task that is refused is left to the caller. */
+int tmgr__spawn(struct tmgr_context *context, struct tmgr_group *group, struct tmgr_task task,
+	struct tmgr_handle *ret_handle);
 /* End the groups left open below a context. */
 void tmgr__groups_close(struct tmgr_context *context);
 

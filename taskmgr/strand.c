@@ -30,24 +30,38 @@ size_t tmgr_strand_size(void)
 	return sizeof(struct tmgr__strand);
 }
 
+/* What a strand's token is below. */
+static struct tmgr_token *token_for(const struct tmgr_context *parent)
+{
+	struct tmgr_token *token = parent->token;
+
+	/* A chain in which each makes the next would hold all that went before. */
+	return token->depth >= DEPTH_MAX ? token->parent : token;
+}
+
+/* Put it below a parent. */
+static void put_below(struct tmgr__strand *strand, struct tmgr_context *parent)
+{
+	struct tmgr_token *token;
+
+	/* The parent's own token may not be below what fires it yet. */
+	if (parent->parent_token && !parent->attached)
+		tmgr__context_attach(parent);
+	token = token_for(parent);
+	strand->context.record = parent->record;
+	strand->context.parent_token = token;
+	tmgr__token_adopt(&strand->token, token);
+}
+
 struct tmgr_context *tmgr_strand_init(void *memory, const struct tmgr_strand_setup *setup)
 {
 	struct tmgr__strand *strand = memory;
-	struct tmgr_context *context = &strand->context, *parent = setup->parent;
-	struct tmgr_token *parent_token = parent->token;
+	struct tmgr_context *context = &strand->context;
 
-	/* The parent's own token may not be below what fires it yet. */
-	if (parent->parent_token)
-		tmgr__context_attach(setup->parent);
-	/* A chain in which each spawns the next would hold all that went before. */
-	if (parent_token->depth >= DEPTH_MAX)
-		parent_token = parent_token->parent;
 	*context = (struct tmgr_context){
-		.record = parent->record,
 		.host = setup->host,
 		.name = setup->name,
 		.base = context,
-		.parent_token = parent_token,
 		.token = &strand->token,
 		.waiter = setup->waiter,
 		.deadline = TMGR_NEVER,
@@ -55,11 +69,23 @@ struct tmgr_context *tmgr_strand_init(void *memory, const struct tmgr_strand_set
 		.waiting_fd = -1,
 	};
 	tmgr__token_init(&strand->token, release);
-	tmgr__token_adopt(&strand->token, parent_token);
 	strand->release = setup->release;
 	strand->owner = setup->owner;
 	strand->text[0] = '\0';
+	put_below(strand, setup->parent);
 	return context;
+}
+
+void tmgr_strand_init_again(struct tmgr_context *context, struct tmgr_context *parent)
+{
+	struct tmgr__strand *strand = strand_of(context);
+
+	/* All else is as its end left it: nothing registered, nothing open. */
+	context->value = NULL;
+	context->waiting_fd = -1;
+	tmgr__token_init_again(&strand->token);
+	strand->text[0] = '\0';
+	put_below(strand, parent);
 }
 
 int tmgr_strand_begin(struct tmgr_context *context)
@@ -73,6 +99,36 @@ int tmgr_strand_begin(struct tmgr_context *context)
 void tmgr_strand_end(struct tmgr_context *context)
 {
 	tmgr__context_leave(context);
+}
+
+int tmgr_strand_resume(struct tmgr_context *context, struct tmgr_context *above)
+{
+	struct tmgr_token *token = context ? context->token : NULL;
+
+	if (!token || (!tmgr_token_fired(token) && !(above && token->parent == token_for(above))))
+		return -EINVAL;
+	context->waiter = above ? above->waiter : tmgr__waiter_own();
+	context->host = above ? above->host : NULL;
+	context->base = above ? above->base : context;
+	if (above)
+		context->record = above->record;
+	context->lent_shield = above && above->shield_depth > 0;
+	if (context->lent_shield && context->shield_depth++ == 0)
+		context->shield_deadline = above->shield_deadline;
+	context->outer = tmgr_context_switch(context);
+	return 0;
+}
+
+void tmgr_strand_suspend(struct tmgr_context *context)
+{
+	if (context->lent_shield && context->shield_depth > 0)
+		context->shield_depth--;
+	context->lent_shield = false;
+	/* The next wait of the same waiter may be another context's. */
+	if (context->attached)
+		tmgr_token_unregister(&context->callback);
+	context->attached = false;
+	tmgr_context_switch(context->outer);
 }
 
 void tmgr_strand_unref(struct tmgr_context *context)

@@ -53,6 +53,16 @@ struct tmgr_token {
 
 /* A token in memory of the caller, with one reference, not yet below a parent. */
 void tmgr__token_init(struct tmgr_token *token, void (*release)(struct tmgr_token *token));
+/* The same for memory of one that was detached, or released. */
+static inline void tmgr__token_init_again(struct tmgr_token *token)
+{
+	token->fired = 0;
+	token->refs = 1;
+	token->linked = false;
+	token->deadline = token->limit = TMGR_NEVER;
+	token->source = NULL;
+	token->cause.reason = TMGR_REASON_NONE;
+}
 /* Put it below a parent, once; it fires at once where the parent has fired. */
 void tmgr__token_attach(struct tmgr_token *token, struct tmgr_token *parent);
 /*

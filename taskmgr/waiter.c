@@ -136,8 +136,7 @@ bool tmgr_waiter_fire(struct tmgr_waiter *waiter)
 	return end_wait(waiter, TMGR__WAITER_FIRED);
 }
 
-/* The waiter of a thread that waits without a context. */
-static struct tmgr_waiter *own_waiter(void)
+struct tmgr_waiter *tmgr__waiter_own(void)
 {
 	static __thread struct tmgr_waiter waiter;
 
@@ -146,11 +145,16 @@ static struct tmgr_waiter *own_waiter(void)
 	return &waiter;
 }
 
+struct tmgr_waiter *tmgr__waiter_of(struct tmgr_context *context)
+{
+	return context ? context->waiter : tmgr__waiter_own();
+}
+
 void tmgr__wait_begin_shielded(
 	struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline)
 {
 	wait->context = context;
-	wait->waiter = context ? context->waiter : own_waiter();
+	wait->waiter = tmgr__waiter_of(context);
 	tmgr__waiter_count(wait->waiter);
 	wait->token = NULL;
 	wait->deadline = wait->limit = deadline;

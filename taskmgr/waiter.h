@@ -23,7 +23,11 @@ enum {
 	TMGR__WAITER_LATE,
 };
 
+/* That of this thread, for waits without a context. */
+struct tmgr_waiter *tmgr__waiter_own(void);
 void tmgr__waiter_fini(struct tmgr_waiter *waiter);
+/* That of a context, or with NULL the calling thread's. */
+struct tmgr_waiter *tmgr__waiter_of(struct tmgr_context *context);
 extern const struct tmgr_waiter_ops tmgr__thread_waiter_ops;
 void tmgr__thread_park(struct tmgr_waiter *waiter, uint32_t state, int64_t deadline);
 void tmgr__thread_wake(struct tmgr_waiter *waiter);

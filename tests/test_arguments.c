@@ -1,8 +1,8 @@
 /*
  * Every public function with NULL, empty, too long, out of range and in the wrong state gives the
  * error its comment states, and changes nothing. Written like a script: each line is a call and
- * what it must give. Here is what needs no manager, test_arguments_manager has the rest; the last
- * test looks that no function is left out of both.
+ * what it must give. Here is what needs no manager; test_arguments_manager has what does, and
+ * test_arguments_loop loops and other hosts. The last test looks that no function is left out of all.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -13,12 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <taskmgr/channel.h>
-#include <taskmgr/event.h>
-#include <taskmgr/future.h>
-#include <taskmgr/group.h>
-#include <taskmgr/manager.h>
-#include <taskmgr/signal.h>
+#include <taskmgr/taskmgr.h>
 
 #include "tests/support/expect.h"
 #include "tests/support/leak.h"
@@ -192,6 +187,26 @@ static void of_tasks(void)
 	tmgr_token_unref(token);
 }
 
+/* What each says of its options stands in the tests of the task. */
+static void of_provided_tasks(void)
+{
+	const struct tmgr_task bad = tmgr_task_failed(-ENOMEM);
+	struct tmgr_channel *none = NULL;
+
+	IS(tmgr_task_error(tmgr_retry(bad, NULL)), -ENOMEM);
+	IS(tmgr_task_error(tmgr_interval(bad, TMGR_SECOND, NULL)), -ENOMEM);
+	IS(tmgr_task_error(tmgr_interruptible(bad, SIGHUP)), -ENOMEM);
+	IS(tmgr_task_error(tmgr_force_stop(bad, TMGR_SECOND)), -ENOMEM);
+	IS(tmgr_task_error(tmgr_timeout(bad, TMGR_SECOND)), -ENOMEM);
+	IS(tmgr_task_error(tmgr_sequence(&bad, 1)), -ENOMEM);
+	IS(tmgr_task_error(tmgr_parallel(&bad, 1)), -ENOMEM);
+	IS(tmgr_task_error(tmgr_sequence(NULL, 1)), -EINVAL);
+	IS(tmgr_task_error(tmgr_parallel(NULL, 1)), -EINVAL);
+	IS(tmgr_task_error(tmgr_manager_task(NULL)), -ENOMEM);
+	IS(tmgr_task_error(tmgr_worker_pool(none, NULL, NULL, NULL)), -EINVAL);
+	IS(tmgr_task_error(tmgr_signals(none, NULL, 0)), -EINVAL);
+}
+
 static void of_contexts_that_are_null(void)
 {
 	char buffer[4] = "xyz";
@@ -317,6 +332,7 @@ static void each_bad_argument_gives_its_error(void **state)
 	of_tokens();
 	of_channels_and_futures();
 	of_tasks();
+	of_provided_tasks();
 	of_contexts_that_are_null();
 	of_groups_handles_and_signals_without_a_task();
 	of_reports_and_events();
@@ -347,16 +363,18 @@ static char *read_whole(const char *path)
 /* The text of the programs that call public functions with bad arguments, one after the other. */
 static char *read_programs(const char *top)
 {
-	char path[4096], *first, *second, *both;
+	static const char *const names[] = { "", "_manager", "_loop" };
+	char path[4096], *text, *all = calloc(1, 1 << 20);
 
-	snprintf(path, sizeof(path), "%s/tests/test_arguments.c", top);
-	first = read_whole(path);
-	snprintf(path, sizeof(path), "%s/tests/test_arguments_manager.c", top);
-	second = read_whole(path);
-	assert_true(asprintf(&both, "%s%s", first, second) > 0);
-	free(first);
-	free(second);
-	return both;
+	assert_non_null(all);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(path, sizeof(path), "%s/tests/test_arguments%s.c", top, names[i]);
+		text = read_whole(path);
+		assert_true(strlen(all) + strlen(text) < 1 << 20);
+		strcat(all, text);
+		free(text);
+	}
+	return all;
 }
 
 /* Each name after TMGR_API in a header must be called somewhere in these programs. */
@@ -386,33 +404,41 @@ static int count_left_out(const char *header, const char *here)
 	return left_out;
 }
 
+static int count_in_folder(const char *folder, const char *here, int *headers)
+{
+	DIR *directory = opendir(folder);
+	struct dirent *entry;
+	int left_out = 0;
+	char path[4096], *header;
+
+	assert_non_null(directory);
+	while ((entry = readdir(directory)) != NULL) {
+		if (strstr(entry->d_name, ".h") == NULL)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+		header = read_whole(path);
+		left_out += count_left_out(header, here);
+		free(header);
+		(*headers)++;
+	}
+	closedir(directory);
+	return left_out;
+}
+
 static void no_public_function_is_left_out(void **state)
 {
 	const char *top = getenv("TOP") != NULL ? getenv("TOP") : ".";
 	char path[4096], *here;
-	struct dirent *entry;
-	int left_out = 0, headers = 0;
-	DIR *directory;
+	int left_out, headers = 0;
 
 	(void)state;
 	here = read_programs(top);
 	snprintf(path, sizeof(path), "%s/include/taskmgr", top);
-	directory = opendir(path);
-	assert_non_null(directory);
-	while ((entry = readdir(directory)) != NULL) {
-		char *header;
-
-		if (strstr(entry->d_name, ".h") == NULL)
-			continue;
-		snprintf(path, sizeof(path), "%s/include/taskmgr/%s", top, entry->d_name);
-		header = read_whole(path);
-		left_out += count_left_out(header, here);
-		free(header);
-		headers++;
-	}
-	closedir(directory);
+	left_out = count_in_folder(path, here, &headers);
+	snprintf(path, sizeof(path), "%s/include/taskmgr/tasks", top);
+	left_out += count_in_folder(path, here, &headers);
 	free(here);
-	assert_true(headers > 10);
+	assert_true(headers > 20);
 	assert_int_equal(left_out, 0);
 }
 

@@ -317,7 +317,7 @@ static void who_waits_holds_a_reference(void **state)
 {
 	struct tmgr_channel *channel = channel_of_ints(0);
 	struct actor actor = ACTOR_INIT;
-	struct transfer transfer = { channel, -1, tmgr_after(200 * TMGR_MILLISECOND), 1 };
+	struct transfer transfer = { channel, -1, tmgr_after(TMGR_SECOND), 1 };
 
 	(void)state;
 	actor_start(&actor);

@@ -43,9 +43,10 @@ wait_for() # wait_for PATTERN
 ends_with() # ends_with EXIT_CODE
 {
 	(
-		trap 'kill $!' TERM
 		sleep $((20 * scale)) &
-		wait $!
+		sleeper=$!
+		trap 'kill "$sleeper"; exit' TERM
+		wait "$sleeper"
 		kill -KILL "$pid"
 	) >/dev/null 2>&1 &
 	killer=$!
@@ -80,7 +81,7 @@ force_shutdown_names_its_task()
 	ms=$((($(date +%s%N) - begin) / 1000000))
 	says 'forever'
 	[ "$ms" -ge 1900 ] || die "gave up after $ms ms, not 2 s"
-	[ "$ms" -le $((2000 + 1000 * scale)) ] || die "left after $ms ms, not 2 s"
+	[ "$ms" -lt 10000 ] || die "left after $ms ms, not 2 s" # without it: 25 s
 }
 
 pubsub_drains()
@@ -185,6 +186,8 @@ hello_ticks_and_stops
 force_shutdown_names_its_task
 pubsub_drains
 file=$dir/run/pid
+exec 9</tmp
+flock -w $((60 * scale)) 9 || die 'another one has the ports'
 [ "$(id -u)" -ne 0 ] || privileges_as_root
 privileges_as_user
 echo "examples: all as they should"

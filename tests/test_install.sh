@@ -22,7 +22,8 @@ umask 077
 # Another script may be installing from the same folder just now.
 flock "$BUILD/lock" make -C "$TOP" BUILD="$BUILD" CC="$CC" DESTDIR="$root" PREFIX=/usr install
 umask 022
-for file in "$lib/libtaskmgr.a" "$lib/pkgconfig/libtaskmgr.pc" "$root/usr/include/taskmgr/version.h"; do
+for file in "$lib/libtaskmgr.a" "$lib/pkgconfig/libtaskmgr.pc" "$root/usr/include/taskmgr/version.h" \
+	"$root/usr/share/taskmgr/taskmgr-gdb.py"; do
 	[ "$(stat -c %a "$file")" = 644 ] || fail "others cannot read $file"
 done
 [ -z "$(find "$root/usr" -type d ! -perm -005)" ] || fail 'others cannot enter the folders'

@@ -46,25 +46,61 @@ static void hup_interrupts_instead_of_stopping(void **state)
 	assert_int_equal(hosted_stop(&hosted).result, 0);
 }
 
+/* Watches the same signal: what has come out of its channel has been noted for all watches. */
+static int watch_too(struct probe *probe, struct tmgr_context *context)
+{
+	struct tmgr_signal_watch *watch;
+	int r = tmgr_signal_watch_create(context, SIGUSR1, probe->user, &watch);
+
+	if (r != 0)
+		return r;
+	tmgr_sleep_until(context, TMGR_NEVER);
+	tmgr_signal_watch_destroy(watch);
+	return 0;
+}
+
+/* Send it and wait until the run has taken it, so that the next one is another. */
+static bool signal_is_taken(struct tmgr_channel *taken)
+{
+	int signo = 0;
+
+	send_signal(SIGUSR1);
+	return tmgr_channel_receive(NULL, taken, &signo, tmgr_after(LATCH_LIMIT_S * TMGR_SECOND)) ==
+		       0 &&
+	       signo == SIGUSR1;
+}
+
 static void signals_while_it_begins_anew_are_not_lost_and_are_one(void **state)
 {
+	const struct tmgr_manager_options options = { .take_signals = true };
+	struct tmgr_manager *manager = tmgr_manager_create(&options);
 	struct latch hold = LATCH_INIT;
 	struct probe probe = PROBE(.name = "t", .hold_cleanup = &hold);
-	struct hosted hosted;
+	struct probe witness = PROBE(.name = "witness", .on_execute = watch_too);
+	struct tmgr_channel *taken;
+	struct runner runner;
 
 	(void)state;
-	hosted_start(&hosted, tmgr_interruptible(probe_task(&probe), SIGUSR1));
-	assert_true(latch_arrived(&probe.executing, 1));
-	send_signal(SIGUSR1);
+	assert_int_equal(tmgr_channel_create(sizeof(int), 1, &taken), 0);
+	witness.user = taken;
+	tmgr_manager_add_task(manager, "witness", probe_task(&witness), TMGR_STRICT);
+	tmgr_manager_add_task(
+		manager, "task", tmgr_interruptible(probe_task(&probe), SIGUSR1), TMGR_STRICT);
+	runner_start(&runner, manager, NULL);
+	assert_true(task_waits(manager, "witness", "sleep"));
+	assert_true(task_waits(manager, "task", "sleep"));
+	assert_true(signal_is_taken(taken));
 	assert_true(latch_arrived(&hold, 1));
-	send_signal(SIGUSR1);
-	send_signal(SIGUSR1);
-	send_signal(SIGUSR1);
+	for (int i = 0; i < 3; i++)
+		assert_true(signal_is_taken(taken));
 	latch_open(&hold);
 	/* The second execute is interrupted as it begins, the third is not. */
 	assert_true(latch_arrived(&probe.executing, 3));
-	assert_true(task_waits(hosted.manager, "task", "sleep"));
-	assert_int_equal(hosted_stop(&hosted).result, 0);
+	assert_true(task_waits(manager, "task", "sleep"));
+	tmgr_manager_cancel(manager);
+	assert_int_equal(runner_join(&runner), 0);
+	tmgr_manager_destroy(manager);
+	tmgr_channel_unref(taken);
 	assert_int_equal(atomic_load(&probe.executed), 3);
 	assert_int_equal(atomic_load(&probe.initialized), 3);
 	assert_int_equal(atomic_load(&probe.cleaned_up), 3);

@@ -51,9 +51,10 @@ says() { printed "$1" || die "does not say \"$1\""; }
 ends_with() # ends_with EXIT_CODE
 {
 	(
-		trap 'kill $!' TERM
 		sleep $((20 * scale)) &
-		wait $!
+		sleeper=$!
+		trap 'kill "$sleeper"; exit' TERM
+		wait "$sleeper"
 		kill -KILL "$pid"
 	) >/dev/null 2>&1 &
 	killer=$!
@@ -215,7 +216,7 @@ a_full_disk_is_reported_and_nothing_is_lost()
 	trap - XFSZ
 	wait_for 'files: ready'
 	seq 20001 200000 >>"$log"
-	wait_for 'trying again'
+	wait_for "$db: .*; trying again" # not of reading
 	prlimit --fsize=unlimited --pid "$pid" || die 'prlimit'
 	wait_for 'writing again'
 	wait_for_lines 200000
@@ -223,23 +224,17 @@ a_full_disk_is_reported_and_nothing_is_lost()
 	says 'could not be written'
 }
 
-# Not with ps, which a small system lacks.
-child_of() # child_of PID
-{
-	awk -v parent="$1" '$1 == "PPid:" && $2 == parent { split(FILENAME, path, "/"); print path[3] }' \
-		/proc/[0-9]*/status 2>/dev/null
-}
-
-# script gives it a terminal.
+# script gives it a terminal. It is a child of script's, whose number only it can tell.
 a_terminal_gets_a_status_line()
 {
 	seq 1000 >"$log"
 	: >"$out"
-	env --default-signal=INT script -qec "$logship --database $db $log" /dev/null \
+	env --default-signal=INT SHELL=/bin/sh script -qec \
+		"echo \$\$ >'$dir/pid'; exec '$logship' --database '$db' '$log'" /dev/null \
 		>"$out" 2>&1 </dev/null &
 	pid=$!
 	wait_for '1 files, 1000 lines'
-	kill -INT "$(child_of "$pid")"
+	kill -INT "$(cat "$dir/pid")" || die 'it cannot be sent a signal'
 	ends_with 0
 	says 'shipped 1000 lines'
 }

@@ -50,6 +50,19 @@ static size_t pool_threads(struct tmgr_manager *manager)
 	return n;
 }
 
+/* Whether all its threads count as blocked. While something is queued that is looked at each tick. */
+static bool is_blocked(void *argument)
+{
+	struct tmgr_snapshot *snapshot = NULL;
+	bool is;
+
+	if (tmgr_manager_snapshot(argument, &snapshot) != 0)
+		return false;
+	is = snapshot->pool_blocked == snapshot->pool_threads;
+	tmgr_snapshot_destroy(snapshot);
+	return is;
+}
+
 static int pipe_ends[2];
 
 /* Blocked in a call that is not ours, until the other end is closed. */
@@ -117,6 +130,7 @@ static void at_the_maximum_adding_gives_eagain(void **state)
 {
 	struct latch hold = LATCH_INIT;
 	struct probe held[3], keeper, refused = PROBE(.name = "refused");
+	struct probe early = PROBE(.name = "early", .end = PROBE_RETURNS);
 	struct tmgr_manager_options options = { .pool_threads_max = 3 };
 	struct tmgr_manager *manager;
 	struct runner runner;
@@ -129,13 +143,17 @@ static void at_the_maximum_adding_gives_eagain(void **state)
 		assert_int_equal(add(manager, &held[i]), 0);
 		assert_true(latch_arrived(&held[i].executing, 1));
 	}
-	/* They are blocked once they are busy for longer than a tick. */
+	/* They are blocked once they are busy for longer than a tick. If the watcher is late with a
+	 * tick it still has to do, one more is queued. */
 	tmgr_sleep(NULL, 20 * TMGR_MILLISECOND);
+	if (add(manager, &early) == 0)
+		assert_true(eventually(is_blocked, manager));
 	assert_int_equal(add(manager, &refused), -EAGAIN);
 	assert_int_equal(refused.destroyed, 1);
 	latch_open(&hold);
 	stop(manager, &runner, 0);
 	assert_int_equal(refused.executed, 0);
+	assert_int_equal(early.destroyed, 1);
 }
 
 static void with_a_queue_they_wait_and_start_when_a_thread_is_free(void **state)
@@ -155,9 +173,10 @@ static void with_a_queue_they_wait_and_start_when_a_thread_is_free(void **state)
 		assert_int_equal(add(manager, &held[i]), 0);
 		assert_true(latch_arrived(&held[i].executing, 1));
 	}
-	tmgr_sleep(NULL, 20 * TMGR_MILLISECOND);
 	for (int i = 0; i < 4; i++) {
 		queued[i] = (struct probe)PROBE(.name = "queued", .end = PROBE_RETURNS);
+		if (i == 3)
+			assert_true(eventually(is_blocked, manager));
 		assert_int_equal(add(manager, &queued[i]), i < 3 ? 0 : -EAGAIN);
 	}
 	assert_int_equal(tmgr_manager_snapshot(manager, &snapshot), 0);

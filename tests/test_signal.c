@@ -227,20 +227,34 @@ static void each_hup_reloads_where_a_task_looks_for_it(void **state)
 	}
 }
 
+/* Send it, and wait until the run has taken it: the channel of a watch is sent it after that. */
+static void have_taken(struct tmgr_context *context, int signo, struct tmgr_channel *taken)
+{
+	int came = 0;
+
+	kill(getpid(), signo);
+	child_check_equal(tmgr_channel_receive(context, taken, &came, TMGR_NEVER), 0);
+	child_check_equal(came, signo);
+}
+
 static int look_late(struct probe *probe, struct tmgr_context *context)
 {
 	struct tmgr_select_case cases[] = { { .op = TMGR_SELECT_RELOAD } };
+	struct tmgr_signal_watch *watch;
+	struct tmgr_channel *taken;
 
 	(void)probe;
+	child_check_equal(tmgr_channel_create(sizeof(int), 1, &taken), 0);
+	child_check_equal(tmgr_signal_watch_create(context, SIGHUP, taken, &watch), 0);
 	child_check(!tmgr_reload_requested(context));
-	kill(getpid(), SIGHUP);
-	tmgr_sleep(context, 50 * TMGR_MILLISECOND);
-	kill(getpid(), SIGHUP);
-	tmgr_sleep(context, 50 * TMGR_MILLISECOND);
+	have_taken(context, SIGHUP, taken);
+	have_taken(context, SIGHUP, taken);
 	/* Nobody looked meanwhile; it is still set, once. */
 	child_check_equal(tmgr_select(context, cases, 1, TMGR_NEVER), 0);
 	child_check(!tmgr_reload_requested(context));
 	child_check_equal(tmgr_select(context, cases, 1, TMGR_NOW), -ETIMEDOUT);
+	tmgr_signal_watch_destroy(watch);
+	tmgr_channel_unref(taken);
 	tmgr_manager_cancel(tmgr_context_manager(context));
 	return 0;
 }
@@ -480,11 +494,10 @@ static void a_signal_handler_may_cancel_while_it_runs_and_before(void **state)
 
 static int watch_signals(struct probe *probe, struct tmgr_context *context)
 {
-	struct tmgr_signal_watch *by_channel, *by_token;
+	struct tmgr_signal_watch *by_channel, *by_token, *beside;
 	struct tmgr_channel *channel, *of_bytes;
 	struct tmgr_token *token;
 	struct tmgr_cause cause;
-	int signo = 0;
 
 	(void)probe;
 	child_check_equal(tmgr_channel_create(sizeof(int), 1, &channel), 0);
@@ -493,14 +506,12 @@ static int watch_signals(struct probe *probe, struct tmgr_context *context)
 		tmgr_signal_watch_create(context, SIGUSR1, of_bytes, &by_channel), -EINVAL);
 	child_check_equal(tmgr_signal_watch_create(context, SIGUSR1, channel, &by_channel), 0);
 	child_check_equal(tmgr_signal_watch_create(context, SIGUSR2, NULL, &by_token), 0);
-	kill(getpid(), SIGUSR1);
-	child_check_equal(tmgr_channel_receive(context, channel, &signo, TMGR_NEVER), 0);
-	child_check_equal(signo, SIGUSR1);
+	child_check_equal(tmgr_signal_watch_create(context, SIGUSR2, channel, &beside), 0);
+	have_taken(context, SIGUSR1, channel);
 	child_check_equal(tmgr_signal_watch_arm(by_channel, NULL), -EINVAL);
 
 	/* One that comes before the watch is armed stays pending. */
-	kill(getpid(), SIGUSR2);
-	tmgr_sleep(context, 50 * TMGR_MILLISECOND);
+	have_taken(context, SIGUSR2, channel);
 	child_check_equal(tmgr_token_create(tmgr_context_token(context), &token), 0);
 	child_check_equal(tmgr_signal_watch_arm(by_token, token), 0);
 	child_check(tmgr_token_fired(token));
@@ -518,6 +529,7 @@ static int watch_signals(struct probe *probe, struct tmgr_context *context)
 		tmgr_sleep(context, TMGR_MILLISECOND);
 	tmgr_token_unref(token);
 	tmgr_signal_watch_destroy(by_token);
+	tmgr_signal_watch_destroy(beside);
 	tmgr_signal_watch_destroy(by_channel);
 	tmgr_channel_unref(channel);
 	tmgr_channel_unref(of_bytes);

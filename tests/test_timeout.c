@@ -209,7 +209,7 @@ static void one_that_ended_in_time_leaves_no_deadline_behind(void **state)
 	struct probe quick = PROBE(.name = "quick", .end = PROBE_RETURNS);
 	struct probe waits = PROBE(.name = "waits", .on_execute = wait_in_time_then_long,
 		.user = &told);
-	struct tmgr_task both[] = { tmgr_timeout(probe_task(&quick), 200 * TMGR_MILLISECOND),
+	struct tmgr_task both[] = { tmgr_timeout(probe_task(&quick), TMGR_SECOND),
 		probe_task(&waits) };
 	struct tmgr_task_options options = { .stop_ns = 500 * TMGR_MILLISECOND };
 	struct tmgr_manager *manager = tmgr_manager_create(NULL);
@@ -222,7 +222,7 @@ static void one_that_ended_in_time_leaves_no_deadline_behind(void **state)
 	runner_start(&runner, manager, NULL);
 	assert_true(latch_arrived(&told, 1));
 	/* Longer than the deadline that was set would have been. */
-	tmgr_sleep(NULL, 900 * TMGR_MILLISECOND);
+	tmgr_sleep(NULL, 1700 * TMGR_MILLISECOND);
 	assert_int_equal(tmgr_manager_cancel(manager), 0);
 	assert_int_equal(runner_join(&runner), 0);
 	assert_int_equal(tmgr_manager_report(manager)->stuck, 0);

@@ -167,8 +167,12 @@ static int wait_twice_and_count(struct probe *probe, struct tmgr_context *contex
 	int before = leak_descriptors();
 
 	(void)probe;
-	seen[0] = tmgr_wait_fd(context, ends[0], TMGR_FD_READ, tmgr_after(TMGR_MILLISECOND));
-	seen[1] = leak_descriptors() - before;
+	seen[1] = 0;
+	/* One that is late before it waits makes none. */
+	for (int64_t ns = TMGR_MILLISECOND; ns < TMGR_MINUTE && seen[1] == 0; ns *= 2) {
+		seen[0] = tmgr_wait_fd(context, ends[0], TMGR_FD_READ, tmgr_after(ns));
+		seen[1] = leak_descriptors() - before;
+	}
 	seen[2] = tmgr_wait_fd(context, ends[0], TMGR_FD_READ, tmgr_after(TMGR_MILLISECOND));
 	seen[3] = leak_descriptors() - before;
 	return 0;
@@ -215,8 +219,10 @@ static int wait_uninterrupted(struct probe *probe, struct tmgr_context *context)
 {
 	(void)probe;
 	tmgr_sleep_until(context, TMGR_NEVER);
-	seen[0] = tmgr_uninterrupted_begin(context, tmgr_after(60 * TMGR_MILLISECOND));
+	tmgr_uninterrupted_begin(context, tmgr_after(TMGR_HOUR));
 	seen[1] = tmgr_sleep(context, TMGR_MILLISECOND);
+	tmgr_uninterrupted_end(context);
+	seen[0] = tmgr_uninterrupted_begin(context, tmgr_after(20 * TMGR_MILLISECOND));
 	seen[2] = tmgr_uninterrupted_begin(context, tmgr_after(TMGR_HOUR));
 	seen[3] = tmgr_sleep(context, TMGR_HOUR); /* the outermost's deadline holds */
 	seen[4] = tmgr_uninterrupted_end(context);
@@ -376,7 +382,7 @@ static struct {
 static int sleep_long(void *self, struct tmgr_context *context)
 {
 	(void)self;
-	return tmgr_sleep(context, 2 * TMGR_SECOND);
+	return tmgr_sleep(context, 30 * TMGR_SECOND);
 }
 
 static const struct tmgr_task_ops sleep_long_ops = { .execute = sleep_long };

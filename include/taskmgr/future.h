@@ -11,13 +11,24 @@
 
 #include <taskmgr/host.h>
 
+struct tmgr_future;
+struct tmgr__told;
+
+/** A place among those whom a future tells that it is done; all fields are the library's. */
+struct tmgr_future_node {
+	struct tmgr_future_node *next, *previous;
+	struct tmgr_waiter *waiter; /**< who waits; NULL: it is told by a call */
+	void (*tell)(
+		struct tmgr_future_node *node, struct tmgr_future *future, struct tmgr__told *told);
+};
+
 /** Memory of a future; all fields are the library's. */
 struct tmgr_future {
 	unsigned lock;
 	int done;
 	int error;
 	void *value;
-	void *waiters;
+	struct tmgr_future_node *nodes;
 	void *callbacks, *callbacks_last;
 	/** of a future with something behind it that can be told to stop; else NULL */
 	void (*cancel)(struct tmgr_future *future, int code, const char *text);
@@ -27,6 +38,13 @@ struct tmgr_future {
 	{                                             \
 		0, 0, 0, NULL, NULL, NULL, NULL, NULL \
 	}
+
+/** A copy to be made of a future's value: memory of the caller; all fields are the library's. */
+struct tmgr_future_write {
+	struct tmgr_future_node node;
+	void *destination;
+	size_t size;
+};
 
 /** A callback on a future: memory of the caller; all fields are the library's. */
 struct tmgr_future_callback {
@@ -194,6 +212,39 @@ TMGR_API int tmgr_future_on_done(struct tmgr_future *future, struct tmgr_future_
  */
 TMGR_API int tmgr_future_remove_callback(
 	struct tmgr_future *future, struct tmgr_future_callback *callback);
+
+/**
+ * Have what a future's value points to copied when it is done without error; at once if it is. The
+ * copy is made by who completes, before any wait on the future returns and before
+ * tmgr_future_complete() does, so the value may stand on the completer's stack.
+ *
+ * @param future       a future whose value, where it is not NULL, points to size bytes
+ * @param write        borrowed until the future is done or the write is taken back
+ * @param destination  likewise; not written where the future ends with an error or without a value
+ * @param size         bytes
+ *
+ * @retval 0        it will be, or was, copied
+ * @retval -EINVAL  future, write or destination is NULL
+ *
+ * @thread any thread
+ * @source asyncigo, WriteResultTo
+ */
+TMGR_API int tmgr_future_write_to(struct tmgr_future *future, struct tmgr_future_write *write,
+	void *destination, size_t size);
+
+/**
+ * Take a copy back that was asked for.
+ *
+ * @param future  a future
+ * @param write   as given to tmgr_future_write_to() for this future
+ *
+ * @retval 0        taken back: the destination will not be written
+ * @retval -ENOENT  the future is done
+ * @retval -EINVAL  future or write is NULL
+ *
+ * @thread any thread
+ */
+TMGR_API int tmgr_future_remove_write(struct tmgr_future *future, struct tmgr_future_write *write);
 
 TMGR_END_DECLS
 

@@ -2,9 +2,10 @@
  * @file
  * Task groups: children of a running task, all ended before their parent.
  *
- * Children run on the manager's pool, under tokens below the group's, below the parent's. The first
- * that fails cancels the others. A group still open when its task's function returns is cancelled
- * and waited for by the library.
+ * Children run on the manager's pool, or, where the parent is on a loop, on that as coroutines; under
+ * tokens below the group's, below the parent's. The first that fails cancels the others. A group
+ * still open when its task's or coroutine's function returns is cancelled and waited for by the
+ * library.
  */
 #ifndef TMGR_GROUP_H
 #define TMGR_GROUP_H
@@ -19,6 +20,8 @@ struct tmgr_group_options {
 	size_t running_max;
 	/** Do not cancel the others when one fails. */
 	bool keep_going;
+	/** Run children on the manager's pool, where they may block, even if the parent is on a loop. */
+	bool on_pool;
 };
 
 TMGR_BEGIN_DECLS

@@ -263,6 +263,17 @@ TMGR_API size_t tmgr_strand_size(void);
 TMGR_API struct tmgr_context *tmgr_strand_init(void *memory, const struct tmgr_strand_setup *setup);
 
 /**
+ * Make a strand again of memory that was one's before and was released since, with the same waiter,
+ * host, name, release and owner. This costs less.
+ *
+ * @param context  as tmgr_strand_init() returned it
+ * @param parent   below whose token it is now
+ *
+ * @thread any thread, while the parent's function runs
+ */
+TMGR_API void tmgr_strand_init_again(struct tmgr_context *context, struct tmgr_context *parent);
+
+/**
  * It begins: its context becomes current.
  *
  * @param context  of a strand
@@ -291,6 +302,32 @@ TMGR_API void tmgr_strand_end(struct tmgr_context *context);
  * @thread any thread
  */
 TMGR_API void tmgr_strand_unref(struct tmgr_context *context);
+
+/**
+ * Go on with a strand inside of another thread of control, whose waiter it then uses: a generator,
+ * between two of its items. Its context becomes current. Waits of the other one that cancel does not
+ * cut short are so in the strand too; snapshots show what it waits for as what the other one does.
+ *
+ * @param context  of a strand that has begun, suspended
+ * @param above    of the thread of control that it goes on in; NULL: of a thread outside of tasks
+ *
+ * @retval 0        it goes on; leave it with tmgr_strand_suspend() or tmgr_strand_end()
+ * @retval -EINVAL  context is NULL; or it was made below another token than that of above, with which
+ *                  it would not be cancelled, and has not been cancelled itself
+ *
+ * @thread the thread of control it goes on in
+ */
+TMGR_API int tmgr_strand_resume(struct tmgr_context *context, struct tmgr_context *above);
+
+/**
+ * Leave a strand inside of another thread of control, to go on with it later. The context that was
+ * current before it is so again.
+ *
+ * @param context  of a strand, current
+ *
+ * @thread the strand's
+ */
+TMGR_API void tmgr_strand_suspend(struct tmgr_context *context);
 
 /**
  * The strand's own token, whether anything is below it yet or not: firing it cancels the strand.

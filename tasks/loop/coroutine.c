@@ -29,6 +29,7 @@ static void release_memory(struct tmgr_coroutine *coroutine)
 		tmgr__stack_give(stack);
 		return;
 	}
+	stack->warm = coroutine->begun ? coroutine : NULL;
 	stack->next = loop->stacks;
 	loop->stacks = stack;
 	if (++loop->stack_count > TMGR__LOOP_STACKS_MAX) {
@@ -181,6 +182,7 @@ int tmgr__coroutine_backtrace(struct tmgr_coroutine *coroutine, void **addresses
 	struct tmgr_loop *loop = coroutine->loop;
 	struct tmgr_coroutine *here = loop->running;
 	struct tmgr__probe probe = { .addresses = addresses, .max = max };
+	struct tmgr_context *current;
 
 	if (coroutine == here)
 		return backtrace(addresses, max);
@@ -189,7 +191,9 @@ int tmgr__coroutine_backtrace(struct tmgr_coroutine *coroutine, void **addresses
 		return 0;
 	probe.asker = here ? &here->fiber : &loop->fiber;
 	loop->probe = &probe;
+	current = tmgr_context_switch(NULL);
 	tmgr__fiber_switch(probe.asker, &coroutine->fiber);
+	tmgr_context_switch(current);
 	return probe.count;
 }
 
@@ -207,8 +211,12 @@ static inline __attribute__((always_inline)) void suspend(struct tmgr_loop *loop
 	tmgr__fiber_switch(&coroutine->fiber, next ? &next->fiber : &loop->fiber);
 	tmgr_context_switch(current);
 	after_switch(loop);
-	while (__builtin_expect(loop->probe != NULL, 0))
+	while (__builtin_expect(loop->probe != NULL, 0)) {
 		answer_probe(loop, coroutine);
+		/* Now, or once more, it goes on. */
+		tmgr_context_switch(current);
+		after_switch(loop);
+	}
 }
 
 void tmgr__coroutines_run(struct tmgr_loop *loop)
@@ -399,17 +407,13 @@ static struct tmgr__stack *take_stack(struct tmgr_loop *loop)
 
 static _Noreturn void coroutine_main(void *self);
 
-struct tmgr_coroutine *tmgr__coroutine_make(struct tmgr_loop *loop)
+/* Of memory in which nothing is known. */
+static struct tmgr_coroutine *make_cold(struct tmgr_loop *loop, struct tmgr__stack *stack)
 {
-	struct tmgr__stack *stack = take_stack(loop);
-	struct tmgr_coroutine *coroutine;
-	uintptr_t at;
+	uintptr_t at = ((uintptr_t)stack - memory_size()) & ~(uintptr_t)63;
+	struct tmgr_coroutine *coroutine = (struct tmgr_coroutine *)at;
 
-	if (!stack)
-		return NULL;
-	at = ((uintptr_t)stack - memory_size()) & ~(uintptr_t)63;
-	coroutine = (struct tmgr_coroutine *)at;
-	memset(coroutine, 0, offsetof(struct tmgr_coroutine, own_name));
+	memset(coroutine, 0, sizeof(*coroutine));
 	coroutine->future.cancel = cancel_future;
 	coroutine->loop = loop;
 	coroutine->stack = stack;
@@ -421,6 +425,35 @@ struct tmgr_coroutine *tmgr__coroutine_make(struct tmgr_loop *loop)
 	tmgr__fiber_set_sanitizer(&coroutine->fiber, stack->sanitizer);
 	tmgr__fiber_init(&coroutine->fiber, stack->bottom, coroutine, coroutine_main, coroutine);
 	stack->sanitizer = tmgr__fiber_sanitizer(&coroutine->fiber);
+	return coroutine;
+}
+
+/* Of one that has ended on this loop: its stack is where the next begins. */
+static void make_warm(struct tmgr_coroutine *coroutine)
+{
+	coroutine->refs = 1;
+	coroutine->future.done = 0;
+	coroutine->value = NULL;
+	coroutine->hosted = NULL;
+	coroutine->begun = coroutine->wanted = coroutine->kept = false;
+	if (coroutine->settled_wanted) {
+		coroutine->settled_wanted = false;
+		tmgr_future_init(&coroutine->settled);
+	}
+}
+
+struct tmgr_coroutine *tmgr__coroutine_make(struct tmgr_loop *loop)
+{
+	struct tmgr__stack *stack = take_stack(loop);
+	struct tmgr_coroutine *coroutine;
+
+	if (!stack)
+		return NULL;
+	coroutine = stack->warm;
+	stack->warm = NULL;
+	if (!coroutine)
+		return make_cold(loop, stack);
+	make_warm(coroutine);
 	return coroutine;
 }
 
@@ -481,16 +514,13 @@ static void run_strand(struct tmgr_coroutine *coroutine)
 
 static void release_hold(struct tmgr_coroutine *coroutine)
 {
-	if (coroutine->held)
-		__atomic_fetch_sub(&coroutine->loop->holds, 1, __ATOMIC_ACQ_REL);
+	__atomic_fetch_sub(&coroutine->loop->holds, 1, __ATOMIC_ACQ_REL);
 	coroutine->held = false;
 }
 
-static _Noreturn void coroutine_main(void *self)
+/* From the switch to it to its end. */
+static void live(struct tmgr_loop *loop, struct tmgr_coroutine *coroutine)
 {
-	struct tmgr_coroutine *coroutine = self, *next;
-	struct tmgr_loop *loop = coroutine->loop;
-
 	tmgr_context_switch(NULL);
 	after_switch(loop);
 	coroutine->begun = true;
@@ -498,17 +528,30 @@ static _Noreturn void coroutine_main(void *self)
 		tmgr_hosted_run(coroutine->hosted, &tmgr__coroutine_waiter_ops, coroutine);
 	else
 		run_strand(coroutine);
-	release_hold(coroutine);
+	if (coroutine->held)
+		release_hold(coroutine);
 	broken(coroutine);
-	tmgr__timer_remove(loop, &coroutine->timer);
+	if (coroutine->timer.node.linked)
+		tmgr__timer_remove(loop, &coroutine->timer);
 	tmgr__list_remove(&coroutine->all);
 	__atomic_store_n(&loop->coroutines, loop->coroutines - 1, __ATOMIC_RELAXED);
 	coroutine->state = TMGR__COROUTINE_ENDED;
-	loop->ended = coroutine;
-	next = pick(loop);
-	note_switch(loop, next);
 	tmgr_context_switch(NULL);
-	tmgr__fiber_leave(&coroutine->fiber, next ? &next->fiber : &loop->fiber);
+}
+
+/* What a stack runs: one coroutine after another, as long as a loop keeps it. */
+static _Noreturn void coroutine_main(void *self)
+{
+	struct tmgr_coroutine *coroutine = self, *next;
+	struct tmgr_loop *loop = coroutine->loop;
+
+	for (;;) {
+		live(loop, coroutine);
+		loop->ended = coroutine;
+		next = pick(loop);
+		note_switch(loop, next);
+		tmgr__fiber_switch(&coroutine->fiber, next ? &next->fiber : &loop->fiber);
+	}
 }
 
 void tmgr__family_cancel(
@@ -572,7 +615,13 @@ static int make(struct tmgr_loop *loop, struct tmgr_context *parent, struct tmgr
 		return -ENOMEM;
 	set_name(coroutine, options ? options->name : NULL);
 	coroutine->family = family;
-	coroutine->context = tmgr_strand_init(
+	if (coroutine->strand) {
+		coroutine->context = coroutine->strand;
+		tmgr_strand_init_again(coroutine->strand, parent);
+		*ret_coroutine = coroutine;
+		return 0;
+	}
+	coroutine->context = coroutine->strand = tmgr_strand_init(
 		strand_memory(coroutine), &(struct tmgr_strand_setup){
 						  .parent = parent,
 						  .waiter = &coroutine->waiter,

@@ -59,6 +59,7 @@ struct tmgr_coroutine {
 	int64_t since;    /* in its state */
 	struct tmgr__stack *stack;
 	struct tmgr_context *context; /* its own: of its strand, or of the task that it runs */
+	struct tmgr_context *strand;  /* made once; NULL: not yet */
 	bool settled_wanted;         /* atomic */
 	bool wanted;                 /* somebody took a handle */
 	bool kept;                   /* its error stands in the report, and with it its memory */

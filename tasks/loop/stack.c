@@ -9,7 +9,8 @@
  *
  * The lowest page of a stack is its guard. Where the kernel can mark pages inside a mapping
  * (MADV_GUARD_INSTALL, Linux 6.13) that takes no mapping of its own; else mprotect() splits off two
- * for each stack. A canary is a pattern in memory, and takes none either.
+ * for each stack. A canary takes none either: it is the end of that page, which nobody has written,
+ * and so is zero; looking at it gives it no page of its own.
  */
 #include "stack.h"
 
@@ -33,6 +34,11 @@
 #endif
 
 #define GUARD_SIZE ((size_t)4096)
+/*
+ * The guard is besides what a stack may use. So stacks stand an odd number of pages apart; at a power
+ * of two the page of each top would fall into the same few sets of the processor's address cache.
+ */
+#define SLOT(size) ((size) + GUARD_SIZE)
 #define SLAB_STACKS_MIN 16
 #define SLAB_BYTES_MAX ((size_t)1 << 30)
 /* Kept for ever, and for how long the rest has to be unused. */
@@ -43,7 +49,7 @@
 
 /* Tops of stacks stand at the same place of their pages, which share few lines of the cache. */
 #define COLOURS 16
-#define COLOUR_BYTES 96
+#define COLOUR_BYTES 128
 
 struct tmgr__slab {
 	struct tmgr__slab *next; /* of its kind */
@@ -74,16 +80,16 @@ static struct {
 	int64_t trimmed;
 } depot = {
 	.kinds = {
-		{ { .size = 16384 }, { .size = 16384, .canary = true } },
-		{ { .size = 65536 }, { .size = 65536, .canary = true } },
-		{ { .size = 262144 }, { .size = 262144, .canary = true } },
+		{ { .size = SLOT(16384) }, { .size = SLOT(16384), .canary = true } },
+		{ { .size = SLOT(65536) }, { .size = SLOT(65536), .canary = true } },
+		{ { .size = SLOT(262144) }, { .size = SLOT(262144), .canary = true } },
 	},
 };
 
 int tmgr__stack_class(size_t size)
 {
 	for (int i = 0; i < CLASSES; i++)
-		if (size == depot.kinds[i][0].size)
+		if (SLOT(size) == depot.kinds[i][0].size)
 			return i;
 	return size == 0 ? 1 : -1;
 }
@@ -157,14 +163,9 @@ static struct tmgr__stack *set_up(struct tmgr__slab *slab, uint32_t index)
 								   sizeof(struct tmgr__stack));
 
 	*stack = (struct tmgr__stack){ .slab = slab,
-		.bottom = slab->kind->canary ? slot : slot + GUARD_SIZE,
+		.bottom = slot + GUARD_SIZE,
 		.index = index,
 		.canary = slab->kind->canary };
-	if (stack->canary) {
-		uint64_t *words = (uint64_t *)(void *)stack->bottom;
-
-		words[0] = words[1] = TMGR__STACK_CANARY;
-	}
 	depot.with_pages++;
 	return stack;
 }
@@ -202,6 +203,8 @@ static struct tmgr__stack *pop_used(struct kind *kind)
 	struct tmgr__stack *stack = kind->used;
 
 	if (stack) {
+		/* What a loop kept there was of use to that loop only. */
+		stack->warm = NULL;
 		kind->used = stack->next;
 		if (--kind->used_count < kind->used_least)
 			kind->used_least = kind->used_count;

@@ -17,6 +17,7 @@ struct tmgr__slab;
 struct tmgr__stack {
 	struct tmgr__stack *next; /* free ones */
 	void *sanitizer; /* what they know the last fiber on it by; it serves for the next */
+	void *warm;      /* what a loop keeps on it for the next coroutine, while it is the loop's */
 	struct tmgr__slab *slab;
 	char *bottom; /* the lowest byte that may be used */
 	uint32_t index;
@@ -54,14 +55,13 @@ static inline bool tmgr__stack_overflown(const struct tmgr__stack *stack, const 
 	return at < stack->bottom && at >= stack->bottom - 4096;
 }
 
-#define TMGR__STACK_CANARY UINT64_C(0x5b1cf3a09d27e684)
-
-/* Whether the pattern at its end has been written over. */
+/* Whether something was written below its end. */
 static inline bool tmgr__stack_broken(const struct tmgr__stack *stack)
 {
-	const uint64_t *words = (const uint64_t *)(const void *)stack->bottom;
+	const uint64_t *words = (const uint64_t *)(const void *)stack->bottom - 8;
 
-	return words[0] != TMGR__STACK_CANARY || words[1] != TMGR__STACK_CANARY;
+	return (words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] |
+		       words[7]) != 0;
 }
 
 #endif

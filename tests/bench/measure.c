@@ -227,17 +227,31 @@ int measure_end(void)
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+static void print_why_not(const char *figure, const char *format, va_list arguments)
+{
+	printf("%-52s | not measured: ", figure);
+	vprintf(format, arguments);
+	putchar('\n');
+	fflush(stdout);
+}
+
 void measure_failed(const char *figure, const char *format, ...)
 {
 	va_list arguments;
 
 	failed = true;
-	printf("%-52s | not measured: ", figure);
 	va_start(arguments, format);
-	vprintf(format, arguments);
+	print_why_not(figure, format, arguments);
 	va_end(arguments);
-	putchar('\n');
-	fflush(stdout);
+}
+
+void measure_skipped(const char *figure, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	print_why_not(figure, format, arguments);
+	va_end(arguments);
 }
 
 void measure_check(const char *what, int error)

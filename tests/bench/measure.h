@@ -79,7 +79,10 @@ void measure_print_pair(const struct measure_row *row, struct measure_pair *pair
 /* Say that a figure could not be taken; measure_end() then fails. */
 void measure_failed(const char *figure, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-/* The same for an error of ours in a call that must not fail: stops the program. */
+/* Say that what a figure is compared with is not here: that is no failure. */
+void measure_skipped(const char *figure, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* For an error of ours in a call that must not fail: stops the program. */
 void measure_check(const char *what, int error);
 
 /* What the process has. -1 when it cannot be known. */

@@ -7,8 +7,8 @@
  *
  * By itself this writes 100,000 lines and kills 10 times, at least 2 of them inside a transaction.
  * LOGSHIP_KILL=full: 1,000,000 lines, 50 kills, 10 of them inside, 20 rotations. Where too few were
- * inside it goes on killing for a while, and then fails. logship tells that by a byte in a mapped
- * file (LOGSHIP_TEST_FLAG), which outlives it. SEED repeats the choices, though not what the
+ * inside it goes on killing for a while, now as soon as one is inside, and then fails. logship tells
+ * that by a byte in a mapped file (LOGSHIP_TEST_FLAG), which outlives it. SEED repeats the choices, though not what the
  * scheduler makes of them. LOGSHIP names another program.
  */
 #include <errno.h>
@@ -169,6 +169,26 @@ static void rotate(struct run *run, enum numbers_rotation rotation)
 static int64_t part_of(int64_t ns, unsigned percent)
 {
 	return ns * percent / 100;
+}
+
+/* Wait for a transaction, for as long as anything can be expected, and for a part of it. */
+static void sleep_until_inside(struct run *run)
+{
+	int64_t limit = now_ns() + 2 * run->usual_ns + 1000 * MS;
+
+	while (!*run->flag && now_ns() < limit)
+		sched_yield();
+	sleep_until(now_ns() + pick(run, 1000) * (MS / 1000));
+}
+
+/* One life for those that the random moments have missed, as they do when what was usual before has
+ * become much faster. */
+static void one_life_to_the_inside(struct run *run, unsigned up_to)
+{
+	assert_true(numbers_grant(&run->numbers, up_to, false));
+	start_logship(run, NULL);
+	sleep_until_inside(run);
+	kill_logship(run);
 }
 
 /*
@@ -405,7 +425,10 @@ static unsigned live(struct run *run)
 
 		if (life >= scale->kills && run->inside >= scale->inside_min)
 			break;
-		one_life(run, share_of(scale, life + 2), rotated, kind_of(rotations));
+		if (life < scale->kills)
+			one_life(run, share_of(scale, life + 2), rotated, kind_of(rotations));
+		else
+			one_life_to_the_inside(run, share_of(scale, life + 2));
 		rotations += rotated;
 	}
 	return rotations;

@@ -1,3 +1,4 @@
+#include <stdint.h>
 #include <stdlib.h>
 
 #include "tests/support/looped.h"
@@ -54,22 +55,24 @@ struct tmgr_loop *looped_add(
 	return loop;
 }
 
-struct tmgr_coroutine *spawned(
-	struct tmgr_context *context, const char *name, coroutine_function *function, void *self)
+struct tmgr_coroutine *spawned(struct tmgr_context *context, const char *name,
+	coroutine_function *function, const void *self)
 {
 	struct tmgr_coroutine_options options = { .name = name };
 	struct tmgr_coroutine *coroutine;
 
-	if (tmgr_coroutine_spawn(context, function, self, &options, &coroutine) != 0)
+	if (tmgr_coroutine_spawn(
+		    context, function, (void *)(uintptr_t)self, &options, &coroutine) != 0)
 		abort();
 	return coroutine;
 }
 
-void spawn(struct tmgr_context *context, const char *name, coroutine_function *function, void *self)
+void spawn(struct tmgr_context *context, const char *name, coroutine_function *function,
+	const void *self)
 {
 	struct tmgr_coroutine_options options = { .name = name };
 
-	if (tmgr_coroutine_spawn(context, function, self, &options, NULL) != 0)
+	if (tmgr_coroutine_spawn(context, function, (void *)(uintptr_t)self, &options, NULL) != 0)
 		abort();
 }
 

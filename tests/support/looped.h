@@ -37,11 +37,12 @@ int looped_main(coroutine_function *main, void *self);
 struct tmgr_loop *looped_add(
 	struct tmgr_manager *manager, const char *name, const struct tmgr_loop_options *options);
 
-/* Spawn with a name and a handle, or without; stops the program when that fails. */
-struct tmgr_coroutine *spawned(
-	struct tmgr_context *context, const char *name, coroutine_function *function, void *self);
-void spawn(
-	struct tmgr_context *context, const char *name, coroutine_function *function, void *self);
+/* Spawn with a name and a handle, or without; stops the program when that fails. self may be a
+ * text. */
+struct tmgr_coroutine *spawned(struct tmgr_context *context, const char *name,
+	coroutine_function *function, const void *self);
+void spawn(struct tmgr_context *context, const char *name, coroutine_function *function,
+	const void *self);
 
 /* Await and give the handle back. */
 int awaited(struct tmgr_context *context, struct tmgr_coroutine *coroutine);

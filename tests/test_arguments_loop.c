@@ -1,0 +1,492 @@
+/*
+ * As test_arguments, for hosts, loops and coroutines: what needs none of them that runs, what is
+ * called on a loop, and what a host of one's own calls.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <taskmgr/host.h>
+#include <taskmgr/manager.h>
+#include <taskmgr/tasks/coroutine.h>
+#include <taskmgr/tasks/loop.h>
+
+#include "tests/support/expect.h"
+#include "tests/support/leak.h"
+#include "tests/support/recorder.h"
+
+static void nothing(void *self)
+{
+	(void)self;
+}
+
+static void no_line(void *self, const char *line)
+{
+	(void)self;
+	(void)line;
+}
+
+static const struct tmgr_waiter_ops no_waits;
+
+/* ---- Where nothing runs --------------------------------------------------------------------- */
+
+static void of_hosts_that_are_null(void)
+{
+	struct tmgr_waiter waiter, *announced = NULL;
+
+	tmgr_waiter_init(&waiter, &no_waits, &waiter);
+	IS(waiter.owner == &waiter, 1);
+	IS(tmgr_waiter_expire(&waiter), false);
+	IS(tmgr_waiter_fire(&waiter), false);
+	IS(tmgr_wait_announced(NULL, &announced, "nothing", TMGR_NOW), -EINVAL);
+	tmgr_context_count_operation(NULL);
+	IS(tmgr_context_waiter(NULL) == NULL, 1);
+	IS(tmgr_context_executor(NULL) == NULL, 1);
+	IS_TEXT(tmgr_context_waiting(NULL), "");
+	IS(tmgr_context_switch(NULL) == NULL, 1);
+	IS(tmgr_strand_size() > 0, 1);
+	IS(tmgr_strand_token(NULL) == NULL, 1);
+	IS(tmgr_executor_enter(NULL, NULL), -EINVAL);
+	tmgr_executor_leave(NULL);
+	IS(tmgr_task_runs(tmgr_task_failed(-EIO), NULL), false);
+	IS(tmgr_task_runs((struct tmgr_task){ NULL, NULL }, NULL), false);
+}
+
+static void of_loop_options(void)
+{
+	static const struct tmgr_loop_options bad[] = {
+		{ .stack_size = 1 },
+		{ .stack_size = 65535 },
+		{ .stack_size = 131072 },
+		{ .stack_size = SIZE_MAX },
+		{ .slow_ns = -1 },
+		{ .slow_ns = INT64_MIN },
+		{ .stack_guard = (enum tmgr_stack_guard)2 },
+		{ .stack_guard = (enum tmgr_stack_guard) - 1 },
+	};
+	static const size_t sizes[] = { 16384, 65536, 262144 };
+	struct tmgr_loop *loop = NULL;
+
+	IS(tmgr_loop_create(NULL, NULL), -EINVAL);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		IS(tmgr_loop_create(&bad[i], &loop), -EINVAL);
+	IS(loop == NULL, 1);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct tmgr_loop_options good = { .stack_size = sizes[i] };
+
+		IS(tmgr_loop_create(&good, &loop), 0);
+		tmgr_loop_unref(loop);
+	}
+}
+
+static void of_loops_that_are_null(void)
+{
+	struct tmgr_loop_call call = { .scheduled = 0 };
+	struct tmgr_loop_stats stats;
+
+	IS(tmgr_loop_ref(NULL) == NULL, 1);
+	tmgr_loop_unref(NULL);
+	IS(tmgr_task_error(tmgr_loop_task(NULL)), -EINVAL);
+	IS(tmgr_loop_current() == NULL, 1);
+	IS(tmgr_loop_ev(NULL) == NULL, 1);
+	IS(tmgr_loop_post(NULL, &call, nothing, NULL), -EINVAL);
+	IS(tmgr_loop_call_at(NULL, &call, TMGR_NOW, nothing, NULL), -EINVAL);
+	IS(tmgr_loop_call_cancel(NULL), -EINVAL);
+	IS(tmgr_loop_call_cancel(&call), -ENOENT);
+	IS(tmgr_loop_wait_idle(NULL, TMGR_NOW), -EINVAL);
+	IS(tmgr_loop_stats(NULL, &stats), -EINVAL);
+	IS(tmgr_loop_dump(NULL, false, no_line, NULL), -EINVAL);
+	IS(tmgr_loop_spawn(NULL, no_task, NULL, NULL, NULL), -EINVAL);
+}
+
+static void of_coroutines_that_are_null(void)
+{
+	struct tmgr_coroutine *coroutine = NULL;
+	void *value = &coroutine;
+
+	IS(tmgr_coroutine_spawn(NULL, no_task, NULL, NULL, &coroutine), -EINVAL);
+	IS(coroutine == NULL, 1);
+	IS(tmgr_coroutine_ref(NULL) == NULL, 1);
+	tmgr_coroutine_unref(NULL);
+	IS(tmgr_coroutine_future(NULL) == NULL, 1);
+	IS(tmgr_coroutine_result(NULL) == NULL, 1);
+	IS(tmgr_coroutine_await(NULL, NULL, TMGR_NOW, &value), -EINVAL);
+	IS(value == &coroutine, 1);
+	IS(tmgr_coroutine_cancel(NULL, 0, NULL), -EINVAL);
+	IS(tmgr_coroutine_set_value(NULL, NULL), -EINVAL);
+}
+
+static void of_a_loop_that_does_not_run(void)
+{
+	const struct tmgr_coroutine_options at_once = { .at_once = true };
+	struct tmgr_coroutine *coroutine = NULL;
+	struct tmgr_loop_call call = { .scheduled = 0 };
+	struct tmgr_loop_stats stats;
+	struct tmgr_loop *loop = NULL;
+
+	IS(tmgr_loop_create(NULL, &loop), 0);
+	IS(tmgr_loop_post(loop, NULL, nothing, NULL), -EINVAL);
+	IS(tmgr_loop_post(loop, &call, NULL, NULL), -EINVAL);
+	IS(tmgr_loop_call_at(loop, NULL, TMGR_NOW, nothing, NULL), -EINVAL);
+	IS(tmgr_loop_call_at(loop, &call, TMGR_NOW, NULL, NULL), -EINVAL);
+	IS(call.scheduled, 0);
+	IS(tmgr_loop_stats(loop, NULL), -EINVAL);
+	IS(tmgr_loop_stats(loop, &stats), 0);
+	IS(stats.coroutines + stats.timers + stats.runnable, 0);
+	IS(tmgr_loop_dump(loop, true, NULL, NULL), -EINVAL);
+	IS(tmgr_loop_dump(loop, true, no_line, NULL), 0);
+	IS(tmgr_loop_ev(loop) != NULL, 1);
+	IS(tmgr_loop_spawn(loop, NULL, NULL, NULL, &coroutine), -EINVAL);
+	IS(tmgr_loop_spawn(loop, no_task, NULL, &at_once, &coroutine), -EINVAL);
+	IS(tmgr_loop_spawn(loop, no_task, NULL, NULL, &coroutine), -ESHUTDOWN);
+	IS(coroutine == NULL, 1);
+	tmgr_loop_unref(loop);
+}
+
+static void each_bad_argument_gives_its_error_where_nothing_runs(void **state)
+{
+	(void)state;
+	wrong = 0;
+	of_hosts_that_are_null();
+	of_loop_options();
+	of_loops_that_are_null();
+	of_coroutines_that_are_null();
+	of_a_loop_that_does_not_run();
+	assert_int_equal(wrong, 0);
+}
+
+/* ---- On a loop ------------------------------------------------------------------------------ */
+
+static int until_cancelled(void *self, struct tmgr_context *context)
+{
+	return tmgr_sleep_until(context, TMGR_NEVER);
+}
+
+static void of_spawning(struct tmgr_context *context)
+{
+	struct tmgr_coroutine *coroutine = NULL, *other = NULL;
+	int error = 7;
+	void *value = &error;
+
+	IS(tmgr_coroutine_spawn(context, NULL, NULL, NULL, &coroutine), -EINVAL);
+	IS(coroutine == NULL, 1);
+	IS(tmgr_coroutine_spawn(context, until_cancelled, NULL, NULL, &coroutine), 0);
+	/* The loop of these tests has room for two. */
+	IS(tmgr_coroutine_spawn(context, no_task, NULL, NULL, &other), -EAGAIN);
+	IS(tmgr_loop_spawn(tmgr_loop_current(), no_task, NULL, NULL, &other), -EAGAIN);
+	IS(other == NULL, 1);
+	IS(tmgr_coroutine_await(context, coroutine, TMGR_NOW, &value), -ETIMEDOUT);
+	IS(tmgr_future_result(tmgr_coroutine_future(coroutine), &error, &value), -EAGAIN);
+	IS(tmgr_future_result(tmgr_coroutine_result(coroutine), &error, &value), -EAGAIN);
+	IS(error == 7 && value == &error, 1);
+	IS(tmgr_coroutine_cancel(coroutine, 0, NULL), 0);
+	IS(tmgr_coroutine_cancel(coroutine, 0, NULL), -EALREADY);
+	IS(tmgr_coroutine_await(context, coroutine, TMGR_NEVER, &value), -ECANCELED);
+	IS(value == &error, 1);
+	IS(tmgr_coroutine_cancel(coroutine, 0, NULL), -EALREADY);
+	tmgr_coroutine_unref(coroutine);
+}
+
+static void of_waiting(struct tmgr_context *context)
+{
+	struct tmgr_waiter *waiter = NULL;
+	struct tmgr_future future = TMGR_FUTURE_INIT;
+
+	IS(tmgr_wait_announced(context, NULL, "nothing", TMGR_NOW), -EINVAL);
+	IS(tmgr_wait_announced(context, &waiter, NULL, TMGR_NOW), -EINVAL);
+	IS(tmgr_wait_announced(context, &waiter, "nothing", TMGR_NOW), -ETIMEDOUT);
+	IS(waiter == NULL, 1);
+	IS(tmgr_context_waiter(context) != NULL, 1);
+	IS(tmgr_waiter_fire(tmgr_context_waiter(context)), false);
+	IS(tmgr_context_executor(context) == (struct tmgr_executor *)tmgr_loop_current(), 1);
+	IS_TEXT(tmgr_context_waiting(context), "");
+	tmgr_context_count_operation(context);
+	IS(tmgr_await(context, NULL, TMGR_NOW, NULL), -EINVAL);
+	IS(tmgr_await(context, &future, TMGR_NOW, NULL), -ETIMEDOUT);
+	IS(tmgr_future_cancel(NULL, 0, NULL), -EINVAL);
+	IS(tmgr_future_cancel(&future, 0, NULL), 0);
+	IS(tmgr_future_cancel(&future, 0, NULL), -EALREADY);
+	IS(tmgr_await(context, &future, TMGR_NOW, NULL), -ECANCELED);
+	IS(tmgr_wait_fd(context, -1, TMGR_FD_READ, TMGR_NOW), -EBADF);
+	IS(tmgr_wait_fd(context, 1000000, TMGR_FD_READ, TMGR_NEVER), -EBADF);
+	IS(tmgr_wait_fd(context, 0, 0, TMGR_NOW), -EINVAL);
+	IS(tmgr_sleep(context, -1), 0);
+	IS(tmgr_loop_wait_idle(context, TMGR_NOW), -ETIMEDOUT);
+}
+
+static void of_calls(struct tmgr_context *context)
+{
+	struct tmgr_loop_call call;
+
+	IS(tmgr_loop_call_at(tmgr_loop_current(), &call, TMGR_NEVER - 1, nothing, NULL), 0);
+	IS(tmgr_loop_call_cancel(&call), 0);
+	IS(tmgr_loop_call_cancel(&call), -ENOENT);
+	IS(tmgr_loop_call_at(tmgr_loop_current(), &call, INT64_MIN, nothing, NULL), 0);
+	IS(tmgr_loop_wait_idle(context, TMGR_NEVER), 0);
+	IS(tmgr_loop_call_cancel(&call), -ENOENT);
+}
+
+static int of_a_loop_inside(void *self, struct tmgr_context *context)
+{
+	struct tmgr_loop *loop = tmgr_loop_current();
+	struct tmgr_coroutine *coroutine = NULL;
+	struct tmgr_manager *inner = tmgr_manager_create(NULL);
+
+	IS(loop == *(struct tmgr_loop **)self, 1);
+	IS(tmgr_coroutine_set_value(context, self), 0);
+	of_spawning(context);
+	of_waiting(context);
+	of_calls(context);
+	IS(tmgr_executor_enter((struct tmgr_executor *)loop, context), -EBUSY);
+	/* The loop runs already. */
+	IS(tmgr_manager_add_task(inner, "again", tmgr_loop_task(loop), TMGR_ERROR), 0);
+	tmgr_manager_destroy(inner);
+	tmgr_token_cancel(tmgr_context_token(context), 0, NULL);
+	IS(tmgr_coroutine_spawn(context, no_task, NULL, NULL, &coroutine), -ECANCELED);
+	IS(tmgr_loop_wait_idle(context, TMGR_NEVER), -ECANCELED);
+	IS(coroutine == NULL, 1);
+	IS(tmgr_manager_cancel(tmgr_context_manager(context)), 0);
+	return 0;
+}
+
+static void each_bad_call_on_a_loop_gives_its_error(void **state)
+{
+	struct tmgr_loop *loop = NULL;
+	struct tmgr_loop_options options = {
+		.main = of_a_loop_inside, .self = &loop, .coroutines_max = 2
+	};
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	struct tmgr_coroutine *coroutine = NULL;
+	struct tmgr_loop_call call;
+
+	(void)state;
+	wrong = 0;
+	assert_int_equal(tmgr_loop_create(&options, &loop), 0);
+	assert_int_equal(
+		tmgr_manager_add_task(manager, "loop", tmgr_loop_task(loop), TMGR_ERROR), 0);
+	assert_int_equal(tmgr_manager_run(manager, NULL), 0);
+	tmgr_manager_destroy(manager);
+	/* It has ended. */
+	assert_int_equal(tmgr_loop_post(loop, &call, nothing, NULL), -ESHUTDOWN);
+	assert_int_equal(tmgr_loop_spawn(loop, no_task, NULL, NULL, &coroutine), -ESHUTDOWN);
+	manager = tmgr_manager_create(NULL);
+	assert_int_equal(
+		tmgr_manager_add_task(manager, "loop", tmgr_loop_task(loop), TMGR_ERROR), 0);
+	assert_int_equal(tmgr_manager_run(manager, NULL), -EALREADY);
+	tmgr_manager_destroy(manager);
+	tmgr_loop_unref(loop);
+	assert_int_equal(wrong, 0);
+}
+
+static int of_a_task_on_a_loop(struct probe *probe, struct tmgr_context *context)
+{
+	IS(tmgr_loop_current() == probe->user, 1);
+	/* Its value is the task's end. */
+	IS(tmgr_coroutine_set_value(context, NULL), -EINVAL);
+	IS(tmgr_wait_fd(context, -1, TMGR_FD_READ, TMGR_NOW), -EBADF);
+	IS(tmgr_sleep(context, -1), 0);
+	IS(tmgr_uninterrupted_end(context), -EINVAL);
+	return tmgr_manager_cancel(tmgr_context_manager(context));
+}
+
+static void each_bad_call_of_a_task_on_a_loop_gives_its_error(void **state)
+{
+	struct probe probe = PROBE(.name = "guest", .on_execute = of_a_task_on_a_loop);
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	struct tmgr_task_options options = { 0 };
+
+	(void)state;
+	wrong = 0;
+	assert_int_equal(tmgr_loop_create(NULL, &options.loop), 0);
+	probe.user = options.loop;
+	tmgr_manager_add_task(manager, "loop", tmgr_loop_task(options.loop), TMGR_STRICT);
+	tmgr_manager_add_task_with(manager, "guest", probe_task(&probe), TMGR_STRICT, &options);
+	assert_int_equal(tmgr_manager_run(manager, NULL), 0);
+	tmgr_manager_destroy(manager);
+	tmgr_loop_unref(options.loop);
+	assert_int_equal(wrong, 0);
+}
+
+static void a_loop_that_nobody_runs_is_refused(void **state)
+{
+	struct probe probe = PROBE(.name = "guest");
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	struct tmgr_task_options options = { 0 }, bad = { .stack_size = 1 << 20 };
+
+	(void)state;
+	wrong = 0;
+	assert_int_equal(tmgr_loop_create(NULL, &options.loop), 0);
+	bad.loop = options.loop;
+	IS(tmgr_manager_add_execute_task_with(
+		   manager, "guest", probe_execute_task(&probe), TMGR_ERROR, &bad),
+		-EINVAL);
+	tmgr_manager_destroy(manager);
+	manager = tmgr_manager_create(NULL);
+	IS(tmgr_manager_add_task_with(manager, "guest", probe_task(&probe), TMGR_STRICT, &options),
+		0);
+	IS(tmgr_manager_run(manager, NULL), -EINVAL);
+	IS(probe.initialized + probe.executed, 0);
+	tmgr_manager_destroy(manager);
+	tmgr_loop_unref(options.loop);
+	IS(probe.destroyed, 2);
+	assert_int_equal(wrong, 0);
+}
+
+/* ---- A host of one's own -------------------------------------------------------------------- */
+
+/* Runs one task at a time, to its end, on the thread of its own task. */
+struct single {
+	struct tmgr_executor host; /* first */
+	struct latch given;
+	struct tmgr_hosted *hosted;
+	bool exits; /* it is not run, but counts as ended by pthread_exit() */
+	int held;
+};
+
+static int single_hold(struct tmgr_executor *host, void **ret_place)
+{
+	struct single *single = (struct single *)host;
+
+	single->held++;
+	*ret_place = single;
+	return 0;
+}
+
+static void single_start(struct tmgr_executor *host, void *place, struct tmgr_hosted *hosted)
+{
+	struct single *single = place;
+
+	single->hosted = hosted;
+	latch_arrive(&single->given);
+}
+
+static void single_join(struct tmgr_executor *host, void *owner, int result)
+{
+}
+
+static void single_release(struct tmgr_executor *host, void *place)
+{
+	((struct single *)place)->held--;
+}
+
+static void single_post(struct tmgr_executor *host, struct tmgr_executor_call *call)
+{
+	call->function(call->self);
+}
+
+static void single_describe(struct tmgr_executor *host, char *buffer, size_t size)
+{
+	buffer[0] = '\0';
+}
+
+static const struct tmgr_executor_ops single_ops = {
+	.hold = single_hold,
+	.start = single_start,
+	.join = single_join,
+	.release = single_release,
+	.post = single_post,
+	.describe = single_describe,
+};
+
+static void of_strands(struct tmgr_context *context)
+{
+	struct tmgr_waiter waiter;
+	struct tmgr_strand_setup setup = {
+		.parent = context, .waiter = &waiter, .name = "strand", .release = free
+	};
+	struct tmgr_context *strand;
+
+	tmgr_waiter_init(&waiter, tmgr_context_waiter(context)->ops, NULL);
+	setup.owner = malloc(tmgr_strand_size());
+	strand = tmgr_strand_init(setup.owner, &setup);
+	IS(tmgr_strand_begin(strand), 0);
+	IS(tmgr_context_current() == strand, 1);
+	IS_TEXT(tmgr_context_name(strand), "strand");
+	tmgr_strand_end(strand);
+	IS(tmgr_context_current() == context, 1);
+	tmgr_strand_unref(strand);
+
+	setup.owner = malloc(tmgr_strand_size());
+	strand = tmgr_strand_init(setup.owner, &setup);
+	IS(tmgr_token_cancel(tmgr_strand_token(strand), 0, NULL), 0);
+	IS(tmgr_strand_begin(strand), -ECANCELED);
+	IS(tmgr_context_current() == context, 1);
+	/* It goes with the manager. */
+	tmgr_strand_keep_error(strand, -EIO);
+}
+
+static int single_execute(void *self, struct tmgr_context *context)
+{
+	struct single *single = self;
+	struct tmgr_context *current;
+
+	IS(tmgr_executor_enter(&single->host, NULL), -EINVAL);
+	IS(tmgr_executor_enter(&single->host, context), 0);
+	IS(tmgr_executor_enter(&single->host, context), -EBUSY);
+	of_strands(context);
+	IS(latch_arrived(&single->given, 1), 1);
+	IS_TEXT(tmgr_context_name(tmgr_hosted_context(single->hosted)), "guest");
+	current = tmgr_context_switch(NULL);
+	IS(current == context, 1);
+	if (single->exits)
+		tmgr_hosted_exited(single->hosted);
+	else
+		tmgr_hosted_run(single->hosted, tmgr_context_waiter(context)->ops, NULL);
+	tmgr_context_switch(current);
+	tmgr_executor_leave(&single->host);
+	tmgr_executor_leave(&single->host);
+	IS(tmgr_manager_cancel(tmgr_context_manager(context)) <= 0, 1);
+	return 0;
+}
+
+static bool single_runs(const void *self, const struct tmgr_executor *host)
+{
+	return host == &((const struct single *)self)->host;
+}
+
+static void run_single(bool exits, int result, int executed)
+{
+	static const struct tmgr_task_ops ops = {
+		.kind = "single", .execute = single_execute, .runs = single_runs
+	};
+	struct single single = { .host = { .ops = &single_ops }, .given = LATCH_INIT };
+	struct probe probe = PROBE(.name = "guest", .end = PROBE_RETURNS);
+	struct tmgr_task_options options = { .loop = (struct tmgr_loop *)&single };
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	struct tmgr_task task = { &ops, &single };
+
+	single.exits = exits;
+	IS(tmgr_task_runs(task, &single.host), true);
+	IS(tmgr_task_runs(task, NULL), false);
+	IS(tmgr_manager_add_task(manager, "single", task, TMGR_ERROR), 0);
+	IS(tmgr_manager_add_task_with(manager, "guest", probe_task(&probe), TMGR_ERROR, &options),
+		0);
+	IS(tmgr_manager_run(manager, NULL), result);
+	IS(single.held, 1);
+	IS(probe.executed, executed);
+	IS(probe.cleaned_up, 1);
+	IS(tmgr_manager_report(manager)->errors, exits ? 2 : 1);
+	tmgr_manager_destroy(manager);
+}
+
+static void a_host_of_ones_own_runs_a_task(void **state)
+{
+	(void)state;
+	wrong = 0;
+	run_single(false, -EIO, 1);
+	run_single(true, -EIO, 0);
+	assert_int_equal(wrong, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		leak_test(each_bad_argument_gives_its_error_where_nothing_runs),
+		leak_test(each_bad_call_on_a_loop_gives_its_error),
+		leak_test(each_bad_call_of_a_task_on_a_loop_gives_its_error),
+		leak_test(a_loop_that_nobody_runs_is_refused),
+		leak_test(a_host_of_ones_own_runs_a_task),
+	};
+
+	return cmocka_run_group_tests_name("arguments loop", tests, NULL, NULL);
+}

@@ -1,0 +1,646 @@
+/*
+ * What a loop does beside its coroutines: calls that are posted and scheduled, watchers of the user's
+ * own, counts, dumps, and what it says of those who keep it.
+ */
+#include <errno.h>
+#include <execinfo.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <ev.h>
+
+#include "tests/support/expect.h"
+#include "tests/support/leak.h"
+#include "tests/support/looped.h"
+
+static struct recorder recorder = RECORDER_INIT;
+
+static int begin_test(void **state)
+{
+	wrong = 0;
+	recorder_clear(&recorder);
+	return leak_setup(state);
+}
+
+static int end_test(void **state)
+{
+	return leak_teardown(state) + (wrong != 0);
+}
+
+#define loop_test(function) cmocka_unit_test_setup_teardown(function, begin_test, end_test)
+
+static void record(void *self)
+{
+	recorder_add(&recorder, "%s", (const char *)self);
+}
+
+/* Words to be recorded, in memory that is not constant. */
+static char word_a[] = "a", word_b[] = "b", word_c[] = "c", word_early[] = "early",
+	    word_earlier[] = "earlier", word_first[] = "first", word_second[] = "second",
+	    word_third[] = "third", word_past[] = "past", word_posted[] = "posted";
+
+/* ---- Posting -------------------------------------------------------------------------------- */
+
+static int post_some(void *self, struct tmgr_context *context)
+{
+	struct tmgr_loop *loop = tmgr_loop_current();
+	static struct tmgr_loop_call calls[3];
+
+	IS(tmgr_loop_post(NULL, &calls[0], record, word_a), -EINVAL);
+	IS(tmgr_loop_post(loop, NULL, record, word_a), -EINVAL);
+	IS(tmgr_loop_post(loop, &calls[0], NULL, NULL), -EINVAL);
+	IS(tmgr_loop_post(loop, &calls[0], record, word_a), 0);
+	IS(tmgr_loop_post(loop, &calls[1], record, word_b), 0);
+	recorder_add(&recorder, "posted");
+	tmgr_sleep(context, TMGR_MILLISECOND);
+	IS(tmgr_loop_post(loop, &calls[2], record, word_c), 0);
+	return 0;
+}
+
+static void posted_calls_are_made_in_order_and_before_the_loop_ends(void **state)
+{
+	struct tmgr_loop_options options = { .main = post_some };
+	struct tmgr_loop_call late;
+	struct looped looped;
+
+	looped_start(&looped, &options);
+	assert_int_equal(runner_join(&looped.hosted.runner), 0);
+	assert_string_equal(recorder_text(&recorder), "posted a b c");
+	assert_int_equal(tmgr_loop_post(looped.loop, &late, record, word_a), -ESHUTDOWN);
+	tmgr_manager_destroy(looped.hosted.manager);
+	tmgr_loop_unref(looped.loop);
+}
+
+static void calls_posted_before_the_loop_runs_are_made_first(void **state)
+{
+	struct tmgr_loop_options options = { .main = post_some };
+	struct tmgr_loop_call early[2];
+	struct tmgr_loop *loop;
+
+	assert_int_equal(tmgr_loop_create(&options, &loop), 0);
+	assert_int_equal(tmgr_loop_post(loop, &early[0], record, word_early), 0);
+	assert_int_equal(tmgr_loop_post(loop, &early[1], record, word_earlier), 0);
+	assert_int_equal(hosted_run(tmgr_loop_task(loop)).result, 0);
+	tmgr_loop_unref(loop);
+	assert_string_equal(recorder_text(&recorder), "early earlier posted a b c");
+}
+
+#define POSTERS 4
+#define BURST 500
+
+struct burst {
+	struct tmgr_loop *loop;
+	struct latch held, over;
+	struct tmgr_loop_call calls[POSTERS][BURST];
+	int next[POSTERS]; /* the call that is to be made next */
+	int made;
+	uint64_t first_turn, last_turn;
+};
+
+struct poster {
+	struct burst *burst;
+	int number;
+};
+
+static struct burst *burst_now;
+
+static void note_call(void *self)
+{
+	struct tmgr_loop_call *call = self;
+	size_t index = (size_t)(call - &burst_now->calls[0][0]);
+	struct tmgr_loop_stats stats;
+
+	IS(burst_now->next[index / BURST]++, index % BURST);
+	IS(tmgr_loop_stats(burst_now->loop, &stats), 0);
+	if (burst_now->made++ == 0)
+		burst_now->first_turn = stats.turns;
+	burst_now->last_turn = stats.turns;
+}
+
+static void *post_burst(void *self)
+{
+	struct poster *poster = self;
+	struct burst *burst = poster->burst;
+
+	for (int i = 0; i < BURST; i++) {
+		struct tmgr_loop_call *call = &burst->calls[poster->number][i];
+
+		IS(tmgr_loop_post(burst->loop, call, note_call, call), 0);
+	}
+	return NULL;
+}
+
+/* Keeps the loop until all are posted. */
+static int hold_the_loop(void *self, struct tmgr_context *context)
+{
+	struct burst *burst = self;
+
+	burst->loop = tmgr_loop_current();
+	latch_wait(&burst->held);
+	while (burst->made < POSTERS * BURST)
+		IS(tmgr_sleep(context, TMGR_MILLISECOND), 0);
+	return 0;
+}
+
+static void a_burst_of_posts_is_made_in_one_turn_each_threads_in_its_order(void **state)
+{
+	static struct burst burst;
+	struct tmgr_loop_options options = { .main = hold_the_loop, .self = &burst };
+	struct poster posters[POSTERS];
+	pthread_t threads[POSTERS];
+	struct looped looped;
+
+	memset(&burst, 0, sizeof(burst));
+	latch_init(&burst.held);
+	burst_now = &burst;
+	looped_start(&looped, &options);
+	assert_true(latch_arrived(&burst.held, 1));
+	for (int i = 0; i < POSTERS; i++) {
+		posters[i] = (struct poster){ &burst, i };
+		assert_int_equal(pthread_create(&threads[i], NULL, post_burst, &posters[i]), 0);
+	}
+	for (int i = 0; i < POSTERS; i++)
+		pthread_join(threads[i], NULL);
+	latch_open(&burst.held);
+	assert_int_equal(looped_end(&looped).result, 0);
+	assert_int_equal(burst.made, POSTERS * BURST);
+	assert_int_equal(burst.first_turn, burst.last_turn);
+}
+
+static void a_loop_that_sleeps_is_woken_by_each_burst(void **state)
+{
+	static struct burst burst;
+	struct looped looped;
+	struct poster poster = { &burst, 0 };
+
+	memset(&burst, 0, sizeof(burst));
+	burst_now = &burst;
+	looped_start(&looped, NULL);
+	assert_true(task_reaches(looped.hosted.manager, "task", TMGR_STATE_RUNNING));
+	burst.loop = looped.loop;
+	post_burst(&poster);
+	poster.number = 1;
+	post_burst(&poster);
+	assert_int_equal(looped_stop(&looped).result, 0);
+	assert_int_equal(burst.made, 2 * BURST);
+}
+
+/* ---- Scheduling ----------------------------------------------------------------------------- */
+
+static struct tmgr_loop_call scheduled[4];
+
+static void take_other_back(void *self)
+{
+	record(self);
+	IS(tmgr_loop_call_cancel(&scheduled[2]), 0);
+	IS(tmgr_loop_call_cancel(&scheduled[2]), -ENOENT);
+}
+
+static int schedule_some(void *self, struct tmgr_context *context)
+{
+	struct tmgr_loop *loop = tmgr_loop_current();
+	struct tmgr_loop_stats stats;
+	int64_t now = tmgr_now();
+
+	IS(tmgr_loop_call_at(NULL, &scheduled[0], now, record, word_a), -EINVAL);
+	IS(tmgr_loop_call_at(loop, NULL, now, record, word_a), -EINVAL);
+	IS(tmgr_loop_call_at(loop, &scheduled[0], now, NULL, NULL), -EINVAL);
+	IS(tmgr_loop_call_cancel(NULL), -EINVAL);
+	IS(tmgr_loop_call_at(loop, &scheduled[0], now + 3 * TMGR_MILLISECOND, record, word_third),
+		0);
+	IS(tmgr_loop_call_at(
+		   loop, &scheduled[1], now + TMGR_MILLISECOND, take_other_back, word_first),
+		0);
+	IS(tmgr_loop_call_at(loop, &scheduled[2], now + 2 * TMGR_MILLISECOND, record, word_second),
+		0);
+	IS(tmgr_loop_call_at(loop, &scheduled[3], now, record, word_a), 0);
+	IS(tmgr_loop_stats(loop, &stats), 0);
+	IS(stats.timers, 4);
+	IS(tmgr_loop_call_cancel(&scheduled[3]), 0);
+	IS(tmgr_loop_call_at(loop, &scheduled[3], 0, record, word_past), 0);
+	IS(tmgr_sleep(context, 4 * TMGR_MILLISECOND), 0);
+	IS(tmgr_loop_call_cancel(&scheduled[0]), -ENOENT);
+	IS(tmgr_loop_stats(loop, &stats), 0);
+	IS(stats.timers, 0);
+	return 0;
+}
+
+static void calls_are_made_at_their_time_and_can_be_taken_back(void **state)
+{
+	assert_int_equal(looped_main(schedule_some, NULL), 0);
+	assert_string_equal(recorder_text(&recorder), "past first third");
+}
+
+#define MANY 1000
+
+static int many_made;
+static int64_t many_last;
+
+static void note_time(void *self)
+{
+	int64_t at = *(int64_t *)self;
+
+	IS(tmgr_now() >= at && at >= many_last, true);
+	many_last = at;
+	many_made++;
+}
+
+static int schedule_many(void *self, struct tmgr_context *context)
+{
+	static struct tmgr_loop_call calls[MANY];
+	static int64_t times[MANY];
+	unsigned random = 1;
+
+	for (int i = 0; i < MANY; i++) {
+		random = random * 1103515245 + 12345;
+		times[i] = tmgr_after(random / 65536 % 20000 * TMGR_MICROSECOND);
+		tmgr_loop_call_at(tmgr_loop_current(), &calls[i], times[i], note_time, &times[i]);
+	}
+	for (int i = 0; i < MANY; i += 3)
+		many_made += tmgr_loop_call_cancel(&calls[i]) == 0;
+	return tmgr_sleep(context, 25 * TMGR_MILLISECOND);
+}
+
+static void many_timers_come_in_the_order_of_their_times(void **state)
+{
+	many_made = 0;
+	many_last = 0;
+	assert_int_equal(looped_main(schedule_many, NULL), 0);
+	assert_int_equal(many_made, MANY);
+}
+
+/* ---- Idle ----------------------------------------------------------------------------------- */
+
+static void post_once_more(void *self)
+{
+	struct tmgr_loop_call *call = self;
+
+	recorder_add(&recorder, "call");
+	IS(tmgr_loop_post(tmgr_loop_current(), call, record, word_posted), 0);
+}
+
+static int sleep_and_record(void *self, struct tmgr_context *context)
+{
+	IS(tmgr_sleep(context, 2 * TMGR_MILLISECOND), 0);
+	record(self);
+	return 0;
+}
+
+static int wait_for_ever(void *self, struct tmgr_context *context)
+{
+	return tmgr_sleep_until(context, TMGR_NEVER);
+}
+
+static int wait_idle(void *self, struct tmgr_context *context)
+{
+	struct tmgr_loop_call call, posted;
+	struct tmgr_coroutine *parked;
+
+	IS(tmgr_loop_wait_idle(NULL, TMGR_NEVER), -EINVAL);
+	IS(tmgr_loop_wait_idle(context, TMGR_NEVER), 0);
+	recorder_add(&recorder, "idle");
+	parked = spawned(context, "parked", wait_for_ever, NULL);
+	spawn(context, "sleeper", sleep_and_record, "slept");
+	tmgr_loop_call_at(
+		tmgr_loop_current(), &call, tmgr_after(TMGR_MILLISECOND), post_once_more, &posted);
+	IS(tmgr_loop_wait_idle(context, tmgr_after(TMGR_MINUTE)), 0);
+	recorder_add(&recorder, "idle");
+	spawn(context, "sleeper", sleep_and_record, "again");
+	IS(tmgr_loop_wait_idle(context, TMGR_NOW), -ETIMEDOUT);
+	recorder_add(&recorder, "late");
+	IS(tmgr_loop_wait_idle(context, TMGR_NEVER), 0);
+	tmgr_coroutine_cancel(parked, 0, NULL);
+	IS(awaited(context, parked), -ECANCELED);
+	return 0;
+}
+
+static void wait_idle_waits_for_calls_timers_and_runnable_coroutines(void **state)
+{
+	assert_int_equal(looped_main(wait_idle, NULL), 0);
+	assert_string_equal(recorder_text(&recorder), "idle call posted slept idle late again");
+}
+
+static int wait_idle_and_record(void *self, struct tmgr_context *context)
+{
+	int r = tmgr_loop_wait_idle(context, TMGR_NEVER);
+
+	recorder_add(&recorder, "%d", r);
+	return 0;
+}
+
+static int cancel_an_idler(void *self, struct tmgr_context *context)
+{
+	struct tmgr_coroutine *one, *two;
+
+	one = spawned(context, "one", wait_idle_and_record, NULL);
+	two = spawned(context, "two", wait_idle_and_record, NULL);
+	tmgr_yield(context);
+	tmgr_coroutine_cancel(one, 0, NULL);
+	IS(awaited(context, one), -ECANCELED);
+	IS(awaited(context, two), 0);
+	return 0;
+}
+
+static void one_of_two_that_wait_for_idle_can_be_cancelled(void **state)
+{
+	assert_int_equal(looped_main(cancel_an_idler, NULL), 0);
+	assert_true(recorder_has(&recorder, "0"));
+	assert_true(recorder_has(&recorder, "-125"));
+}
+
+/* ---- Watchers of the user's own ------------------------------------------------------------- */
+
+struct watched {
+	int ends[2];
+	ev_io io;
+	ev_timer timer;
+	struct tmgr_future done;
+};
+
+static void own_io(struct ev_loop *ev, ev_io *watcher, int events)
+{
+	struct watched *watched = watcher->data;
+
+	ev_io_stop(ev, watcher);
+	recorder_add(&recorder, "io");
+	tmgr_future_complete(&watched->done, 0, watched);
+}
+
+static void own_timer(struct ev_loop *ev, ev_timer *watcher, int events)
+{
+	struct watched *watched = watcher->data;
+
+	recorder_add(&recorder, "timer");
+	IS(write(watched->ends[1], "x", 1), 1);
+}
+
+static int watch(void *self, struct tmgr_context *context)
+{
+	struct watched *watched = self;
+	struct ev_loop *ev = tmgr_loop_ev(tmgr_loop_current());
+
+	ev_io_init(&watched->io, own_io, watched->ends[0], EV_READ);
+	ev_timer_init(&watched->timer, own_timer, 0.001, 0);
+	watched->io.data = watched->timer.data = watched;
+	ev_io_start(ev, &watched->io);
+	ev_timer_start(ev, &watched->timer);
+	IS(tmgr_future_wait(context, &watched->done, TMGR_NEVER), 0);
+	recorder_add(&recorder, "done");
+	return 0;
+}
+
+static void users_watchers_run_beside_coroutines_that_sleep(void **state)
+{
+	struct watched watched = { .done = TMGR_FUTURE_INIT };
+
+	assert_int_equal(pipe(watched.ends), 0);
+	assert_int_equal(looped_main(watch, &watched), 0);
+	assert_string_equal(recorder_text(&recorder), "timer io done");
+	close(watched.ends[0]);
+	close(watched.ends[1]);
+}
+
+/* ---- Inside and outside --------------------------------------------------------------------- */
+
+/* One function, on a thread and on a loop. */
+static int polyglot(void *self, struct tmgr_context *context)
+{
+	struct tmgr_context *current = tmgr_context_current();
+	int r = tmgr_sleep(current, TMGR_MILLISECOND);
+
+	IS(current == context, true);
+	IS(tmgr_context_current() == current, true);
+	recorder_add(&recorder, "%s:%d", tmgr_context_executor(context) ? "loop" : "thread", r);
+	IS((tmgr_loop_current() != NULL) == (tmgr_context_executor(context) != NULL), true);
+	return r;
+}
+
+static void look_from_a_call(void *self)
+{
+	IS(tmgr_context_current() == NULL, true);
+}
+
+static int two_polyglots(void *self, struct tmgr_context *context)
+{
+	struct tmgr_loop_call call;
+
+	tmgr_loop_post(tmgr_loop_current(), &call, look_from_a_call, NULL);
+	spawn(context, "other", polyglot, NULL);
+	return polyglot(NULL, context);
+}
+
+static void the_current_context_is_the_running_coroutines_and_outside_none(void **state)
+{
+	assert_int_equal(looped_main(two_polyglots, NULL), 0);
+	assert_int_equal(hosted_run(tmgr_task_function(polyglot, NULL)).result, 0);
+	assert_null(tmgr_context_current());
+	assert_string_equal(recorder_text(&recorder), "loop:0 loop:0 thread:0");
+}
+
+/* ---- Looking -------------------------------------------------------------------------------- */
+
+static int look_at_counts(void *self, struct tmgr_context *context)
+{
+	struct tmgr_loop *loop = tmgr_loop_current();
+	struct tmgr_coroutine *parked, *sleeping, *fresh;
+	struct tmgr_loop_stats stats;
+
+	IS(tmgr_loop_stats(NULL, &stats), -EINVAL);
+	IS(tmgr_loop_stats(loop, NULL), -EINVAL);
+	parked = spawned(context, "parked", wait_for_ever, NULL);
+	sleeping = spawned(context, "sleeping", sleep_and_record, "slept");
+	tmgr_yield(context);
+	fresh = spawned(context, "fresh", wait_for_ever, NULL);
+	IS(tmgr_loop_stats(loop, &stats), 0);
+	IS(stats.coroutines, 4);
+	IS(stats.runnable, 1);
+	IS(stats.timers, 1);
+	IS(stats.resumes, 4);
+	IS(stats.stacks >= 4, true);
+	IS(stats.turns >= 1, true);
+	IS(stats.slow, 0);
+	tmgr_coroutine_cancel(parked, 0, NULL);
+	tmgr_coroutine_cancel(fresh, 0, NULL);
+	IS(awaited(context, parked), -ECANCELED);
+	IS(awaited(context, fresh), -ECANCELED);
+	IS(awaited(context, sleeping), 0);
+	IS(tmgr_loop_stats(loop, &stats), 0);
+	IS(stats.coroutines, 1);
+	IS(stats.runnable, 0);
+	IS(stats.timers, 0);
+	return 0;
+}
+
+static void counts_tell_what_a_loop_has(void **state)
+{
+	assert_int_equal(looped_main(look_at_counts, NULL), 0);
+}
+
+struct lines {
+	char text[65536];
+	size_t length;
+	int count;
+};
+
+static void add_line(void *self, const char *line)
+{
+	struct lines *lines = self;
+	int n = snprintf(
+		lines->text + lines->length, sizeof(lines->text) - lines->length, "%s\n", line);
+
+	lines->length += (size_t)n;
+	lines->count++;
+}
+
+/* Not inlined, and kept from being a mere jump: it is to be seen in the back-trace. */
+static __attribute__((noinline)) int deeper(struct tmgr_context *context, int depth)
+{
+	int r = depth > 0 ? deeper(context, depth - 1) : tmgr_sleep_until(context, TMGR_NEVER);
+
+	IS(tmgr_context_current() == context, true);
+	return r < 0 ? r : 1;
+}
+
+static int park_deep(void *self, struct tmgr_context *context)
+{
+	return deeper(context, 5);
+}
+
+static int dump(void *self, struct tmgr_context *context)
+{
+	struct tmgr_loop *loop = tmgr_loop_current();
+	struct tmgr_coroutine *deep, *fresh;
+	struct lines *lines = self;
+
+	IS(tmgr_loop_dump(NULL, false, add_line, lines), -EINVAL);
+	IS(tmgr_loop_dump(loop, false, NULL, lines), -EINVAL);
+	deep = spawned(context, "deep", park_deep, NULL);
+	tmgr_yield(context);
+	fresh = spawned(context, "fresh", park_deep, NULL);
+	IS(tmgr_loop_dump(loop, false, add_line, &lines[0]), 0);
+	IS(tmgr_loop_dump(loop, true, add_line, &lines[1]), 0);
+	/* Neither who asks nor who is asked where it stands notices. */
+	IS(tmgr_context_current() == context, true);
+	IS(tmgr_loop_dump(loop, true, add_line, &lines[2]), 0);
+	tmgr_coroutine_cancel(fresh, 0, NULL);
+	tmgr_coroutine_cancel(deep, 0, NULL);
+	IS(awaited(context, deep), -ECANCELED);
+	IS(awaited(context, fresh), -ECANCELED);
+	return 0;
+}
+
+static void a_dump_names_all_with_what_they_wait_for_and_where(void **state)
+{
+	static struct lines lines[3];
+
+	memset(lines, 0, sizeof(lines));
+	assert_int_equal(looped_main(dump, lines), 0);
+	assert_int_equal(lines[0].count, 3);
+	assert_non_null(strstr(lines[0].text, "main: running for "));
+	assert_non_null(strstr(lines[0].text, "deep: waiting: sleep for "));
+	assert_non_null(strstr(lines[0].text, "fresh: runnable for "));
+	assert_non_null(strstr(lines[1].text, "deep: waiting: sleep for "));
+	/* Its own frames, and six of ours below them. */
+	assert_true(lines[1].count >= 3 + 6);
+	assert_int_equal(lines[2].count, lines[1].count);
+}
+
+static int hosted_dump(struct probe *probe, struct tmgr_context *context)
+{
+	IS(tmgr_loop_dump(tmgr_loop_current(), false, add_line, probe->user), 0);
+	return tmgr_manager_cancel(tmgr_context_manager(context));
+}
+
+static void a_dump_shows_hosted_tasks(void **state)
+{
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	static struct lines lines;
+	struct probe a = PROBE(.name = "a");
+	struct probe b = PROBE(.name = "b", .end = PROBE_RETURNS, .on_execute = hosted_dump,
+		.user = &lines);
+	struct tmgr_task_options on = { .loop = looped_add(manager, "loop", NULL) };
+
+	memset(&lines, 0, sizeof(lines));
+	assert_int_equal(
+		tmgr_manager_add_task_with(manager, "a", probe_task(&a), TMGR_STRICT, &on), 0);
+	assert_int_equal(
+		tmgr_manager_add_task_with(manager, "b", probe_task(&b), TMGR_STRICT, &on), 0);
+	assert_int_equal(tmgr_manager_run(manager, NULL), 0);
+	tmgr_manager_destroy(manager);
+	assert_non_null(strstr(lines.text, "task a: waiting: sleep for "));
+	assert_non_null(strstr(lines.text, "task b: running for "));
+}
+
+static void note_slow_event(void *self, const struct tmgr_event *event)
+{
+	if (event->kind != TMGR_EVENT_LOG || strstr(event->text, "kept the loop for") == NULL)
+		return;
+	recorder_add(&recorder, "%s%s", strstr(event->text, "'hog'") != NULL ? "hog" : "?",
+		strstr(event->text, "'main'") != NULL ? "?" : "");
+}
+
+static int hog(void *self, struct tmgr_context *context)
+{
+	int64_t end = tmgr_after(20 * TMGR_MILLISECOND);
+
+	while (tmgr_now() < end)
+		;
+	return 0;
+}
+
+/* The loop looks at its clock only now and then, before somebody was slow once: then it blames all
+ * who ran since. */
+static int be_slow(void *self, struct tmgr_context *context)
+{
+	struct tmgr_loop_stats stats;
+
+	for (int i = 1; i <= 3; i++) {
+		tmgr_sleep(context, 2 * TMGR_MILLISECOND);
+		spawn(context, "hog", hog, NULL);
+		tmgr_sleep(context, 2 * TMGR_MILLISECOND);
+		IS(tmgr_loop_stats(tmgr_loop_current(), &stats), 0);
+		IS(stats.slow, i);
+	}
+	IS(stats.slowest_ns >= 15 * TMGR_MILLISECOND, true);
+	return 0;
+}
+
+static void who_keeps_the_loop_for_long_is_an_event(void **state)
+{
+	struct tmgr_manager_options manager_options = { .when_quiet = TMGR_QUIET_RETURN };
+	struct tmgr_manager *manager = tmgr_manager_create(&manager_options);
+	struct tmgr_loop_options options = { .main = be_slow, .slow_ns = 10 * TMGR_MILLISECOND };
+
+	looped_add(manager, "loop", &options);
+	tmgr_manager_observe(manager, TMGR_LEVEL_WARNING, note_slow_event, NULL);
+	assert_int_equal(tmgr_manager_run(manager, NULL), 0);
+	tmgr_manager_destroy(manager);
+	assert_string_equal(recorder_text(&recorder), "hog? hog hog");
+}
+
+int main(void)
+{
+	void *address;
+
+	const struct CMUnitTest tests[] = {
+		loop_test(posted_calls_are_made_in_order_and_before_the_loop_ends),
+		loop_test(calls_posted_before_the_loop_runs_are_made_first),
+		loop_test(a_burst_of_posts_is_made_in_one_turn_each_threads_in_its_order),
+		loop_test(a_loop_that_sleeps_is_woken_by_each_burst),
+		loop_test(calls_are_made_at_their_time_and_can_be_taken_back),
+		loop_test(many_timers_come_in_the_order_of_their_times),
+		loop_test(wait_idle_waits_for_calls_timers_and_runnable_coroutines),
+		loop_test(one_of_two_that_wait_for_idle_can_be_cancelled),
+		loop_test(users_watchers_run_beside_coroutines_that_sleep),
+		loop_test(the_current_context_is_the_running_coroutines_and_outside_none),
+		loop_test(counts_tell_what_a_loop_has),
+		loop_test(a_dump_names_all_with_what_they_wait_for_and_where),
+		loop_test(a_dump_shows_hosted_tasks),
+		loop_test(who_keeps_the_loop_for_long_is_an_event),
+	};
+
+	/* The first back-trace of a process loads what it needs, for ever. */
+	backtrace(&address, 1);
+	return cmocka_run_group_tests_name("calls of loops", tests, NULL, NULL);
+}

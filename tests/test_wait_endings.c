@@ -1,0 +1,456 @@
+/*
+ * Every wait of the core, in every place it can be begun in, with every ending: done, done before,
+ * cancelled, cancelled before, late, tried once, in an uninterrupted scope. And of two who wait one
+ * is cancelled or late, and the other does not notice.
+ *
+ * The body of a test is a plain thread that makes the wait end.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include <taskmgr/queue.h>
+#include <taskmgr/several.h>
+#include <taskmgr/shield.h>
+#include <taskmgr/sync.h>
+
+#include "tests/support/crowd.h"
+#include "tests/support/leak.h"
+
+/* Something to wait for. */
+struct waitable {
+	const char *name;
+	const char *what; /* in a snapshot */
+	void (*init)(void);
+	int (*wait)(struct tmgr_context *context, int64_t deadline);
+	void (*end)(void); /* make one wait succeed, the oldest */
+	/* by one who waited successfully, before the next may; may be NULL */
+	void (*after)(struct tmgr_context *context);
+	void (*fini)(void);
+};
+
+static struct tmgr_mutex mutex;
+
+static void init_mutex(void)
+{
+	tmgr_mutex_init(&mutex);
+	assert_int_equal(tmgr_mutex_lock(NULL, &mutex, TMGR_NOW), 0);
+}
+
+static int wait_mutex(struct tmgr_context *context, int64_t deadline)
+{
+	return tmgr_mutex_lock(context, &mutex, deadline);
+}
+
+static void end_mutex(void)
+{
+	assert_int_equal(tmgr_mutex_unlock(NULL, &mutex), 0);
+}
+
+static void after_mutex(struct tmgr_context *context)
+{
+	tmgr_mutex_unlock(context, &mutex);
+}
+
+static void fini_mutex(void)
+{
+	/* Nobody took it where all waits failed. */
+	tmgr_mutex_unlock(NULL, &mutex);
+	tmgr_mutex_fini(&mutex);
+}
+
+static struct tmgr_semaphore semaphore;
+
+static void init_semaphore(void)
+{
+	tmgr_semaphore_init(&semaphore, 0);
+}
+
+static int wait_semaphore(struct tmgr_context *context, int64_t deadline)
+{
+	return tmgr_semaphore_acquire(context, &semaphore, deadline);
+}
+
+static void end_semaphore(void)
+{
+	assert_int_equal(tmgr_semaphore_release(&semaphore), 0);
+}
+
+static void after_semaphore(struct tmgr_context *context)
+{
+	(void)context;
+	tmgr_semaphore_release(&semaphore);
+}
+
+static void fini_semaphore(void)
+{
+	tmgr_semaphore_fini(&semaphore);
+}
+
+static struct tmgr_flag flag;
+
+static void init_flag(void)
+{
+	tmgr_flag_init(&flag);
+}
+
+static int wait_flag(struct tmgr_context *context, int64_t deadline)
+{
+	return tmgr_flag_wait(context, &flag, deadline);
+}
+
+static void end_flag(void)
+{
+	assert_int_equal(tmgr_flag_set(&flag), 0);
+}
+
+static void fini_flag(void)
+{
+	tmgr_flag_fini(&flag);
+}
+
+static struct tmgr_queue *queue;
+
+static void init_empty_queue(void)
+{
+	assert_int_equal(tmgr_queue_create(sizeof(int), 0, &queue), 0);
+}
+
+static void init_full_queue(void)
+{
+	int item = 1;
+
+	assert_int_equal(tmgr_queue_create(sizeof(int), 1, &queue), 0);
+	assert_int_equal(tmgr_queue_put(NULL, queue, &item, TMGR_NOW), 0);
+}
+
+static void init_busy_queue(void)
+{
+	int item = 1;
+
+	init_empty_queue();
+	assert_int_equal(tmgr_queue_put(NULL, queue, &item, TMGR_NOW), 0);
+	assert_int_equal(tmgr_queue_get(NULL, queue, &item, TMGR_NOW), 0);
+}
+
+static int wait_to_get(struct tmgr_context *context, int64_t deadline)
+{
+	int item = 0, r = tmgr_queue_get(context, queue, &item, deadline);
+
+	return r == 0 && item != 5 ? -EBADMSG : r;
+}
+
+static int wait_to_put(struct tmgr_context *context, int64_t deadline)
+{
+	int item = 5;
+
+	return tmgr_queue_put(context, queue, &item, deadline);
+}
+
+static int wait_to_join(struct tmgr_context *context, int64_t deadline)
+{
+	return tmgr_queue_join(context, queue, deadline);
+}
+
+static void end_get(void)
+{
+	int item = 5;
+
+	assert_int_equal(tmgr_queue_put(NULL, queue, &item, TMGR_NOW), 0);
+}
+
+static void end_put(void)
+{
+	int item;
+
+	assert_int_equal(tmgr_queue_get(NULL, queue, &item, TMGR_NOW), 0);
+	assert_int_equal(item, 1);
+}
+
+static void end_join(void)
+{
+	assert_int_equal(tmgr_queue_done(queue), 0);
+}
+
+static void fini_queue(void)
+{
+	tmgr_queue_unref(queue);
+}
+
+static struct tmgr_future future;
+static struct tmgr_shield shield;
+
+static void init_future(void)
+{
+	tmgr_future_init(&future);
+	assert_int_equal(tmgr_shield_init(&shield, &future), 0);
+}
+
+static int wait_future(struct tmgr_context *context, int64_t deadline)
+{
+	return tmgr_future_wait(context, &future, deadline);
+}
+
+static int wait_shield(struct tmgr_context *context, int64_t deadline)
+{
+	return tmgr_future_wait(context, &shield.future, deadline);
+}
+
+static int wait_several(struct tmgr_context *context, int64_t deadline)
+{
+	struct tmgr_several_case cases[2] = { { .future = &future }, { .future = &shield.future } };
+	struct tmgr_several several = { .cases = cases, .count = 2 };
+
+	return tmgr_wait_several(context, &several, TMGR_SEVERAL_ALL, deadline);
+}
+
+static void end_future(void)
+{
+	assert_int_equal(tmgr_future_complete(&future, -EIO, NULL), 0);
+}
+
+static void fini_future(void)
+{
+	tmgr_shield_fini(&shield);
+	tmgr_future_fini(&future);
+}
+
+static const struct waitable waitables[] = {
+	{ "mutex", "mutex", init_mutex, wait_mutex, end_mutex, after_mutex, fini_mutex },
+	{ "semaphore", "semaphore", init_semaphore, wait_semaphore, end_semaphore, after_semaphore,
+		fini_semaphore },
+	{ "flag", "flag", init_flag, wait_flag, end_flag, NULL, fini_flag },
+	{ "get", "queue", init_empty_queue, wait_to_get, end_get, NULL, fini_queue },
+	{ "put", "queue", init_full_queue, wait_to_put, end_put, NULL, fini_queue },
+	{ "future", "future", init_future, wait_future, end_future, NULL, fini_future },
+	{ "shield", "future", init_future, wait_shield, end_future, NULL, fini_future },
+	{ "several", "futures", init_future, wait_several, end_future, NULL, fini_future },
+	{ "join", "queue", init_busy_queue, wait_to_join, end_join, NULL, fini_queue },
+};
+
+#define WAITABLES (sizeof(waitables) / sizeof(waitables[0]))
+
+static void wait_once(struct member *member, struct tmgr_context *context)
+{
+	const struct waitable *waitable = member->user;
+
+	member->r[0] = waitable->wait(context, member->deadline);
+	if (member->r[0] == 0 && waitable->after)
+		waitable->after(context);
+}
+
+static void wait_cancelled(struct member *member, struct tmgr_context *context)
+{
+	const struct waitable *waitable = member->user;
+
+	member->r[1] = tmgr_sleep_until(context, TMGR_NEVER);
+	member->r[0] = waitable->wait(context, member->deadline);
+	member->r[2] = waitable->wait(context, TMGR_NOW);
+}
+
+static void wait_uninterrupted(struct member *member, struct tmgr_context *context)
+{
+	const struct waitable *waitable = member->user;
+
+	member->r[1] = tmgr_uninterrupted_begin(context, member->deadline);
+	member->r[0] = waitable->wait(context, TMGR_NEVER);
+	if (member->r[0] == 0 && waitable->after)
+		waitable->after(context);
+	tmgr_uninterrupted_end(context);
+}
+
+/* One member in one seat. */
+struct scene {
+	const struct waitable *waitable;
+	enum seat seat;
+	struct crowd *crowd;
+	struct member member;
+};
+
+static void begin(struct scene *scene, member_function *function, int64_t deadline)
+{
+	scene->member.user = (void *)(uintptr_t)scene->waitable;
+	scene->member.deadline = deadline;
+	crowd_enter(scene->crowd, &scene->member, scene->seat, function);
+}
+
+static void leaves_with(struct scene *scene, int expected, const char *how)
+{
+	assert_true(member_leaves(&scene->member));
+	if (scene->member.r[0] != expected)
+		fail_msg("%s on %s, %s: %d", scene->waitable->name, seat_name(scene->seat), how,
+			scene->member.r[0]);
+}
+
+static void play_done(struct scene *scene)
+{
+	begin(scene, wait_once, TMGR_NEVER);
+	assert_true(member_waits(&scene->member, scene->waitable->what));
+	scene->waitable->end();
+	leaves_with(scene, 0, "done");
+}
+
+static void play_done_before(struct scene *scene)
+{
+	scene->waitable->end();
+	begin(scene, wait_once, TMGR_NOW);
+	leaves_with(scene, 0, "done before");
+}
+
+static void play_cancelled(struct scene *scene)
+{
+	if (scene->seat == SEAT_PLAIN)
+		return;
+	begin(scene, wait_once, TMGR_NEVER);
+	assert_true(member_waits(&scene->member, scene->waitable->what));
+	member_cancel(&scene->member);
+	leaves_with(scene, -ECANCELED, "cancelled");
+}
+
+static void play_cancelled_before(struct scene *scene)
+{
+	if (scene->seat == SEAT_PLAIN)
+		return;
+	scene->waitable->end();
+	begin(scene, wait_cancelled, TMGR_NEVER);
+	assert_true(member_waits(&scene->member, "sleep"));
+	member_cancel(&scene->member);
+	leaves_with(scene, -ECANCELED, "cancelled before");
+	assert_int_equal(scene->member.r[1], -ECANCELED);
+	assert_int_equal(scene->member.r[2], -ECANCELED);
+}
+
+static void play_late(struct scene *scene)
+{
+	int64_t begun = tmgr_now(), late = begun + 3 * TMGR_MILLISECOND;
+
+	begin(scene, wait_once, late);
+	leaves_with(scene, -ETIMEDOUT, "late");
+	assert_true(tmgr_now() >= late);
+	assert_true(tmgr_now() < late + 20 * TMGR_SECOND);
+}
+
+static void play_tried(struct scene *scene)
+{
+	begin(scene, wait_once, TMGR_NOW);
+	leaves_with(scene, -ETIMEDOUT, "tried once");
+}
+
+static void play_past(struct scene *scene)
+{
+	begin(scene, wait_once, tmgr_now() - 1);
+	leaves_with(scene, -ETIMEDOUT, "with a deadline in the past");
+}
+
+static void play_uninterrupted(struct scene *scene)
+{
+	if (scene->seat == SEAT_PLAIN)
+		return;
+	begin(scene, wait_uninterrupted, TMGR_NEVER);
+	assert_true(member_waits(&scene->member, scene->waitable->what));
+	member_cancel(&scene->member);
+	scene->waitable->end();
+	leaves_with(scene, 0, "cancelled in an uninterrupted scope");
+}
+
+static void play_uninterrupted_late(struct scene *scene)
+{
+	if (scene->seat == SEAT_PLAIN)
+		return;
+	begin(scene, wait_uninterrupted, tmgr_after(3 * TMGR_MILLISECOND));
+	leaves_with(scene, -ETIMEDOUT, "at the end of an uninterrupted scope");
+}
+
+static void play_everywhere(void (*play)(struct scene *scene))
+{
+	struct crowd crowd;
+
+	crowd_start(&crowd);
+	for (size_t i = 0; i < WAITABLES; i++) {
+		for (enum seat seat = 0; seat < SEATS; seat++) {
+			struct scene scene = {
+				.waitable = &waitables[i], .seat = seat, .crowd = &crowd
+			};
+
+			scene.waitable->init();
+			play(&scene);
+			scene.waitable->fini();
+		}
+	}
+	assert_int_equal(crowd_end(&crowd), 0);
+}
+
+#define EVERYWHERE(name, play)           \
+	static void name(void **state)   \
+	{                                \
+		(void)state;             \
+		play_everywhere((play)); \
+	}
+
+EVERYWHERE(what_is_waited_for_ends_the_wait, play_done)
+EVERYWHERE(what_has_come_before_is_taken_at_once, play_done_before)
+EVERYWHERE(a_cancel_ends_the_wait, play_cancelled)
+EVERYWHERE(a_wait_begun_after_the_cancel_takes_nothing, play_cancelled_before)
+EVERYWHERE(a_deadline_ends_the_wait, play_late)
+EVERYWHERE(a_deadline_of_now_tries_once, play_tried)
+EVERYWHERE(a_deadline_in_the_past_tries_once, play_past)
+EVERYWHERE(a_cancel_does_not_end_a_wait_in_an_uninterrupted_scope, play_uninterrupted)
+EVERYWHERE(the_deadline_of_an_uninterrupted_scope_does, play_uninterrupted_late)
+
+/* Two wait, in all pairs of seats; one of them gives up, the other is served. */
+static void play_pair(struct scene *quitter, struct scene *stayer, bool quitter_first)
+{
+	struct scene *first = quitter_first ? quitter : stayer;
+	struct scene *second = quitter_first ? stayer : quitter;
+	const struct waitable *waitable = quitter->waitable;
+
+	waitable->init();
+	begin(first, wait_once, TMGR_NEVER);
+	assert_true(member_waits(&first->member, waitable->what));
+	begin(second, wait_once, TMGR_NEVER);
+	assert_true(member_waits(&second->member, waitable->what));
+	member_cancel(&quitter->member);
+	leaves_with(quitter, -ECANCELED, "cancelled beside another");
+	assert_true(member_waits(&stayer->member, waitable->what));
+	waitable->end();
+	leaves_with(stayer, 0, "beside one that was cancelled");
+	waitable->fini();
+}
+
+static void one_that_is_cancelled_leaves_the_other_alone(void **state)
+{
+	struct crowd crowd;
+
+	(void)state;
+	crowd_start(&crowd);
+	for (size_t i = 0; i < WAITABLES; i++) {
+		for (int pair = 0; pair < SEATS * SEATS * 2; pair++) {
+			struct scene quitter = { .waitable = &waitables[i], .crowd = &crowd };
+			struct scene stayer = quitter;
+
+			quitter.seat = (enum seat)(pair / 2 % SEATS);
+			stayer.seat = (enum seat)(pair / 2 / SEATS);
+			if (quitter.seat == SEAT_PLAIN)
+				continue;
+			play_pair(&quitter, &stayer, pair % 2 == 0);
+		}
+	}
+	assert_int_equal(crowd_end(&crowd), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		leak_test(what_is_waited_for_ends_the_wait),
+		leak_test(what_has_come_before_is_taken_at_once),
+		leak_test(a_cancel_ends_the_wait),
+		leak_test(a_wait_begun_after_the_cancel_takes_nothing),
+		leak_test(a_deadline_ends_the_wait),
+		leak_test(a_deadline_of_now_tries_once),
+		leak_test(a_deadline_in_the_past_tries_once),
+		leak_test(a_cancel_does_not_end_a_wait_in_an_uninterrupted_scope),
+		leak_test(the_deadline_of_an_uninterrupted_scope_does),
+		leak_test(one_that_is_cancelled_leaves_the_other_alone),
+	};
+
+	return cmocka_run_group_tests_name("wait endings", tests, NULL, NULL);
+}
