@@ -206,6 +206,7 @@ static void who_is_cancelled_or_late_leaves_at_once(void **state)
 		latch_open(&hold);
 		/* They look at the latch. */
 		assert_true(eventually(all_have_left, &threads));
+		network_off();
 	}
 	network_off();
 }
@@ -242,7 +243,7 @@ static void at_most_four_are_asked_for_at_once_and_all_are_answered(void **state
 
 static void without_memory_or_a_thread_it_fails_cleanly(void **state)
 {
-	int r = -1;
+	int threads = leak_threads(), r = -1;
 
 	network_answer("127.0.0.1 127.0.0.2", 0, NULL);
 	for (long k = 1; r != 0; k++) {
@@ -252,6 +253,8 @@ static void without_memory_or_a_thread_it_fails_cleanly(void **state)
 		assert_true(r == 0 || r == -ENOMEM);
 	}
 	fault_off();
+	/* One that there is would answer. */
+	assert_true(eventually(all_have_left, &threads));
 	fault_fail_thread(1);
 	assert_int_equal(resolve(NULL, "host", 80, NEVER), -EAGAIN);
 	fault_off();
