@@ -340,7 +340,8 @@ int tmgr__wait_park_fd(struct tmgr__wait *wait, int fd, short events)
 
 	if (waiter->ops->counted)
 		return park_fd_counted(wait, fd, events);
-	ready = make_wake_fd(waiter);
+	/* Without a context nobody can cancel it, nor close the eventfd when its thread ends. */
+	ready = wait->context ? make_wake_fd(waiter) : 0;
 	if (ready < 0)
 		return ready;
 	__atomic_store_n(&waiter->polling, true, __ATOMIC_RELEASE);
