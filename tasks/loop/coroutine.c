@@ -198,7 +198,8 @@ int tmgr__coroutine_backtrace(struct tmgr_coroutine *coroutine, void **addresses
 }
 
 /* Let the next run. Returns when this one goes on. */
-static inline __attribute__((always_inline)) void suspend(struct tmgr_loop *loop, struct tmgr_coroutine *coroutine)
+static inline __attribute__((always_inline)) void suspend(
+	struct tmgr_loop *loop, struct tmgr_coroutine *coroutine)
 {
 	struct tmgr_coroutine *next = pick(loop);
 	struct tmgr_context *current;
@@ -208,7 +209,10 @@ static inline __attribute__((always_inline)) void suspend(struct tmgr_loop *loop
 	if (next == coroutine)
 		return;
 	current = tmgr_context_switch(NULL);
-	tmgr__fiber_switch(&coroutine->fiber, next ? &next->fiber : &loop->fiber);
+	if (next && next->begun)
+		tmgr__fiber_switch_alike(&coroutine->fiber, &next->fiber);
+	else
+		tmgr__fiber_switch(&coroutine->fiber, next ? &next->fiber : &loop->fiber);
 	tmgr_context_switch(current);
 	after_switch(loop);
 	while (__builtin_expect(loop->probe != NULL, 0)) {
@@ -589,6 +593,10 @@ static void set_name(struct tmgr_coroutine *coroutine, const char *name)
 {
 	size_t length;
 
+	/* Most have none, and so has who was here before. */
+	if (!name && !coroutine->named && coroutine->own_name[0])
+		return;
+	coroutine->named = name != NULL;
 	if (!name)
 		name = "coroutine";
 	length = strnlen(name, TMGR_COROUTINE_NAME_MAX);
