@@ -229,8 +229,8 @@ int tmgr_channel_close(struct tmgr_channel *channel)
 }
 
 /* Wait on one channel, whose lock is held and given back. */
-static int wait_on(struct tmgr_channel *channel, struct tmgr__list *list, void *item,
-	struct tmgr__wait *wait)
+static int wait_on(
+	struct tmgr_channel *channel, struct tmgr__list *list, void *item, struct tmgr__wait *wait)
 {
 	struct tmgr__wait_node node = { .waiter = wait->waiter, .item = item }, *winner;
 	int r;

@@ -30,9 +30,9 @@ struct tmgr_context {
 	bool lent_shield; /* one of shield_depth is that of the context a strand goes on in */
 	bool initialize_failed;
 	struct tmgr__record *record;
-	struct tmgr_executor *host; /* that runs it, or NULL on a thread */
-	const char *name;           /* of a strand; NULL: the record's */
-	struct tmgr_context *outer; /* current before this one, on this thread */
+	struct tmgr_executor *host;          /* that runs it, or NULL on a thread */
+	const char *name;                    /* of a strand; NULL: the record's */
+	struct tmgr_context *outer;          /* current before this one, on this thread */
 	struct tmgr_token_callback callback; /* on token: cancels the waiter */
 	int64_t shield_deadline;
 	int64_t deadline; /* of the phase, besides the token's */

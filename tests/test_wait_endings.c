@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include <taskmgr/channel.h>
 #include <taskmgr/queue.h>
 #include <taskmgr/several.h>
 #include <taskmgr/shield.h>
@@ -176,6 +177,67 @@ static void fini_queue(void)
 	tmgr_queue_unref(queue);
 }
 
+static struct tmgr_channel *channel;
+
+static void init_channel(void)
+{
+	assert_int_equal(tmgr_channel_create(sizeof(int), 1, &channel), 0);
+}
+
+static void init_full_channel(void)
+{
+	int item = 1;
+
+	init_channel();
+	assert_int_equal(tmgr_channel_send(NULL, channel, &item, TMGR_NOW), 0);
+}
+
+static int wait_to_receive(struct tmgr_context *context, int64_t deadline)
+{
+	int item = 0, r = tmgr_channel_receive(context, channel, &item, deadline);
+
+	return r == 0 && item != 5 ? -EBADMSG : r;
+}
+
+static int wait_to_send(struct tmgr_context *context, int64_t deadline)
+{
+	int item = 5;
+
+	return tmgr_channel_send(context, channel, &item, deadline);
+}
+
+static int wait_to_select(struct tmgr_context *context, int64_t deadline)
+{
+	int item = 0;
+	struct tmgr_select_case cases[] = {
+		{ .op = TMGR_SELECT_AFTER, .at = TMGR_NEVER },
+		{ .op = TMGR_SELECT_RECEIVE, .channel = channel, .item = &item },
+	};
+	int r = tmgr_select(context, cases, 2, deadline);
+
+	return r < 0 ? r : r == 1 && item == 5 ? 0 : -EBADMSG;
+}
+
+static void end_receive(void)
+{
+	int item = 5;
+
+	assert_int_equal(tmgr_channel_send(NULL, channel, &item, TMGR_NOW), 0);
+}
+
+static void end_send(void)
+{
+	int item;
+
+	assert_int_equal(tmgr_channel_receive(NULL, channel, &item, TMGR_NOW), 0);
+	assert_int_equal(item, 1);
+}
+
+static void fini_channel(void)
+{
+	tmgr_channel_unref(channel);
+}
+
 static struct tmgr_future future;
 static struct tmgr_shield shield;
 
@@ -221,6 +283,9 @@ static const struct waitable waitables[] = {
 	{ "flag", "flag", init_flag, wait_flag, end_flag, NULL, fini_flag },
 	{ "get", "queue", init_empty_queue, wait_to_get, end_get, NULL, fini_queue },
 	{ "put", "queue", init_full_queue, wait_to_put, end_put, NULL, fini_queue },
+	{ "receive", "channel", init_channel, wait_to_receive, end_receive, NULL, fini_channel },
+	{ "send", "channel", init_full_channel, wait_to_send, end_send, NULL, fini_channel },
+	{ "select", "select", init_channel, wait_to_select, end_receive, NULL, fini_channel },
 	{ "future", "future", init_future, wait_future, end_future, NULL, fini_future },
 	{ "shield", "future", init_future, wait_shield, end_future, NULL, fini_future },
 	{ "several", "futures", init_future, wait_several, end_future, NULL, fini_future },
