@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "context.h"
 
 int tmgr_channel_create(size_t item_size, size_t capacity, struct tmgr_channel **ret_channel)
 {
@@ -229,8 +230,8 @@ int tmgr_channel_close(struct tmgr_channel *channel)
 }
 
 /* Wait on one channel, whose lock is held and given back. */
-static int wait_on(struct tmgr_channel *channel, struct tmgr__list *list, void *item,
-	struct tmgr__wait *wait)
+static int wait_on(
+	struct tmgr_channel *channel, struct tmgr__list *list, void *item, struct tmgr__wait *wait)
 {
 	struct tmgr__wait_node node = { .waiter = wait->waiter, .item = item }, *winner;
 	int r;

@@ -14,8 +14,9 @@
 struct tmgr__attempts {
 	struct tmgr_first_success *first;
 	struct tmgr_group *group;
-	struct tmgr__lock lock; /* guards the rest, and the index of the first, while children run */
-	int error;              /* of the one that failed last */
+	struct tmgr__lock
+		lock; /* guards the rest, and the index of the first, while children run */
+	int error;    /* of the one that failed last */
 	char text[TMGR__ERROR_TEXT_SIZE];
 };
 

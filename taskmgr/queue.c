@@ -242,6 +242,7 @@ int tmgr_queue_put(
 		return r;
 	/* Others may use up what was allocated. */
 	while ((r = put(queue, &wait, item, &chunk)) == -EAGAIN) {
+		check(!chunk);
 		chunk = make_chunk(queue);
 		if (!chunk)
 			return -ENOMEM;

@@ -134,7 +134,14 @@ void tmgr_strand_suspend(struct tmgr_context *context)
 void tmgr_strand_unref(struct tmgr_context *context)
 {
 	struct tmgr__strand *strand = strand_of(context);
+	struct tmgr_token *parent;
 
+	/* One that has not waited was only tied to its parent. */
+	if (tmgr__token_untie(&strand->token, &parent)) {
+		strand->release(strand->owner);
+		tmgr_token_unref(parent);
+		return;
+	}
 	/* With others below it, it stays what connects them with those above. */
 	if (tmgr__token_alone(&strand->token) && tmgr__token_detach(&strand->token))
 		strand->release(strand->owner);
@@ -145,6 +152,12 @@ void tmgr_strand_unref(struct tmgr_context *context)
 struct tmgr_token *tmgr_strand_token(struct tmgr_context *context)
 {
 	return context ? context->token : NULL;
+}
+
+void tmgr_strand_link(struct tmgr_context *context)
+{
+	if (context && !context->token->linked)
+		tmgr__token_link(context->token);
 }
 
 void tmgr_strand_keep_error(struct tmgr_context *context, int error)

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 
+#include "future.h"
 #include "manager.h"
 
 static struct tmgr__lock *lock_of(struct tmgr_thread_call *call)
@@ -82,4 +83,21 @@ int tmgr_call_in_thread(struct tmgr_context *context, struct tmgr_thread_call *c
 		r = tmgr__spawn(
 			context, context->call_group, (struct tmgr_task){ &ops, call }, NULL);
 	return r;
+}
+
+int tmgr_thread_call_wait(struct tmgr_context *context, struct tmgr_thread_call *call,
+	int64_t deadline, void **ret_value)
+{
+	int error, r;
+	void *value;
+
+	if (!context || !call)
+		return -EINVAL;
+	r = tmgr__future_wait_shielded(context, &call->future, deadline, "call");
+	if (r < 0)
+		return r;
+	tmgr_future_result(&call->future, &error, &value);
+	if (error == 0 && ret_value)
+		*ret_value = value;
+	return error;
 }

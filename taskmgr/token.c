@@ -129,9 +129,13 @@ static void close_token(struct tmgr_token *token)
 	if (token->timers)
 		tmgr__timers_unref(token->timers);
 	token->timers = NULL;
-	if (token->fd >= 0)
-		close(token->fd);
+	if (token->fd < 0)
+		return;
+	/* Who holds a coroutine may be firing its token just now. */
+	tmgr__lock_acquire(&token->lock);
+	close(token->fd);
 	token->fd = -1;
+	tmgr__lock_release(&token->lock);
 }
 
 bool tmgr__token_detach(struct tmgr_token *token)

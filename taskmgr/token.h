@@ -71,6 +71,16 @@ void tmgr__token_attach(struct tmgr_token *token, struct tmgr_token *parent);
  */
 void tmgr__token_adopt(struct tmgr_token *token, struct tmgr_token *parent);
 void tmgr__token_link(struct tmgr_token *token);
+/* Undo adopting, of one that nobody else knows. False: it is more than that. */
+static inline bool tmgr__token_untie(struct tmgr_token *token, struct tmgr_token **ret_parent)
+{
+	if (__atomic_load_n(&token->refs, __ATOMIC_ACQUIRE) != 1 || token->linked ||
+		token->timers || token->fd >= 0)
+		return false;
+	*ret_parent = token->parent;
+	token->parent = NULL;
+	return true;
+}
 /*
  * The reverse. True: nobody else refers to it, and its memory may be used again; false: give the
  * reference back as usual.

@@ -10,6 +10,8 @@
 
 #include <taskmgr/several.h>
 #include <taskmgr/shield.h>
+#include <taskmgr/sync.h>
+#include <taskmgr/tasks/loop.h>
 
 #include "tests/support/child.h"
 #include "tests/support/crowd.h"
@@ -194,6 +196,68 @@ static void who_was_cancelled_before_or_is_late_touches_nothing(void **state)
 		assert_true(member_leaves(&member));
 		assert_int_equal(member.r[0], -ETIMEDOUT);
 		assert_false(tmgr_future_done(&futures[0]));
+		fini_all();
+	}
+	assert_int_equal(crowd_end(&crowd), 0);
+}
+
+/* ---- Callbacks of coroutines ---------------------------------------------------------------- */
+
+struct on_loop {
+	struct tmgr_future_callback callback;
+	struct tmgr_loop *registered, *called;
+	atomic_int count;
+	struct tmgr_flag flag;
+};
+
+static void note_loop(void *self, struct tmgr_future *future)
+{
+	struct on_loop *on_loop = self;
+
+	(void)future;
+	on_loop->called = tmgr_loop_current();
+	atomic_fetch_add(&on_loop->count, 1);
+	tmgr_flag_set(&on_loop->flag);
+}
+
+static void register_callbacks(struct member *member, struct tmgr_context *context)
+{
+	struct on_loop *two = member->user;
+
+	for (int i = 0; i < 2; i++) {
+		two[i].registered = tmgr_loop_current();
+		member->r[i] = tmgr_future_on_done(
+			&futures[i], &two[i].callback, note_loop, &two[i]);
+	}
+	/* One comes; the other is taken back before its future is done. */
+	member->r[2] = tmgr_future_remove_callback(&futures[1], &two[1].callback);
+	member->r[3] = tmgr_flag_wait(context, &two[0].flag, TMGR_NEVER);
+	member->r[4] = tmgr_future_remove_callback(&futures[0], &two[0].callback);
+}
+
+static void a_callback_of_a_coroutine_is_called_by_its_loop(void **state)
+{
+	struct crowd crowd;
+
+	(void)state;
+	crowd_start(&crowd);
+	for (enum seat seat = 0; seat < SEATS; seat++) {
+		struct on_loop two[2] = { { .count = 0 } };
+		struct member member = { .user = two };
+
+		fresh();
+		crowd_enter(&crowd, &member, seat, register_callbacks);
+		assert_true(member_waits(&member, "flag"));
+		complete(0, 0);
+		complete(1, 0);
+		assert_true(member_leaves(&member));
+		for (int i = 0; i < 4; i++)
+			assert_int_equal(member.r[i], 0);
+		assert_int_equal(member.r[4], -ENOENT);
+		assert_int_equal(two[0].count, 1);
+		assert_int_equal(two[1].count, 0);
+		assert_ptr_equal(two[0].called, two[0].registered);
+		assert_true((two[0].called != NULL) == (seat >= SEAT_LOOP));
 		fini_all();
 	}
 	assert_int_equal(crowd_end(&crowd), 0);
@@ -599,8 +663,8 @@ static void race_once(struct tmgr_context *context, int round, unsigned *seed)
 	struct tmgr_shield shield;
 	int copy = 0, r;
 
-	tmgr_shield_init(&shield, &race[round]);
 	tmgr_future_write_to(&race[round], &write, &copy, sizeof(copy));
+	tmgr_shield_init(&shield, &race[round]);
 	cases[0].future = &shield.future;
 	cases[1].future = &race[(round + 1) % ROUNDS];
 	cases[2].future = &race[round];
@@ -723,6 +787,7 @@ int main(void)
 		leak_test(who_awaits_and_is_cancelled_cancels_the_future_and_waits_for_it),
 		leak_test(who_awaits_a_plain_one_and_is_cancelled_cancels_it),
 		leak_test(who_was_cancelled_before_or_is_late_touches_nothing),
+		leak_test(a_callback_of_a_coroutine_is_called_by_its_loop),
 		leak_test(a_shield_is_done_with_its_future),
 		leak_test(cancelling_a_shield_leaves_the_future_alone),
 		leak_test(a_shield_can_be_taken_back),

@@ -5,6 +5,7 @@
 #include <taskmgr/manager.h>
 
 #include "tests/support/leak.h"
+#include "tests/support/looped.h"
 #include "tests/support/recorder.h"
 
 #define CHILDREN 6
@@ -17,6 +18,8 @@ static struct {
 } seen;
 static struct probe children[CHILDREN];
 static struct tmgr_group *foreign;
+/* All of it is played twice: with the parents on threads, and as coroutines of a loop. */
+static bool on_loop;
 
 static void fresh(void)
 {
@@ -28,22 +31,47 @@ static void fresh(void)
 		children[i] = (struct probe)PROBE(.name = names[i]);
 }
 
-/* Run one task that does this, and return what run did. */
+/* Add the parent, where it is to run. */
+static void add_parent(struct tmgr_manager *manager, struct probe *parent, enum tmgr_policy policy,
+	struct tmgr_handle *ret_handle)
+{
+	struct tmgr_task_options options = { .ret_handle = ret_handle };
+
+	if (on_loop) {
+		options.loop = looped_add(manager, "loop", NULL);
+		options.host = TMGR_HOST_LOOP;
+	}
+	assert_int_equal(
+		tmgr_manager_add_task_with(manager, "parent", probe_task(parent), policy, &options),
+		0);
+}
+
+/* Run one task that does this, stop when it has ended, and return what run did. */
 static int run_parent(probe_function *function)
 {
-	struct tmgr_manager_options options = { .when_quiet = TMGR_QUIET_RETURN };
 	struct probe parent = PROBE(.name = "parent", .on_execute = function, .end = PROBE_RETURNS);
-	struct tmgr_manager *manager = tmgr_manager_create(&options);
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	struct tmgr_handle handle;
+	struct runner runner;
 	int r;
 
-	assert_int_equal(
-		tmgr_manager_add_task(manager, "parent", probe_task(&parent), TMGR_ERROR), 0);
-	r = tmgr_manager_run(manager, NULL);
+	add_parent(manager, &parent, TMGR_ERROR, &handle);
+	runner_start(&runner, manager, NULL);
+	assert_int_equal(tmgr_handle_wait(NULL, handle, tmgr_after(30 * TMGR_SECOND)), 0);
+	tmgr_manager_cancel(manager);
+	r = runner_join(&runner);
 	tmgr_manager_destroy(manager);
 	return r;
 }
 
-static int spawn(struct tmgr_context *context, struct tmgr_group *group, int i)
+/* A parent on the loop must not block it, for that is where its child is to begin. */
+static void wait_until_begun(struct tmgr_context *context, int i)
+{
+	while (children[i].executed == 0)
+		tmgr_yield(context);
+}
+
+static int spawn_child(struct tmgr_context *context, struct tmgr_group *group, int i)
 {
 	return tmgr_spawn(context, group, probe_execute_task(&children[i]), NULL);
 }
@@ -56,7 +84,7 @@ static int wait_for_all(struct probe *probe, struct tmgr_context *context)
 	seen.r[0] = tmgr_group_create(context, NULL, &group);
 	for (int i = 0; i < CHILDREN; i++) {
 		children[i].end = PROBE_RETURNS;
-		seen.r[1] = spawn(context, group, i);
+		seen.r[1] = spawn_child(context, group, i);
 	}
 	seen.r[2] = tmgr_group_wait(context, group, TMGR_NEVER);
 	for (int i = 0; i < CHILDREN; i++)
@@ -89,12 +117,12 @@ static int one_fails(struct probe *probe, struct tmgr_context *context)
 	children[1].execute_result = -EIO;
 	children[1].fail_text = "no such luck";
 	for (int i = 0; i < 3; i++)
-		spawn(context, group, i);
+		spawn_child(context, group, i);
 	seen.r[0] = tmgr_group_wait(context, group, TMGR_NEVER);
 	seen.r[1] = tmgr_group_error(group, 0, &seen.r[2], &text);
 	strncpy(seen.text, text != NULL ? text : "(null)", sizeof(seen.text) - 1);
 	seen.r[3] = tmgr_group_error(group, 1, &seen.r[4], NULL);
-	seen.r[5] = spawn(context, group, 3);
+	seen.r[5] = spawn_child(context, group, 3);
 	tmgr_group_destroy(group);
 	return 0;
 }
@@ -126,13 +154,13 @@ static int keep_going(struct probe *probe, struct tmgr_context *context)
 	for (int i = 0; i < 3; i++) {
 		children[i].end = PROBE_RETURNS;
 		children[i].execute_result = i == 2 ? 0 : -EIO;
-		spawn(context, group, i);
+		spawn_child(context, group, i);
 	}
 	seen.r[0] = tmgr_group_wait(context, group, TMGR_NEVER);
 	for (int i = 0; i < 3; i++)
 		seen.r[i + 1] = tmgr_group_error(group, (size_t)i, &seen.r[5], NULL);
 	children[3].end = PROBE_RETURNS;
-	seen.r[4] = spawn(context, group, 3);
+	seen.r[4] = spawn_child(context, group, 3);
 	seen.r[6] = tmgr_group_wait(context, group, TMGR_NEVER);
 	tmgr_group_destroy(group);
 	return 0;
@@ -176,7 +204,7 @@ static int two_at_once(struct probe *probe, struct tmgr_context *context)
 	for (int i = 0; i < CHILDREN; i++) {
 		children[i].on_execute = be_counted;
 		children[i].end = PROBE_RETURNS;
-		seen.r[0] = spawn(context, group, i);
+		seen.r[0] = spawn_child(context, group, i);
 	}
 	seen.r[1] = tmgr_group_wait(context, group, TMGR_NEVER);
 	tmgr_group_destroy(group);
@@ -202,12 +230,12 @@ static int cancel_those_queued(struct probe *probe, struct tmgr_context *context
 
 	(void)probe;
 	tmgr_group_create(context, &options, &group);
-	spawn(context, group, 0);
-	latch_arrived(&children[0].executing, 1);
+	spawn_child(context, group, 0);
+	wait_until_begun(context, 0);
 	seen.r[0] = tmgr_spawn(context, group, probe_execute_task(&children[1]), NULL);
 	seen.r[1] = tmgr_group_cancel(group);
 	seen.r[2] = tmgr_group_cancel(group);
-	seen.r[3] = spawn(context, group, 2);
+	seen.r[3] = spawn_child(context, group, 2);
 	seen.r[4] = tmgr_group_wait(context, group, TMGR_NEVER);
 	tmgr_group_destroy(group);
 	return 0;
@@ -234,10 +262,10 @@ static int leave_open(struct probe *probe, struct tmgr_context *context)
 
 	(void)probe;
 	tmgr_group_create(context, NULL, &group);
-	spawn(context, group, 0);
-	spawn(context, NULL, 1);
-	latch_arrived(&children[0].executing, 1);
-	latch_arrived(&children[1].executing, 1);
+	spawn_child(context, group, 0);
+	spawn_child(context, NULL, 1);
+	wait_until_begun(context, 0);
+	wait_until_begun(context, 1);
 	return 0;
 }
 
@@ -257,8 +285,8 @@ static int destroy_while_they_run(struct probe *probe, struct tmgr_context *cont
 
 	(void)probe;
 	tmgr_group_create(context, NULL, &group);
-	spawn(context, group, 0);
-	latch_arrived(&children[0].executing, 1);
+	spawn_child(context, group, 0);
+	wait_until_begun(context, 0);
 	tmgr_group_destroy(group);
 	seen.r[0] = children[0].execute_ended;
 	tmgr_group_destroy(NULL);
@@ -276,7 +304,7 @@ static void destroying_cancels_and_waits(void **state)
 static int wait_with_deadline(struct probe *probe, struct tmgr_context *context)
 {
 	(void)probe;
-	spawn(context, NULL, 0);
+	spawn_child(context, NULL, 0);
 	seen.r[0] = tmgr_group_wait(context, NULL, TMGR_NOW);
 	seen.r[1] = tmgr_group_wait(context, NULL, tmgr_after(10 * TMGR_MILLISECOND));
 	return 0;
@@ -303,10 +331,10 @@ static int wait_until_stopped(struct probe *probe, struct tmgr_context *context)
 {
 	(void)probe;
 	children[0].on_execute = note_name_and_wait;
-	spawn(context, NULL, 0);
+	spawn_child(context, NULL, 0);
 	seen.r[0] = tmgr_group_wait(context, NULL, TMGR_NEVER);
 	seen.r[1] = children[0].execute_ended;
-	seen.r[2] = spawn(context, NULL, 1);
+	seen.r[2] = spawn_child(context, NULL, 1);
 	return 0;
 }
 
@@ -318,8 +346,7 @@ static void the_parents_stop_reaches_the_children_and_is_no_error(void **state)
 
 	(void)state;
 	fresh();
-	assert_int_equal(
-		tmgr_manager_add_task(manager, "parent", probe_task(&parent), TMGR_STRICT), 0);
+	add_parent(manager, &parent, TMGR_STRICT, NULL);
 	runner_start(&runner, manager, NULL);
 	assert_true(latch_arrived(&children[0].executing, 1));
 	assert_true(task_waits(manager, "parent", "group"));
@@ -351,7 +378,7 @@ static int open_and_nest(struct probe *probe, struct tmgr_context *context)
 	tmgr_group_create(context, NULL, &foreign);
 	children[5].on_execute = try_the_wrong_things;
 	children[5].end = PROBE_RETURNS;
-	spawn(context, NULL, 5);
+	spawn_child(context, NULL, 5);
 	seen.r[8] = tmgr_group_wait(context, NULL, TMGR_NEVER);
 	tmgr_group_destroy(foreign);
 	return 0;
@@ -383,7 +410,7 @@ static int handle_of_child(struct probe *probe, struct tmgr_context *context)
 
 	(void)probe;
 	seen.r[0] = tmgr_spawn(context, NULL, probe_execute_task(&children[0]), &handle);
-	latch_arrived(&children[0].executing, 1);
+	wait_until_begun(context, 0);
 	seen.r[1] = tmgr_handle_cancel(handle, 0, NULL);
 	seen.r[2] = tmgr_handle_wait(context, handle, TMGR_NEVER);
 	seen.r[3] = tmgr_handle_result(handle, &seen.r[4]);
@@ -417,5 +444,8 @@ int main(void)
 		leak_test(a_child_has_a_handle_like_any_task),
 	};
 
-	return cmocka_run_group_tests_name("group", tests, NULL, NULL);
+	int failed = cmocka_run_group_tests_name("group", tests, NULL, NULL);
+
+	on_loop = true;
+	return failed + cmocka_run_group_tests_name("group on a loop", tests, NULL, NULL);
 }

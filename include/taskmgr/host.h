@@ -341,6 +341,16 @@ TMGR_API void tmgr_strand_suspend(struct tmgr_context *context);
 TMGR_API struct tmgr_token *tmgr_strand_token(struct tmgr_context *context);
 
 /**
+ * Have the strand's own token fire with what is above it, as it does anyway once the strand waits:
+ * for callbacks on it.
+ *
+ * @param context  of a strand that has not ended
+ *
+ * @thread the host's
+ */
+TMGR_API void tmgr_strand_link(struct tmgr_context *context);
+
+/**
  * Put an error of a strand that has ended into the report of its manager, with its text. Its memory
  * stays until the manager is destroyed; then release is called.
  *

@@ -198,7 +198,8 @@ int tmgr__coroutine_backtrace(struct tmgr_coroutine *coroutine, void **addresses
 }
 
 /* Let the next run. Returns when this one goes on. */
-static inline __attribute__((always_inline)) void suspend(struct tmgr_loop *loop, struct tmgr_coroutine *coroutine)
+static inline __attribute__((always_inline)) void suspend(
+	struct tmgr_loop *loop, struct tmgr_coroutine *coroutine)
 {
 	struct tmgr_coroutine *next = pick(loop);
 	struct tmgr_context *current;
@@ -208,7 +209,10 @@ static inline __attribute__((always_inline)) void suspend(struct tmgr_loop *loop
 	if (next == coroutine)
 		return;
 	current = tmgr_context_switch(NULL);
-	tmgr__fiber_switch(&coroutine->fiber, next ? &next->fiber : &loop->fiber);
+	if (next && next->begun)
+		tmgr__fiber_switch_alike(&coroutine->fiber, &next->fiber);
+	else
+		tmgr__fiber_switch(&coroutine->fiber, next ? &next->fiber : &loop->fiber);
 	tmgr_context_switch(current);
 	after_switch(loop);
 	while (__builtin_expect(loop->probe != NULL, 0)) {
@@ -437,7 +441,7 @@ static void make_warm(struct tmgr_coroutine *coroutine)
 	coroutine->hosted = NULL;
 	coroutine->begun = coroutine->wanted = coroutine->kept = false;
 	if (coroutine->settled_wanted) {
-		coroutine->settled_wanted = false;
+		coroutine->settled_wanted = coroutine->watched = false;
 		tmgr_future_init(&coroutine->settled);
 	}
 }
@@ -507,8 +511,11 @@ static void run_strand(struct tmgr_coroutine *coroutine)
 	if (coroutine->kept)
 		tmgr_strand_keep_error(context, r);
 	tmgr_future_complete(&coroutine->future, result, result == 0 ? coroutine->value : NULL);
-	if (__atomic_load_n(&coroutine->settled_wanted, __ATOMIC_SEQ_CST))
+	if (__atomic_load_n(&coroutine->settled_wanted, __ATOMIC_SEQ_CST)) {
+		if (coroutine->watched)
+			tmgr_token_unregister(&coroutine->settling);
 		settle(coroutine, result);
+	}
 	leave_family(coroutine);
 }
 
@@ -586,6 +593,10 @@ static void set_name(struct tmgr_coroutine *coroutine, const char *name)
 {
 	size_t length;
 
+	/* Most have none, and so has who was here before. */
+	if (!name && !coroutine->named && coroutine->own_name[0])
+		return;
+	coroutine->named = name != NULL;
 	if (!name)
 		name = "coroutine";
 	length = strnlen(name, TMGR_COROUTINE_NAME_MAX);
@@ -761,6 +772,54 @@ struct tmgr_future *tmgr_coroutine_future(struct tmgr_coroutine *coroutine)
 	return coroutine ? &coroutine->future : NULL;
 }
 
+static void token_fired(void *self)
+{
+	settle(self, -ECANCELED);
+}
+
+/* On the loop's thread: a cancel of what is above it settles its result, too. */
+static void watch_token(struct tmgr_coroutine *coroutine)
+{
+	if (tmgr_future_done(&coroutine->future))
+		return;
+	coroutine->watched = true;
+	tmgr_strand_link(coroutine->context);
+	tmgr_token_register(tmgr_strand_token(coroutine->context), &coroutine->settling,
+		token_fired, coroutine);
+}
+
+static void watch_posted(void *self)
+{
+	watch_token(self);
+	unref(self);
+}
+
+/* Once it has ended its loop may be gone; and it does not end while its future is locked. */
+static bool hold_its_loop(struct tmgr_coroutine *coroutine)
+{
+	struct tmgr__lock *lock = (struct tmgr__lock *)(void *)&coroutine->future.lock;
+	bool held;
+
+	tmgr__lock_acquire(lock);
+	held = !tmgr_future_done(&coroutine->future) && tmgr__loop_hold(coroutine->loop);
+	tmgr__lock_release(lock);
+	return held;
+}
+
+static void have_watched(struct tmgr_coroutine *coroutine)
+{
+	struct tmgr_loop *loop = coroutine->loop;
+
+	if (loop == tmgr__loop_here) {
+		watch_token(coroutine);
+	} else if (hold_its_loop(coroutine)) {
+		coroutine->settle_call.function = watch_posted;
+		coroutine->settle_call.self = tmgr_coroutine_ref(coroutine);
+		tmgr__loop_post(loop, &coroutine->settle_call);
+		tmgr__loop_release(loop);
+	}
+}
+
 struct tmgr_future *tmgr_coroutine_result(struct tmgr_coroutine *coroutine)
 {
 	int error;
@@ -768,7 +827,8 @@ struct tmgr_future *tmgr_coroutine_result(struct tmgr_coroutine *coroutine)
 
 	if (!coroutine)
 		return NULL;
-	__atomic_store_n(&coroutine->settled_wanted, true, __ATOMIC_SEQ_CST);
+	if (!__atomic_exchange_n(&coroutine->settled_wanted, true, __ATOMIC_SEQ_CST))
+		have_watched(coroutine);
 	/* It may have ended, or have been cancelled, just before. */
 	if (tmgr_future_result(&coroutine->future, &error, &value) == 0)
 		tmgr_future_complete(&coroutine->settled, error, value);

@@ -54,16 +54,18 @@ struct tmgr_coroutine {
 	struct tmgr_waiter waiter;
 	unsigned char state; /* enum tmgr__coroutine_state */
 	bool canary;         /* at the end of its stack */
+	bool begun;          /* it has been on its stack */
 	struct tmgr_future future;
 	int64_t deadline; /* of the present wait, or TMGR_NEVER; the timer may stand earlier */
 	int64_t since;    /* in its state */
 	struct tmgr__stack *stack;
 	struct tmgr_context *context; /* its own: of its strand, or of the task that it runs */
 	struct tmgr_context *strand;  /* made once; NULL: not yet */
-	bool settled_wanted;         /* atomic */
-	bool wanted;                 /* somebody took a handle */
-	bool kept;                   /* its error stands in the report, and with it its memory */
-	bool begun;                  /* it has been on its stack */
+	bool settled_wanted;          /* atomic */
+	bool wanted;                  /* somebody took a handle */
+	bool kept;                    /* its error stands in the report, and with it its memory */
+	bool named;                   /* by who spawned it */
+
 	bool held;                   /* counted among the loop's holds */
 	int revents;                 /* of the descriptor it waits for */
 	int result;                  /* of its future */
@@ -78,7 +80,11 @@ struct tmgr_coroutine {
 	struct tmgr__list all;
 	struct tmgr_executor_call call; /* to be woken or started by another thread */
 	struct tmgr_future settled;
+	bool watched; /* `settling` is on its token */
 	char own_name[TMGR_COROUTINE_NAME_MAX + 1];
+	/* Written when they are needed. */
+	struct tmgr_token_callback settling;
+	struct tmgr_executor_call settle_call;
 };
 
 /* Waits until a loop has nothing to do. */

@@ -350,6 +350,8 @@ static int spawn_main(struct tmgr_loop *loop)
 
 static void enter(struct tmgr_loop *loop, struct tmgr_context *context)
 {
+	struct tmgr_token *token;
+
 	loop->context = context;
 	loop->now = loop->clock_began = tmgr_now();
 	loop->ticks = loop->ticks_began = tmgr__ticks();
@@ -358,8 +360,10 @@ static void enter(struct tmgr_loop *loop, struct tmgr_context *context)
 	tmgr__fiber_init_thread(&loop->fiber);
 	tmgr__overflow_watch();
 	tmgr__loop_here = loop;
+	/* Before others spawn below it. */
+	token = tmgr_context_token(context);
 	__atomic_store_n(&loop->state, TMGR__LOOP_RUNNING, __ATOMIC_RELEASE);
-	tmgr_token_register(tmgr_context_token(context), &loop->token_callback, token_fired, loop);
+	tmgr_token_register(token, &loop->token_callback, token_fired, loop);
 }
 
 static void give_stacks_back(struct tmgr_loop *loop)

@@ -17,7 +17,7 @@ struct tmgr__slab;
 struct tmgr__stack {
 	struct tmgr__stack *next; /* free ones */
 	void *sanitizer; /* what they know the last fiber on it by; it serves for the next */
-	void *warm;      /* what a loop keeps on it for the next coroutine, while it is the loop's */
+	void *warm; /* what a loop keeps on it for the next coroutine, while it is the loop's */
 	struct tmgr__slab *slab;
 	char *bottom; /* the lowest byte that may be used */
 	uint32_t index;

@@ -266,11 +266,12 @@ int tmgr_stream_consume(struct tmgr_stream *stream, size_t size)
 static size_t find(
 	const struct tmgr_stream *stream, const struct tmgr_delimiter *delimiter, size_t from)
 {
-	const char *data = stream->buffer + stream->start, *found;
 	size_t there = buffered(stream);
+	const char *data, *found;
 
 	if (there < from + delimiter->size)
 		return 0;
+	data = stream->buffer + stream->start;
 	if (delimiter->size == 1)
 		found = memchr(data + from, *(const char *)delimiter->bytes, there - from);
 	else

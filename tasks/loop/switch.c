@@ -3,8 +3,9 @@
  * rounding modes, the registers that a call preserves, the return address. A new fiber finds the
  * same, with the address of the trampoline, which calls entry(self).
  *
- * The return is a `ret`: coroutines are mostly left from the same place, so the processor, which
- * expects the return of the call that it saw last, is right.
+ * Coroutines are mostly left at the same place of the same function. Then a `ret` serves best: the
+ * processor expects the return of the call that it saw last, and is right. Between unlike places an
+ * indirect jump does, which is expected to go where it went before.
  */
 #include "switch.h"
 
@@ -27,71 +28,80 @@ void __tsan_switch_to_fiber(void *fiber, unsigned flags);
 #if defined(TMGR__SWITCH_NATIVE)
 
 void tmgr__switch(struct tmgr__fiber *from, struct tmgr__fiber *to);
+void tmgr__switch_alike(struct tmgr__fiber *from, struct tmgr__fiber *to);
 void tmgr__switch_trampoline(void);
 
 #if defined(__x86_64__)
 
 /* System V ABI, AMD64 supplement, 3.2.1 and 3.2.3: rbx, rbp, r12 to r15, and the control words. */
-__asm__(".text\n"
-	".p2align 4\n"
-	".globl tmgr__switch\n"
-	".hidden tmgr__switch\n"
-	".type tmgr__switch, @function\n"
-	"tmgr__switch:\n"
-	"	.cfi_startproc\n"
-	"	endbr64\n"
-	"	pushq	%rbp\n"
-	"	.cfi_def_cfa_offset 16\n"
-	"	.cfi_offset %rbp, -16\n"
-	"	pushq	%rbx\n"
-	"	.cfi_def_cfa_offset 24\n"
-	"	.cfi_offset %rbx, -24\n"
-	"	pushq	%r12\n"
-	"	.cfi_def_cfa_offset 32\n"
-	"	.cfi_offset %r12, -32\n"
-	"	pushq	%r13\n"
-	"	.cfi_def_cfa_offset 40\n"
-	"	.cfi_offset %r13, -40\n"
-	"	pushq	%r14\n"
-	"	.cfi_def_cfa_offset 48\n"
-	"	.cfi_offset %r14, -48\n"
-	"	pushq	%r15\n"
-	"	.cfi_def_cfa_offset 56\n"
-	"	.cfi_offset %r15, -56\n"
-	"	subq	$8, %rsp\n"
-	"	.cfi_def_cfa_offset 64\n"
-	"	stmxcsr	(%rsp)\n"
-	"	fnstcw	4(%rsp)\n"
-	"	movl	(%rsp), %eax\n"
-	"	movzwl	4(%rsp), %edx\n"
-	"	movq	%rsp, (%rdi)\n"
-	"	movq	(%rsi), %rsp\n"
-	/* Loading them is slow, and they are nearly always what they were. */
-	"	cmpl	(%rsp), %eax\n"
-	"	jne	1f\n"
-	"	cmpw	4(%rsp), %dx\n"
-	"	jne	1f\n"
-	"2:	addq	$8, %rsp\n"
-	"	.cfi_def_cfa_offset 56\n"
-	"	popq	%r15\n"
-	"	.cfi_def_cfa_offset 48\n"
-	"	popq	%r14\n"
-	"	.cfi_def_cfa_offset 40\n"
-	"	popq	%r13\n"
-	"	.cfi_def_cfa_offset 32\n"
-	"	popq	%r12\n"
-	"	.cfi_def_cfa_offset 24\n"
-	"	popq	%rbx\n"
-	"	.cfi_def_cfa_offset 16\n"
-	"	popq	%rbp\n"
-	"	.cfi_def_cfa_offset 8\n"
-	"	ret\n"
-	"	.cfi_def_cfa_offset 64\n"
-	"1:	ldmxcsr	(%rsp)\n"
-	"	fldcw	4(%rsp)\n"
-	"	jmp	2b\n"
-	"	.cfi_endproc\n"
-	".size tmgr__switch, . - tmgr__switch\n"
+/*
+ * `back` returns to where the fiber was left. Loading the modes is slow, and they are nearly always
+ * what they were.
+ */
+/* clang-format off */
+#define SWITCH(name, back) \
+	".p2align 4\n" \
+	".globl " name "\n" \
+	".hidden " name "\n" \
+	".type " name ", @function\n" \
+	"" name ":\n" \
+	"	.cfi_startproc\n" \
+	"	endbr64\n" \
+	"	pushq	%rbp\n" \
+	"	.cfi_def_cfa_offset 16\n" \
+	"	.cfi_offset %rbp, -16\n" \
+	"	pushq	%rbx\n" \
+	"	.cfi_def_cfa_offset 24\n" \
+	"	.cfi_offset %rbx, -24\n" \
+	"	pushq	%r12\n" \
+	"	.cfi_def_cfa_offset 32\n" \
+	"	.cfi_offset %r12, -32\n" \
+	"	pushq	%r13\n" \
+	"	.cfi_def_cfa_offset 40\n" \
+	"	.cfi_offset %r13, -40\n" \
+	"	pushq	%r14\n" \
+	"	.cfi_def_cfa_offset 48\n" \
+	"	.cfi_offset %r14, -48\n" \
+	"	pushq	%r15\n" \
+	"	.cfi_def_cfa_offset 56\n" \
+	"	.cfi_offset %r15, -56\n" \
+	"	subq	$8, %rsp\n" \
+	"	.cfi_def_cfa_offset 64\n" \
+	"	stmxcsr	(%rsp)\n" \
+	"	fnstcw	4(%rsp)\n" \
+	"	movl	(%rsp), %eax\n" \
+	"	movzwl	4(%rsp), %edx\n" \
+	"	movq	%rsp, (%rdi)\n" \
+	"	movq	(%rsi), %rsp\n" \
+	"	cmpl	(%rsp), %eax\n" \
+	"	jne	1f\n" \
+	"	cmpw	4(%rsp), %dx\n" \
+	"	jne	1f\n" \
+	"2:	addq	$8, %rsp\n" \
+	"	.cfi_def_cfa_offset 56\n" \
+	"	popq	%r15\n" \
+	"	.cfi_def_cfa_offset 48\n" \
+	"	popq	%r14\n" \
+	"	.cfi_def_cfa_offset 40\n" \
+	"	popq	%r13\n" \
+	"	.cfi_def_cfa_offset 32\n" \
+	"	popq	%r12\n" \
+	"	.cfi_def_cfa_offset 24\n" \
+	"	popq	%rbx\n" \
+	"	.cfi_def_cfa_offset 16\n" \
+	"	popq	%rbp\n" \
+	"	.cfi_def_cfa_offset 8\n" \
+	back \
+	"	.cfi_def_cfa_offset 64\n" \
+	"1:	ldmxcsr	(%rsp)\n" \
+	"	fldcw	4(%rsp)\n" \
+	"	jmp	2b\n" \
+	"	.cfi_endproc\n" \
+	".size " name ", . - " name "\n"
+/* clang-format on */
+
+__asm__(".text\n" SWITCH("tmgr__switch", "	popq	%rcx\n	jmp	*%rcx\n")
+		SWITCH("tmgr__switch_alike", "	ret\n")
 	/* Nothing called it: unwinding ends here. */
 	".p2align 4\n"
 	".globl tmgr__switch_trampoline\n"
@@ -169,6 +179,10 @@ __asm__(".text\n"
 	"	ret\n"
 	"	.cfi_endproc\n"
 	".size tmgr__switch, . - tmgr__switch\n"
+	/* One serves for both. */
+	".globl tmgr__switch_alike\n"
+	".hidden tmgr__switch_alike\n"
+	".set tmgr__switch_alike, tmgr__switch\n"
 	".p2align 4\n"
 	".globl tmgr__switch_trampoline\n"
 	".hidden tmgr__switch_trampoline\n"
@@ -192,8 +206,8 @@ static void save_modes(uint64_t *saved)
 
 #endif
 
-static void prepare_stack(struct tmgr__fiber *fiber, void *bottom, void *top,
-	void (*entry)(void *self), void *self)
+static void prepare_stack(
+	struct tmgr__fiber *fiber, void *bottom, void *top, void (*entry)(void *self), void *self)
 {
 	uint64_t *saved = (uint64_t *)top - SAVED;
 
@@ -234,8 +248,8 @@ static void begin(void)
 	beginning->entry(beginning->self);
 }
 
-static void prepare_stack(struct tmgr__fiber *fiber, void *bottom, void *top,
-	void (*entry)(void *self), void *self)
+static void prepare_stack(
+	struct tmgr__fiber *fiber, void *bottom, void *top, void (*entry)(void *self), void *self)
 {
 	uintptr_t at = ((uintptr_t)top - sizeof(struct beginning)) & ~(uintptr_t)63;
 	struct beginning *beginning = (struct beginning *)at;

@@ -1,0 +1,608 @@
+/*
+ * Coroutines: how they begin, what their handles tell, whom they end before. Cancelling them is in
+ * test_coroutine_cancel.c.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+
+#include "tests/support/expect.h"
+#include "tests/support/leak.h"
+#include "tests/support/looped.h"
+
+static struct recorder recorder = RECORDER_INIT;
+
+static int begin_test(void **state)
+{
+	wrong = 0;
+	recorder_clear(&recorder);
+	return leak_setup(state);
+}
+
+static int end_test(void **state)
+{
+	return leak_teardown(state) + (wrong != 0);
+}
+
+#define coroutine_test(function) cmocka_unit_test_setup_teardown(function, begin_test, end_test)
+
+static int record(void *self, struct tmgr_context *context)
+{
+	recorder_add(&recorder, "%s", (const char *)self);
+	return 0;
+}
+
+static int return_it(void *self, struct tmgr_context *context)
+{
+	return *(const int *)self;
+}
+
+static int wait_for_ever(void *self, struct tmgr_context *context)
+{
+	return tmgr_sleep_until(context, TMGR_NEVER);
+}
+
+/* ---- Beginning ------------------------------------------------------------------------------ */
+
+static int begin_and_wait(void *self, struct tmgr_context *context)
+{
+	recorder_add(&recorder, "%s", (const char *)self);
+	IS(tmgr_context_current() == context, true);
+	tmgr_yield(context);
+	recorder_add(&recorder, "%s'", (const char *)self);
+	return 0;
+}
+
+static int spawn_at_once(void *self, struct tmgr_context *context)
+{
+	struct tmgr_coroutine_options options = { .name = "at once", .at_once = true };
+	static char b[] = "b", c[] = "c";
+
+	spawn(context, "a", begin_and_wait, "a");
+	IS(tmgr_coroutine_spawn(context, begin_and_wait, b, &options, NULL), 0);
+	recorder_add(&recorder, "back");
+	IS(tmgr_context_current() == context, true);
+	/* One that never waits, though nothing else can run. */
+	IS(tmgr_coroutine_spawn(context, record, c, &options, NULL), 0);
+	recorder_add(&recorder, "back");
+	tmgr_yield(context);
+	return 0;
+}
+
+static void one_spawned_at_once_runs_up_to_its_first_wait(void **state)
+{
+	assert_int_equal(looped_main(spawn_at_once, NULL), 0);
+	assert_string_equal(recorder_text(&recorder), "b back c back a b' a'");
+}
+
+static int spawn_next_at_once(void *self, struct tmgr_context *context)
+{
+	struct tmgr_coroutine_options options = { .at_once = true };
+	int *left = self;
+
+	if (*left > 0) {
+		(*left)--;
+		IS(tmgr_coroutine_spawn(context, spawn_next_at_once, left, &options, NULL), 0);
+	}
+	recorder_add(&recorder, "%d", *left);
+	return 0;
+}
+
+static void at_once_nests(void **state)
+{
+	int left = 200;
+
+	assert_int_equal(looped_main(spawn_next_at_once, &left), 0);
+	assert_int_equal(left, 0);
+}
+
+static int spawn_badly(void *self, struct tmgr_context *context)
+{
+	struct tmgr_coroutine_options at_once = { .at_once = true };
+	struct tmgr_loop *loop = tmgr_loop_current();
+	struct tmgr_coroutine *coroutine;
+
+	IS(tmgr_coroutine_spawn(NULL, record, NULL, NULL, NULL), -EINVAL);
+	IS(tmgr_coroutine_spawn(context, NULL, NULL, NULL, NULL), -EINVAL);
+	IS(tmgr_loop_spawn(NULL, record, NULL, NULL, NULL), -EINVAL);
+	IS(tmgr_loop_spawn(loop, NULL, NULL, NULL, NULL), -EINVAL);
+	IS(tmgr_loop_spawn(loop, record, NULL, &at_once, NULL), -EINVAL);
+	IS(tmgr_coroutine_await(context, NULL, TMGR_NEVER, NULL), -EINVAL);
+	IS(tmgr_coroutine_cancel(NULL, 0, NULL), -EINVAL);
+	IS(tmgr_coroutine_future(NULL) == NULL, true);
+	IS(tmgr_coroutine_result(NULL) == NULL, true);
+	IS(tmgr_coroutine_ref(NULL) == NULL, true);
+	IS(tmgr_coroutine_set_value(NULL, NULL), -EINVAL);
+	tmgr_coroutine_unref(NULL);
+	coroutine = spawned(context, "a name that is much longer than what is kept of names",
+		wait_for_ever, NULL);
+	tmgr_coroutine_cancel(coroutine, 0, NULL);
+	IS(awaited(context, coroutine), -ECANCELED);
+	return 0;
+}
+
+static int spawn_on_a_thread(void *self, struct tmgr_context *context)
+{
+	IS(tmgr_coroutine_spawn(context, record, NULL, NULL, NULL), -EINVAL);
+	IS(tmgr_coroutine_set_value(context, NULL), -EINVAL);
+	return 0;
+}
+
+static void bad_arguments_are_refused(void **state)
+{
+	struct tmgr_loop *loop;
+
+	assert_int_equal(looped_main(spawn_badly, NULL), 0);
+	assert_int_equal(hosted_run(tmgr_task_function(spawn_on_a_thread, NULL)).result, 0);
+	assert_int_equal(tmgr_loop_create(NULL, &loop), 0);
+	assert_int_equal(tmgr_loop_spawn(loop, record, NULL, NULL, NULL), -ESHUTDOWN);
+	tmgr_loop_unref(loop);
+}
+
+static int spawn_up_to_the_limit(void *self, struct tmgr_context *context)
+{
+	struct tmgr_coroutine *coroutines[3], *other;
+
+	for (int i = 0; i < 3; i++)
+		coroutines[i] = spawned(context, NULL, wait_for_ever, NULL);
+	IS(tmgr_coroutine_spawn(context, wait_for_ever, NULL, NULL, &other), -EAGAIN);
+	IS(tmgr_loop_spawn(tmgr_loop_current(), wait_for_ever, NULL, NULL, &other), -EAGAIN);
+	tmgr_coroutine_cancel(coroutines[0], 0, NULL);
+	IS(awaited(context, coroutines[0]), -ECANCELED);
+	coroutines[0] = spawned(context, NULL, wait_for_ever, NULL);
+	for (int i = 0; i < 3; i++) {
+		tmgr_coroutine_cancel(coroutines[i], 0, NULL);
+		IS(awaited(context, coroutines[i]), -ECANCELED);
+	}
+	return 0;
+}
+
+static void a_loop_has_no_more_coroutines_than_its_options_allow(void **state)
+{
+	struct tmgr_loop_options options = { .main = spawn_up_to_the_limit, .coroutines_max = 4 };
+
+	assert_int_equal(looped_run(&options).result, 0);
+}
+
+/* ---- Handles -------------------------------------------------------------------------------- */
+
+static int set_a_value(void *self, struct tmgr_context *context)
+{
+	IS(tmgr_coroutine_set_value(context, &recorder), 0);
+	IS(tmgr_coroutine_set_value(context, self), 0);
+	tmgr_yield(context);
+	return 0;
+}
+
+static int await_values(void *self, struct tmgr_context *context)
+{
+	static const int failure = -EIO, positive = 3;
+	struct tmgr_coroutine *coroutine = spawned(context, "value", set_a_value, self);
+	void *value = NULL;
+	int error = 1;
+
+	IS(tmgr_future_result(tmgr_coroutine_future(coroutine), &error, &value), -EAGAIN);
+	IS(tmgr_coroutine_await(context, coroutine, TMGR_NOW, &value), -ETIMEDOUT);
+	IS(value == NULL, true);
+	IS(tmgr_coroutine_await(context, coroutine, TMGR_NEVER, &value), 0);
+	IS(value == self, true);
+	/* Once more, and when it has long ended. */
+	value = NULL;
+	IS(tmgr_coroutine_await(context, coroutine, TMGR_NOW, &value), 0);
+	IS(value == self, true);
+	IS(tmgr_future_result(tmgr_coroutine_future(coroutine), &error, &value), 0);
+	IS(error, 0);
+	IS(tmgr_future_result(tmgr_coroutine_result(coroutine), &error, &value), 0);
+	IS(error, 0);
+	IS(value == self, true);
+	IS(tmgr_coroutine_cancel(coroutine, 0, NULL), -EALREADY);
+	IS(tmgr_coroutine_await(context, coroutine, TMGR_NOW, NULL), 0);
+	tmgr_coroutine_unref(coroutine);
+	IS(awaited(context, spawned(context, "failure", return_it, &failure)), -EIO);
+	IS(awaited(context, spawned(context, "positive", return_it, &positive)), -TMGR_EFAILED);
+	return 0;
+}
+
+static void awaiting_gives_what_the_function_returned_and_its_value(void **state)
+{
+	int value;
+
+	assert_int_equal(looped_main(await_values, &value), 0);
+}
+
+static int join_late(void *self, struct tmgr_context *context)
+{
+	struct tmgr_coroutine *coroutine = spawned(context, "late", wait_for_ever, NULL);
+
+	IS(tmgr_coroutine_await(context, coroutine, tmgr_after(2 * TMGR_MILLISECOND), NULL),
+		-ETIMEDOUT);
+	IS(tmgr_future_done(tmgr_coroutine_future(coroutine)), false);
+	IS(tmgr_token_fired(tmgr_context_token(context)), false);
+	IS(tmgr_coroutine_cancel(coroutine, 0, NULL), 0);
+	IS(awaited(context, coroutine), -ECANCELED);
+	return 0;
+}
+
+static void a_join_with_a_deadline_lets_the_coroutine_go_on(void **state)
+{
+	assert_int_equal(looped_main(join_late, NULL), 0);
+}
+
+static int keep_handles(void *self, struct tmgr_context *context)
+{
+	struct tmgr_coroutine *first = spawned(context, "first", record, "first"), *other;
+
+	IS(tmgr_coroutine_ref(first) == first, true);
+	settle(context);
+	/* Its memory is not used again while there is a handle. */
+	other = spawned(context, "other", record, "other");
+	IS(other != first, true);
+	settle(context);
+	IS(tmgr_future_done(tmgr_coroutine_future(first)), true);
+	tmgr_coroutine_unref(first);
+	IS(awaited(context, first), 0);
+	IS(awaited(context, other), 0);
+	return 0;
+}
+
+static void a_handle_is_good_after_the_end(void **state)
+{
+	assert_int_equal(looped_main(keep_handles, NULL), 0);
+	assert_string_equal(recorder_text(&recorder), "first other");
+}
+
+static int await_one(void *self, struct tmgr_context *context)
+{
+	IS(tmgr_coroutine_await(context, self, TMGR_NEVER, NULL), -EIO);
+	recorder_add(&recorder, "%s", tmgr_context_name(context));
+	return 0;
+}
+
+static int await_thrice(void *self, struct tmgr_context *context)
+{
+	static const int failure = -EIO;
+	struct tmgr_coroutine *one = spawned(context, "one", return_it, &failure);
+
+	spawn(context, "a", await_one, one);
+	spawn(context, "b", await_one, one);
+	spawn(context, "c", await_one, one);
+	settle(context);
+	tmgr_coroutine_unref(one);
+	return 0;
+}
+
+static void several_may_await_one(void **state)
+{
+	assert_int_equal(looped_main(await_thrice, NULL), 0);
+	assert_true(recorder_has(&recorder, "loop/a") || recorder_has(&recorder, "a"));
+	assert_true(recorder_has(&recorder, "b"));
+	assert_true(recorder_has(&recorder, "c"));
+}
+
+/* ---- Errors --------------------------------------------------------------------------------- */
+
+static int fail_with_text(void *self, struct tmgr_context *context)
+{
+	return tmgr_fail(context, -ENOSPC, "%s is full", (const char *)self);
+}
+
+static int have_others_fail(void *self, struct tmgr_context *context)
+{
+	struct tmgr_coroutine *owned = spawned(context, "owned", fail_with_text, "owned");
+
+	spawn(context, "nobody's", fail_with_text, "the disk");
+	IS(awaited(context, owned), -ENOSPC);
+	return 0;
+}
+
+static void the_error_of_one_that_nobody_owns_stands_in_the_report(void **state)
+{
+	struct tmgr_loop_options options = { .main = have_others_fail };
+	const struct tmgr_report *report;
+	struct looped looped;
+
+	looped_start(&looped, &options);
+	assert_int_equal(runner_join(&looped.hosted.runner), -ENOSPC);
+	report = tmgr_manager_report(looped.hosted.manager);
+	assert_int_equal(report->errors, 1);
+	assert_int_equal(report->exit_code, 1);
+	assert_int_equal(report->cause->error, -ENOSPC);
+	assert_string_equal(report->cause->name, "nobody's");
+	assert_string_equal(report->cause->text, "the disk is full");
+	assert_int_equal(report->cause->stage, TMGR_STAGE_EXECUTE);
+	tmgr_manager_destroy(looped.hosted.manager);
+	tmgr_loop_unref(looped.loop);
+}
+
+/* ---- Families ------------------------------------------------------------------------------- */
+
+static int end_later(void *self, struct tmgr_context *context)
+{
+	int r = tmgr_sleep(context, 3 * TMGR_MILLISECOND);
+
+	recorder_add(&recorder, "child:%d", r);
+	return r;
+}
+
+static int grandparent(void *self, struct tmgr_context *context)
+{
+	spawn(context, "grandchild", end_later, NULL);
+	return 0;
+}
+
+static int leave_children(struct probe *probe, struct tmgr_context *context)
+{
+	spawn(context, "child", end_later, NULL);
+	spawn(context, "parent", grandparent, NULL);
+	/* The child has begun, and then the grandchild. */
+	tmgr_yield(context);
+	tmgr_yield(context);
+	return 0;
+}
+
+static void run_parent(struct probe *parent, int result)
+{
+	struct tmgr_manager_options options = { .when_quiet = TMGR_QUIET_RETURN };
+	struct tmgr_manager *manager = tmgr_manager_create(&options);
+	struct tmgr_handle handle;
+	struct tmgr_task_options on = { .loop = looped_add(manager, "loop", NULL),
+		.ret_handle = &handle };
+	struct runner runner;
+
+	assert_int_equal(
+		tmgr_manager_add_task_with(manager, "parent", probe_task(parent), TMGR_ERROR, &on),
+		0);
+	runner_start(&runner, manager, NULL);
+	assert_int_equal(tmgr_handle_wait(NULL, handle, TMGR_NEVER), 0);
+	recorder_add(&recorder, "ended");
+	tmgr_manager_cancel(manager);
+	assert_int_equal(runner_join(&runner), result);
+	tmgr_handle_release(handle);
+	tmgr_manager_destroy(manager);
+}
+
+static void what_a_hosted_task_spawned_ends_before_it(void **state)
+{
+	struct probe parent = PROBE(.name = "parent", .end = PROBE_RETURNS,
+		.on_execute = leave_children);
+
+	run_parent(&parent, 0);
+	assert_string_equal(recorder_text(&recorder), "child:0 child:0 ended");
+}
+
+static void a_hosted_task_that_fails_cancels_what_it_spawned(void **state)
+{
+	struct probe parent = PROBE(.name = "parent", .end = PROBE_RETURNS,
+		.on_execute = leave_children, .execute_result = -EIO, .fail_text = "bad");
+
+	run_parent(&parent, -EIO);
+	assert_string_equal(recorder_text(&recorder), "child:-125 child:-125 ended");
+}
+
+/* ---- Many ----------------------------------------------------------------------------------- */
+
+struct chain {
+	int left;
+	size_t stacks;
+};
+
+static int spawn_next(void *self, struct tmgr_context *context)
+{
+	struct chain *chain = self;
+	struct tmgr_loop_stats stats;
+
+	tmgr_loop_stats(tmgr_loop_current(), &stats);
+	if (stats.stacks > chain->stacks)
+		chain->stacks = stats.stacks;
+	/* Their tokens hang below each other. */
+	IS(tmgr_context_cancelled(context), false);
+	if (chain->left-- > 0)
+		spawn(context, "next", spawn_next, chain);
+	return 0;
+}
+
+static void a_chain_of_10000_spawns_needs_no_more_memory_than_a_few(void **state)
+{
+	struct chain chain = { .left = 10000 };
+	struct tmgr_loop_stats stats;
+	struct tmgr_loop *loop;
+
+	assert_int_equal(tmgr_loop_create(NULL, &loop), 0);
+	tmgr_loop_stats(loop, &stats);
+	tmgr_loop_unref(loop);
+	assert_int_equal(looped_main(spawn_next, &chain), 0);
+	assert_int_equal(chain.left, -1);
+	assert_true(chain.stacks <= stats.stacks + 64);
+}
+
+static int await_next(void *self, struct tmgr_context *context)
+{
+	int *left = self;
+
+	if (*left == 0)
+		return -ENOSPC;
+	(*left)--;
+	return awaited(context, spawned(context, "next", await_next, left));
+}
+
+static void a_result_comes_up_through_a_thousand_that_await_each_other(void **state)
+{
+	int left = 1000;
+
+	assert_int_equal(looped_main(await_next, &left), -ENOSPC);
+}
+
+static int add_one(void *self, struct tmgr_context *context)
+{
+	int *count = self;
+
+	tmgr_yield(context);
+	(*count)++;
+	return 0;
+}
+
+static int spawn_bursts(void *self, struct tmgr_context *context)
+{
+	int *count = self;
+
+	for (int burst = 0; burst < 5; burst++) {
+		for (int i = 0; i < 2000; i++)
+			spawn(context, NULL, add_one, count);
+		settle(context);
+		IS(*count, 2000 * (burst + 1));
+	}
+	return 0;
+}
+
+static void bursts_of_thousands_all_run(void **state)
+{
+	int count = 0;
+
+	assert_int_equal(looped_main(spawn_bursts, &count), 0);
+	assert_int_equal(count, 10000);
+}
+
+#define THREADS 4
+#define SPAWNS 500
+
+struct foreign {
+	struct tmgr_loop *loop;
+	struct tmgr_coroutine *kept[THREADS][SPAWNS];
+	int number;
+	int next[THREADS], count, refused;
+};
+
+struct foreigner {
+	struct foreign *foreign;
+	int number;
+};
+
+static struct foreign *foreign_now;
+
+/* self is a thread's number and the spawn's, in one. */
+static int note_foreign(void *self, struct tmgr_context *context)
+{
+	size_t which = (size_t)self;
+
+	IS(foreign_now->next[which / SPAWNS]++, which % SPAWNS);
+	foreign_now->count++;
+	return 0;
+}
+
+static void *spawn_from_outside(void *self)
+{
+	struct foreigner *foreigner = self;
+	struct foreign *foreign = foreigner->foreign;
+
+	for (size_t i = 0; i < SPAWNS; i++) {
+		struct tmgr_coroutine **kept = &foreign->kept[foreigner->number][i];
+		size_t which = (size_t)foreigner->number * SPAWNS + i;
+
+		IS(tmgr_loop_spawn(foreign->loop, note_foreign, (void *)which, NULL,
+			   i % 2 == 0 ? kept : NULL),
+			0);
+		/* Some are given back while they run, or before. */
+		if (i % 4 == 0)
+			tmgr_coroutine_unref(*kept);
+	}
+	for (size_t i = 2; i < SPAWNS; i += 4) {
+		IS(tmgr_coroutine_await(
+			   NULL, foreign->kept[foreigner->number][i], TMGR_NEVER, NULL),
+			0);
+		tmgr_coroutine_unref(foreign->kept[foreigner->number][i]);
+	}
+	return NULL;
+}
+
+static void threads_spawn_await_and_give_handles_back(void **state)
+{
+	static struct foreign foreign;
+	struct foreigner foreigners[THREADS];
+	pthread_t threads[THREADS];
+	struct tmgr_coroutine *late;
+	struct looped looped;
+
+	memset(&foreign, 0, sizeof(foreign));
+	foreign_now = &foreign;
+	looped_start(&looped, NULL);
+	assert_true(task_reaches(looped.hosted.manager, "task", TMGR_STATE_RUNNING));
+	while (tmgr_loop_spawn(looped.loop, wait_for_ever, NULL, NULL, &late) == -ESHUTDOWN)
+		sched_yield();
+	tmgr_coroutine_cancel(late, 0, NULL);
+	tmgr_coroutine_unref(late);
+	foreign.loop = looped.loop;
+	for (int i = 0; i < THREADS; i++) {
+		foreigners[i] = (struct foreigner){ &foreign, i };
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, spawn_from_outside, &foreigners[i]), 0);
+	}
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	tmgr_manager_cancel(looped.hosted.manager);
+	assert_int_equal(runner_join(&looped.hosted.runner), 0);
+	assert_int_equal(tmgr_loop_spawn(looped.loop, wait_for_ever, NULL, NULL, NULL), -ESHUTDOWN);
+	tmgr_manager_destroy(looped.hosted.manager);
+	tmgr_loop_unref(looped.loop);
+	/* Those at the end may have been cancelled before they began. */
+	assert_true(foreign.count <= THREADS * SPAWNS);
+	assert_true(foreign.count >= THREADS * SPAWNS - THREADS);
+}
+
+/* ---- The thread below ----------------------------------------------------------------------- */
+
+static __thread int of_thread;
+
+static int use_thread_local(void *self, struct tmgr_context *context)
+{
+	pthread_t thread = pthread_self();
+	int *at = &of_thread;
+
+	for (int i = 0; i < 100; i++) {
+		of_thread++;
+		tmgr_yield(context);
+	}
+	IS(at == &of_thread, true);
+	IS(pthread_equal(thread, pthread_self()) != 0, true);
+	return 0;
+}
+
+static int share_thread_local(void *self, struct tmgr_context *context)
+{
+	struct tmgr_coroutine *a = spawned(context, "a", use_thread_local, NULL);
+	struct tmgr_coroutine *b = spawned(context, "b", use_thread_local, NULL);
+
+	IS(awaited(context, a), 0);
+	IS(awaited(context, b), 0);
+	IS(of_thread, 200);
+	return 0;
+}
+
+static void coroutines_of_a_loop_share_its_threads_variables(void **state)
+{
+	assert_int_equal(looped_main(share_thread_local, NULL), 0);
+	assert_int_equal(of_thread, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		coroutine_test(one_spawned_at_once_runs_up_to_its_first_wait),
+		coroutine_test(at_once_nests),
+		coroutine_test(bad_arguments_are_refused),
+		coroutine_test(a_loop_has_no_more_coroutines_than_its_options_allow),
+		coroutine_test(awaiting_gives_what_the_function_returned_and_its_value),
+		coroutine_test(a_join_with_a_deadline_lets_the_coroutine_go_on),
+		coroutine_test(a_handle_is_good_after_the_end),
+		coroutine_test(several_may_await_one),
+		coroutine_test(the_error_of_one_that_nobody_owns_stands_in_the_report),
+		coroutine_test(what_a_hosted_task_spawned_ends_before_it),
+		coroutine_test(a_hosted_task_that_fails_cancels_what_it_spawned),
+		coroutine_test(a_chain_of_10000_spawns_needs_no_more_memory_than_a_few),
+		coroutine_test(a_result_comes_up_through_a_thousand_that_await_each_other),
+		coroutine_test(bursts_of_thousands_all_run),
+		coroutine_test(threads_spawn_await_and_give_handles_back),
+		coroutine_test(coroutines_of_a_loop_share_its_threads_variables),
+	};
+
+	return cmocka_run_group_tests_name("coroutine", tests, NULL, NULL);
+}
