@@ -1,6 +1,6 @@
 #!/bin/sh
 # The tests find what they are there to find: five faults planted in the manager by the random schedules, each within a minute; and in
-# a sanitizer build two races or an overflow by the sanitizer.
+# a sanitizer build two races or two overflows by the sanitizer.
 #
 # BUILD, TOP, CC, SANITIZE come from the Makefile.
 set -eu
@@ -71,6 +71,7 @@ case $SANITIZE in
 	;;
 *address*)
 	sanitizer overflow_channel 'AddressSanitizer: heap-buffer-overflow'
+	sanitizer overflow_resp 'AddressSanitizer: heap-buffer-overflow'
 	;;
 *)
 	# Without a plant the same program has nothing to say.
