@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "context.h"
 
 int tmgr_channel_create(size_t item_size, size_t capacity, struct tmgr_channel **ret_channel)
 {

@@ -90,11 +90,6 @@ struct tmgr_token *tmgr__context_attach(struct tmgr_context *context)
 	return context->token;
 }
 
-void tmgr__context_set_waiting(struct tmgr_context *context, const char *what)
-{
-	__atomic_store_n(&context->base->waiting, what, __ATOMIC_RELEASE);
-}
-
 struct tmgr_token *tmgr_context_token(struct tmgr_context *context)
 {
 	return context ? tmgr__context_attach(context) : NULL;

@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "base/check.h"
+#include "context.h"
 #include "waiter.h"
 
 void tmgr_future_init(struct tmgr_future *future)

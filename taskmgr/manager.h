@@ -89,6 +89,10 @@ struct tmgr_manager {
 	struct tmgr__pool pool;
 	uint32_t gate;     /* futex */
 	uint32_t run_word; /* futex of the thread that runs: grows with all it waits for */
+	/* Where a coroutine runs it: that waits for `changed` instead, which is armed anew each time. */
+	struct tmgr_context *run_context;
+	bool run_parked;
+	struct tmgr_future run_changed;
 
 	bool stopping; /* the stop has begun: nothing is added any more */
 	bool second_signal;

@@ -25,28 +25,35 @@ static struct {
 	int asked, asking, at_once, connected;
 } network;
 
+/* Around all but the wait at the latch: a thread that asks may be there when a test is over. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
 void network_off(void)
 {
+	pthread_mutex_lock(&lock);
 	memset(&network, 0, sizeof(network));
+	pthread_mutex_unlock(&lock);
 }
 
 void network_answer(const char *addresses, int error, struct latch *hold)
 {
 	network_off();
+	pthread_mutex_lock(&lock);
 	network.addresses = addresses;
 	network.error = error;
 	network.hold = hold;
 	network.on = true;
+	pthread_mutex_unlock(&lock);
 }
 
 int network_asked(void)
 {
-	return __atomic_load_n(&network.asked, __ATOMIC_SEQ_CST);
+	return network.asked;
 }
 
 int network_asked_at_once(void)
 {
-	return __atomic_load_n(&network.at_once, __ATOMIC_SEQ_CST);
+	return network.at_once;
 }
 
 void network_hang(const char *address)
@@ -79,21 +86,37 @@ static int answer(const struct addrinfo *hints, struct addrinfo **ret)
 	return 0;
 }
 
+/* Whether the test is to answer, and what is waited for before. */
+static bool begin(const struct addrinfo *hints, struct latch **ret_hold)
+{
+	bool on;
+
+	pthread_mutex_lock(&lock);
+	on = network.on && !(hints->ai_flags & AI_NUMERICHOST);
+	if (on) {
+		network.asked++;
+		if (++network.asking > network.at_once)
+			network.at_once = network.asking;
+		*ret_hold = network.hold;
+	}
+	pthread_mutex_unlock(&lock);
+	return on;
+}
+
 int __wrap_getaddrinfo(
 	const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **ret)
 {
-	int asking, r;
+	struct latch *hold;
+	int r;
 
-	if (!network.on || (hints->ai_flags & AI_NUMERICHOST))
+	if (!begin(hints, &hold))
 		return __real_getaddrinfo(host, service, hints, ret);
-	__atomic_fetch_add(&network.asked, 1, __ATOMIC_SEQ_CST);
-	asking = __atomic_add_fetch(&network.asking, 1, __ATOMIC_SEQ_CST);
-	if (asking > network_asked_at_once())
-		__atomic_store_n(&network.at_once, asking, __ATOMIC_SEQ_CST);
-	if (network.hold)
-		latch_wait(network.hold);
+	if (hold)
+		latch_wait(hold);
+	pthread_mutex_lock(&lock);
 	r = answer(hints, ret);
-	__atomic_fetch_sub(&network.asking, 1, __ATOMIC_SEQ_CST);
+	network.asking--;
+	pthread_mutex_unlock(&lock);
 	return r;
 }
 
