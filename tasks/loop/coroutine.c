@@ -843,6 +843,19 @@ int tmgr_coroutine_await(struct tmgr_context *context, struct tmgr_coroutine *co
 	return coroutine ? tmgr_await(context, &coroutine->future, deadline, ret_value) : -EINVAL;
 }
 
+int tmgr_coroutine_join(
+	struct tmgr_context *context, struct tmgr_coroutine *coroutine, int64_t deadline)
+{
+	int r, error;
+
+	if (!coroutine)
+		return -EINVAL;
+	tmgr_uninterrupted_begin(context, TMGR_NEVER);
+	r = tmgr_future_wait(context, &coroutine->future, deadline);
+	tmgr_uninterrupted_end(context);
+	return r == 0 && tmgr_future_result(&coroutine->future, &error, NULL) == 0 ? error : r;
+}
+
 int tmgr_coroutine_cancel(struct tmgr_coroutine *coroutine, int code, const char *text)
 {
 	int r;

@@ -155,10 +155,12 @@ struct tmgr_loop {
 	ev_timer alarm; /* armed before a poll that sleeps */
 	ev_async async;
 
-	/* From other threads: atomic. */
+	/* From other threads: atomic, and a line of the cache away from what the loop uses itself. */
+	char apart[64];
 	struct tmgr_executor_call *inbox;
 	uint32_t posters; /* that are just at it */
 	uint64_t holds;   /* tasks and coroutines to come, and TMGR__LOOP_CLOSED */
+	char apart_too[64];
 	struct tmgr__lock left_lock;
 	char left[128]; /* what it waits for when it is to stop; under the lock */
 };
