@@ -9,6 +9,7 @@
 #include <taskmgr/host.h>
 
 #include <errno.h>
+#include <sched.h>
 
 #include "base/check.h"
 #include "manager.h"
@@ -148,6 +149,27 @@ void tmgr_hosted_run(struct tmgr_hosted *hosted, const struct tmgr_waiter_ops *o
 		tmgr__record_settle(record);
 }
 
+/*
+ * Take a waiter out of its wait for ever; false: it was in none. A partner may be copying just now,
+ * and will wake it, which does nothing then.
+ */
+static bool abandon_wait(struct tmgr_waiter *waiter)
+{
+	uint32_t state = __atomic_load_n(&waiter->state, __ATOMIC_ACQUIRE);
+
+	while (state != TMGR__WAITER_IDLE) {
+		if (state == TMGR__WAITER_BUSY) {
+			sched_yield();
+			state = __atomic_load_n(&waiter->state, __ATOMIC_ACQUIRE);
+			continue;
+		}
+		if (__atomic_compare_exchange_n(&waiter->state, &state, TMGR__WAITER_IDLE, false,
+			    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+			return true;
+	}
+	return false;
+}
+
 void tmgr_hosted_exited(struct tmgr_hosted *hosted)
 {
 	struct tmgr__record *record = (struct tmgr__record *)(void *)hosted;
@@ -169,6 +191,8 @@ void tmgr_hosted_exited(struct tmgr_hosted *hosted)
 	if (record->context.attached)
 		tmgr_token_unregister(&record->context.callback);
 	record->context.attached = false;
-	__atomic_store_n(&record->waiter.state, TMGR__WAITER_IDLE, __ATOMIC_RELEASE);
+	/* Whoever has it in a list may look at it for ever. */
+	if (abandon_wait(&record->waiter))
+		tmgr__record_ref(record);
 	end(record, how);
 }

@@ -53,7 +53,7 @@ plant() { # plant NUMBER NAME
 
 sanitizer() { # sanitizer NAME TEXT
 	# shellcheck disable=SC2086 # flags are several words
-	$CC $flags -o "$out/$1" "tests/planted/$1.c" "$BUILD/libtaskmgr.a"
+	$CC $flags -o "$out/$1" "tests/planted/$1.c" "$BUILD/libtaskmgr.a" -lev -lm
 	if "$out/$1" >"$out/$1.log" 2>&1; then
 		verdict "$1" no
 	elif grep -q "$2" "$out/$1.log"; then
@@ -77,7 +77,7 @@ case $SANITIZE in
 	# Without a plant the same program has nothing to say.
 	# shellcheck disable=SC2086
 	$CC $flags $wraps -o "$out/random_schedule" tests/stress/random_schedule.c tests/planted/plants.c \
-		tests/support/fault.c tests/support/leak.c tests/support/model.c "$BUILD/libtaskmgr.a" -lcmocka
+		tests/support/fault.c tests/support/leak.c tests/support/model.c "$BUILD/libtaskmgr.a" -lev -lm -lcmocka
 	if ! PLANT=0 SECONDS=2 "$out/random_schedule" >"$out/plant0.log" 2>&1; then
 		cat "$out/plant0.log"
 		exit 1

@@ -263,8 +263,9 @@ a_stop_in_the_middle_of_a_benchmark_is_clean()
 	published=$(sed -n 's/.*, published \([0-9]*\),.*/\1/p' "$out")
 	delivered=$(sed -n 's/.*, delivered \([0-9]*\),.*/\1/p' "$out")
 	dropped=$(sed -n 's/.*, dropped \([0-9]*\)$/\1/p' "$out")
-	[ "$published" -gt 0 ] || die 'nothing was published'
-	[ $((delivered + dropped)) -eq "$published" ] || die 'messages are missing in the count'
+	[ "$delivered" -gt 0 ] || die 'nothing was delivered'
+	# What is published when the subscriber has been told to stop has nobody to go to: PUBLISH answers 0.
+	[ $((delivered + dropped)) -le "$published" ] || die 'more was delivered than published'
 	wait "$busy" "$subscriber"
 	[ "$dropped" -gt 0 ] || [ "$(grep -c '^message$' "$dir/news")" -eq "$delivered" ] ||
 		die "delivered $delivered, and $(grep -c '^message$' "$dir/news") came"

@@ -519,6 +519,18 @@ static void run_strand(struct tmgr_coroutine *coroutine)
 	leave_family(coroutine);
 }
 
+void tmgr__coroutine_bury(struct tmgr_coroutine *coroutine)
+{
+	if (coroutine->hosted) {
+		tmgr_hosted_exited(coroutine->hosted);
+		return;
+	}
+	if (coroutine->watched)
+		tmgr_token_unregister(&coroutine->settling);
+	tmgr_future_complete(&coroutine->future, -TMGR_EUNEXPECTED, NULL);
+	settle(coroutine, -TMGR_EUNEXPECTED);
+}
+
 static void release_hold(struct tmgr_coroutine *coroutine)
 {
 	__atomic_fetch_sub(&coroutine->loop->holds, 1, __ATOMIC_ACQ_REL);
@@ -706,7 +718,7 @@ int tmgr_coroutine_spawn(struct tmgr_context *context,
 	return 0;
 }
 
-static void start_posted(void *self)
+void tmgr__coroutine_start_posted(void *self)
 {
 	struct tmgr_coroutine *coroutine = self;
 
@@ -720,10 +732,10 @@ static void start_from_anywhere(struct tmgr_coroutine *coroutine)
 {
 	coroutine->held = true;
 	if (coroutine->loop == tmgr__loop_here) {
-		start_posted(coroutine);
+		tmgr__coroutine_start_posted(coroutine);
 		return;
 	}
-	coroutine->call.function = start_posted;
+	coroutine->call.function = tmgr__coroutine_start_posted;
 	coroutine->call.self = coroutine;
 	tmgr__loop_post(coroutine->loop, &coroutine->call);
 }

@@ -159,6 +159,7 @@ struct tmgr_loop {
 	char apart[64];
 	struct tmgr_executor_call *inbox;
 	uint32_t posters; /* that are just at it */
+	bool exited;      /* by pthread_exit() */
 	uint64_t holds;   /* tasks and coroutines to come, and TMGR__LOOP_CLOSED */
 	char apart_too[64];
 	struct tmgr__lock left_lock;
@@ -182,6 +183,10 @@ void tmgr__coroutine_start(struct tmgr_coroutine *coroutine);
 void tmgr__coroutines_run(struct tmgr_loop *loop);
 /* Put one whose wait has ended behind the others. The loop's thread. */
 void tmgr__coroutine_push(struct tmgr_coroutine *coroutine);
+/* A call that was posted to start one. */
+void tmgr__coroutine_start_posted(void *self);
+/* It will never go on: its loop's thread has exited. */
+void tmgr__coroutine_bury(struct tmgr_coroutine *coroutine);
 /* Its coroutine, on whose stack the caller is, or NULL on the loop's. */
 static inline struct tmgr_coroutine *tmgr__coroutine_here(void)
 {
@@ -215,6 +220,11 @@ void tmgr__loop_describe(struct tmgr_executor *host, char *buffer, size_t size);
 /* It does not end before this is released. False: it has ended. Any thread. */
 bool tmgr__loop_hold(struct tmgr_loop *loop);
 void tmgr__loop_release(struct tmgr_loop *loop);
+
+/* Its thread leaves by pthread_exit() (exited.c): all on it has ended. */
+void tmgr__loop_exited(void *self);
+/* What was posted to a loop that exited. Any thread. */
+void tmgr__loop_bury_posts(struct tmgr_loop *loop);
 
 /* Posting (post.c). Any thread. */
 void tmgr__loop_post(struct tmgr_loop *loop, struct tmgr_executor_call *call);

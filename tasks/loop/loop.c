@@ -10,6 +10,7 @@
  * compare-and-swap from 0, and nobody can hold what is closed.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sched.h>
@@ -416,8 +417,11 @@ static int loop_execute(void *self, struct tmgr_context *context)
 		loop->main_result = r;
 	}
 	tmgr_ready(context);
+	/* Here, for what a coroutine registers is on another stack, and would mix with others'. */
+	pthread_cleanup_push(tmgr__loop_exited, loop);
 	while (turn(loop))
 		;
+	pthread_cleanup_pop(0);
 	tmgr_context_switch(current);
 	leave(loop);
 	if (loop->options.main)

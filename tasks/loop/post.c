@@ -23,6 +23,8 @@ static void push(struct tmgr_loop *loop, struct tmgr_executor_call *call)
 	/* While it does not sleep this is only a look at a flag. */
 	if (!first)
 		ev_async_send(loop->ev, &loop->async);
+	if (__builtin_expect(__atomic_load_n(&loop->exited, __ATOMIC_SEQ_CST), 0))
+		tmgr__loop_bury_posts(loop);
 }
 
 static void append(struct tmgr_loop *loop, struct tmgr_executor_call *call)
