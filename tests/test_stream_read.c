@@ -517,6 +517,28 @@ static void a_reset_is_told_after_what_had_come(void **state)
 	on_all(LINK_TCP, read_after_reset);
 }
 
+static void a_stream_may_be_ended_on_any_thread_and_belongs_to_one_loop(void **state)
+{
+	struct crew crew, other;
+	struct two two = { .seen = 77 };
+
+	link_make(LINK_TCP, NULL, two.streams);
+	crew_begin(&crew, 1);
+	crew_add(&crew, read_byte, &two);
+	assert_true(crew_waits(&crew, 0, "descriptor"));
+	assert_int_equal(write(tmgr_stream_fd(two.streams[1]), "x", 1), 1);
+	crew_join(&crew, 0);
+	assert_int_equal(two.seen, 1);
+	crew_begin(&other, 1);
+	crew_add(&other, read_byte, &two);
+	assert_int_equal(crew_end(&other), 0);
+	assert_int_equal(two.seen, -EXDEV);
+	/* Its loop runs, and looks at it. */
+	tmgr_stream_destroy(two.streams[0]);
+	tmgr_stream_destroy(two.streams[1]);
+	assert_int_equal(crew_end(&crew), 0);
+}
+
 static int shut_down_input(void *self, struct tmgr_context *context)
 {
 	struct two *two = self;
@@ -644,6 +666,7 @@ int main(void)
 		leak_test(a_second_reader_is_refused_and_does_not_disturb_the_first),
 		leak_test(one_side_can_be_shut_down),
 		leak_test(a_reset_is_told_after_what_had_come),
+		leak_test(a_stream_may_be_ended_on_any_thread_and_belongs_to_one_loop),
 		leak_test(shutting_the_input_down_ends_a_read),
 		leak_test(a_read_without_memory_for_its_buffer_loses_nothing),
 		leak_test(an_idle_stream_gives_its_buffer_back),
