@@ -90,11 +90,6 @@ struct tmgr_token *tmgr__context_attach(struct tmgr_context *context)
 	return context->token;
 }
 
-void tmgr__context_set_waiting(struct tmgr_context *context, const char *what)
-{
-	__atomic_store_n(&context->base->waiting, what, __ATOMIC_RELEASE);
-}
-
 struct tmgr_token *tmgr_context_token(struct tmgr_context *context)
 {
 	return context ? tmgr__context_attach(context) : NULL;
@@ -301,6 +296,27 @@ static void leave_under(void *self)
 	tmgr__context_leave(self);
 }
 
+static int execute_under(struct tmgr_task task, struct tmgr_context *under, int shield_depth)
+{
+	tmgr__context_enter(under);
+	/* An uninterrupted scope around it holds on. */
+	under->shield_depth = shield_depth;
+	return tmgr_task_execute(task, under);
+}
+
+/*
+ * A task that leaves by pthread_exit() must not leave its callback behind on a stack that is gone.
+ */
+static int execute_on_thread(struct tmgr_task task, struct tmgr_context *under, int shield_depth)
+{
+	int r;
+
+	pthread_cleanup_push(leave_under, under);
+	r = execute_under(task, under, shield_depth);
+	pthread_cleanup_pop(1);
+	return r;
+}
+
 int tmgr_task_execute_under(
 	struct tmgr_task task, struct tmgr_context *context, struct tmgr_token *token)
 {
@@ -316,16 +332,12 @@ int tmgr_task_execute_under(
 	under.token = token;
 	under.waiter = context->waiter;
 	under.text = context->text;
-	/*
-	 * A task that leaves by pthread_exit() must not leave its callback behind on a stack that
-	 * is gone.
-	 */
-	pthread_cleanup_push(leave_under, &under);
-	tmgr__context_enter(&under);
-	/* An uninterrupted scope around it holds on. */
-	under.shield_depth = context->shield_depth;
 	under.shield_deadline = context->shield_deadline;
-	r = tmgr_task_execute(task, &under);
-	pthread_cleanup_pop(1);
+	if (!context->host)
+		return execute_on_thread(task, &under, context->shield_depth);
+	/* What is to be called at a thread's exit is one list a thread, which coroutines would mix
+	 * up. Their stacks stay then. */
+	r = execute_under(task, &under, context->shield_depth);
+	tmgr__context_leave(&under);
 	return r;
 }

@@ -5,8 +5,11 @@
 #ifndef TMGR__CONTEXT_H
 #define TMGR__CONTEXT_H
 
+#include <errno.h>
+
 #include <taskmgr/context.h>
 
+#include "base/check.h"
 #include "token.h"
 #include "waiter.h"
 
@@ -53,6 +56,32 @@ void tmgr__context_enter(struct tmgr_context *context);
 void tmgr__context_leave(struct tmgr_context *context);
 /* Make sure that the token's firing ends waits; returns the token. */
 struct tmgr_token *tmgr__context_attach(struct tmgr_context *context);
-void tmgr__context_set_waiting(struct tmgr_context *context, const char *what);
+static inline void tmgr__context_set_waiting(struct tmgr_context *context, const char *what)
+{
+	__atomic_store_n(&context->base->waiting, what, __ATOMIC_RELEASE);
+}
+
+/*
+ * Begin a wait: 0, or -ECANCELED when the token has fired. Attaches the context's token, so no lock
+ * of an object may be held. Mostly it is attached already, and nothing is shielded.
+ */
+static inline int tmgr__wait_begin(
+	struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline)
+{
+	int64_t limit;
+
+	if (!context || !context->attached || context->shield_depth > 0)
+		return tmgr__wait_begin_slowly(wait, context, deadline);
+	wait->context = context;
+	wait->waiter = context->waiter;
+	wait->token = context->token;
+	wait->deadline = deadline;
+	wait->shielded = false;
+	tmgr__waiter_count(wait->waiter);
+	check(__atomic_load_n(&wait->waiter->state, __ATOMIC_RELAXED) == TMGR__WAITER_IDLE);
+	limit = __atomic_load_n(&wait->token->limit, __ATOMIC_ACQUIRE);
+	wait->limit = limit < deadline ? limit : deadline;
+	return tmgr_token_fired(wait->token) ? -ECANCELED : 0;
+}
 
 #endif

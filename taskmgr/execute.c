@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 
+#include "future.h"
 #include "run.h"
 
 /*
@@ -87,9 +88,28 @@ void tmgr__execute_drop_queued(struct tmgr_manager *manager, bool all)
 	}
 }
 
+/* The same in a coroutine, whose loop must not be blocked. Cancel comes as a change, too. */
+static void park_for_change(struct tmgr_manager *manager, uint32_t word)
+{
+	bool parks;
+
+	tmgr__manager_lock(manager);
+	parks = manager->run_word == word;
+	manager->run_parked = parks;
+	tmgr_future_init(&manager->run_changed);
+	tmgr__manager_unlock(manager);
+	if (parks)
+		tmgr__future_wait_shielded(
+			manager->run_context, &manager->run_changed, TMGR_NEVER, "manager");
+}
+
 /* Sleep until something that run waits for has changed since `word`. */
 static void wait_for_change(struct tmgr_manager *manager, uint32_t word)
 {
+	if (manager->run_context) {
+		park_for_change(manager, word);
+		return;
+	}
 	tmgr__clock_sleep(manager->clock, &manager->run_word, word, TMGR_NEVER);
 }
 

@@ -233,6 +233,7 @@ void tmgr__manager_unlock_deferred(struct tmgr_manager *manager)
 	struct tmgr__record *phase_record = NULL;
 	struct tmgr__list stuck;
 	struct tmgr_cause cause;
+	bool parked = false;
 
 	manager->deferred = 0;
 	if (deferred & (TMGR__DEFER_FIRE | TMGR__DEFER_FIRE_PHASE))
@@ -242,8 +243,11 @@ void tmgr__manager_unlock_deferred(struct tmgr_manager *manager)
 	tmgr__list_init(&stuck);
 	if (deferred & TMGR__DEFER_SETTLE)
 		tmgr__list_splice(&stuck, &manager->stuck);
-	if (deferred & TMGR__DEFER_WAKE_RUN)
+	if (deferred & TMGR__DEFER_WAKE_RUN) {
 		__atomic_fetch_add(&manager->run_word, 1, __ATOMIC_RELEASE);
+		parked = manager->run_parked;
+		manager->run_parked = false;
+	}
 	tmgr__lock_release(&manager->lock);
 	if (deferred & TMGR__DEFER_FIRE)
 		tmgr_token_fire(manager->token, &cause);
@@ -262,7 +266,9 @@ void tmgr__manager_unlock_deferred(struct tmgr_manager *manager)
 	if (deferred & TMGR__DEFER_WAKE_WATCHER)
 		tmgr__watcher_wake(manager);
 	/* Last: it may be the end of this manager's run. */
-	if (deferred & TMGR__DEFER_WAKE_RUN)
+	if (parked)
+		tmgr_future_complete(&manager->run_changed, 0, NULL);
+	else if (deferred & TMGR__DEFER_WAKE_RUN)
 		tmgr__futex_wake(&manager->run_word, INT_MAX);
 }
 

@@ -96,7 +96,9 @@ int tmgr_manager_wait(struct tmgr_manager *manager, struct tmgr_context *context
 
 	if (!manager || !context || !manager->started || manager->waited)
 		return -EINVAL;
+	manager->run_context = context->host ? context : NULL;
 	tmgr__execute_all(manager);
+	manager->run_context = NULL;
 	tmgr__manager_lock(manager);
 	stuck = manager->report.stuck > 0;
 	cause = manager->report.cause;

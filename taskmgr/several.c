@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "base/check.h"
+#include "context.h"
 #include "future.h"
 #include "waiter.h"
 

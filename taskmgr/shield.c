@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "context.h"
 #include "future.h"
 
 /* Only to know a shield by: it is a future with nothing behind it. */

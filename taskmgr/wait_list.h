@@ -10,6 +10,7 @@
 
 #include <taskmgr/sync.h>
 
+#include "context.h"
 #include "waiter.h"
 
 struct tmgr__waiting {

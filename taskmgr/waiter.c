@@ -162,7 +162,7 @@ void tmgr__wait_begin_shielded(
 	check(__atomic_load_n(&wait->waiter->state, __ATOMIC_RELAXED) == TMGR__WAITER_IDLE);
 }
 
-int tmgr__wait_begin(struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline)
+int tmgr__wait_begin_slowly(struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline)
 {
 	int64_t limit;
 
@@ -203,13 +203,6 @@ int tmgr__wait_late(struct tmgr__wait *wait)
 	return -ETIMEDOUT;
 }
 
-void tmgr__wait_arm(struct tmgr__wait *wait)
-{
-	uint32_t state = wait->shielded ? TMGR__WAITER_SHIELDED : TMGR__WAITER_WAITING;
-
-	__atomic_exchange_n(&wait->waiter->state, state, __ATOMIC_SEQ_CST);
-}
-
 static bool leave(struct tmgr_waiter *waiter, uint32_t from, uint32_t to)
 {
 	return __atomic_compare_exchange_n(
@@ -220,9 +213,9 @@ static bool leave(struct tmgr_waiter *waiter, uint32_t from, uint32_t to)
 static int finish(struct tmgr__wait *wait, uint32_t state)
 {
 	__atomic_store_n(&wait->waiter->state, TMGR__WAITER_IDLE, __ATOMIC_RELAXED);
-	switch (state) {
-	case TMGR__WAITER_FIRED:
+	if (state == TMGR__WAITER_FIRED)
 		return 0;
+	switch (state) {
 	case TMGR__WAITER_LATE:
 		/*
 		 * The waiter's own look at the clock decides; the token's deadline makes it a

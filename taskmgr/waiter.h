@@ -69,11 +69,9 @@ struct tmgr__wait {
 	bool shielded;            /* in an uninterrupted scope */
 };
 
-/*
- * Begin: 0, or -ECANCELED when the token has fired. Attaches the context's token, so no lock of an
- * object may be held.
- */
-int tmgr__wait_begin(struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline);
+/* tmgr__wait_begin() (context.h), where there is more to do than to look. */
+int tmgr__wait_begin_slowly(
+	struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline);
 /* The same, but cancel does not end it. */
 void tmgr__wait_begin_shielded(
 	struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline);
@@ -83,7 +81,26 @@ void tmgr__wait_begin_shielded(
  */
 int tmgr__wait_late(struct tmgr__wait *wait);
 /* Under the object's locks, once the nodes are enrolled: from now on it can be claimed. */
-void tmgr__wait_arm(struct tmgr__wait *wait);
+static inline void tmgr__wait_arm(struct tmgr__wait *wait)
+{
+	uint32_t state = wait->shielded ? TMGR__WAITER_SHIELDED : TMGR__WAITER_WAITING;
+
+	__atomic_exchange_n(&wait->waiter->state, state, __ATOMIC_SEQ_CST);
+}
+/*
+ * The same where a lock is given back next, before the wait parks: on this processor that is a full
+ * barrier, and a plain store before it will do.
+ */
+static inline void tmgr__wait_arm_locked(struct tmgr__wait *wait)
+{
+#if defined(__x86_64__)
+	uint32_t state = wait->shielded ? TMGR__WAITER_SHIELDED : TMGR__WAITER_WAITING;
+
+	__atomic_store_n(&wait->waiter->state, state, __ATOMIC_RELEASE);
+#else
+	tmgr__wait_arm(wait);
+#endif
+}
 /* With no lock held: 0 when claimed, -ECANCELED or -ETIMEDOUT. */
 int tmgr__wait_park(struct tmgr__wait *wait, const char *what);
 /* Instead of claim: park until fd is ready. A mask of poll(2) or a negative errno. */

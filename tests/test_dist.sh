@@ -29,4 +29,5 @@ echo "$first"
 [ "$first" = "$second" ] || fail 'two packings differ'
 
 tar -C "$work" -xzf "$(echo "$work"/first/dist/*.tar.gz)"
-make -C "$(echo "$work"/taskmgr-*)" CC="$CC"
+# Not into the folder of the build that is being tested, which the environment names.
+make -C "$(echo "$work"/taskmgr-*)" BUILD=build CC="$CC"

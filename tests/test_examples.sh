@@ -182,9 +182,79 @@ privileges_as_user()
 	[ ! -e "$file" ] || die "the pid file of a failed start is still there"
 }
 
+# An example that runs to its end, and what it prints.
+prints() # prints EXAMPLE, the lines on standard input
+{
+	cat >"$dir/expected"
+	start "$BUILD/examples/$1"
+	ends_with 0
+	diff -u "$dir/expected" "$out" || die "$1 prints something else"
+}
+
+coroutines_and_futures()
+{
+	prints turns <<-END
+		in main task: 0
+		in subtask: 0
+		in main task: 1
+		in subtask: 1
+		in main task: 2
+		in subtask: 2
+		task result: 42
+	END
+	prints wait-all <<-END
+		results: test 20 25.5
+		error: Input/output error
+	END
+	prints cancelled-futures <<-END
+		0: (0, Success)
+		1: (1, Success)
+		2: (2, Success)
+		3: (3, Success)
+		4: (4, Success)
+		5: (0, Operation canceled)
+		6: (0, Operation canceled)
+		7: (0, Operation canceled)
+		8: (0, Operation canceled)
+		9: (0, Operation canceled)
+		task result: (0, Operation canceled)
+	END
+	prints polyglot <<-END
+		main() sleeps on a thread
+		main() has slept
+		main task sleeps on a loop
+		subtask sleeps on a loop
+		subtask has slept
+		main task has slept
+	END
+}
+
+iterators()
+{
+	prints line-lengths <<-END
+		6
+		12
+		18
+		30
+	END
+	prints chained-lines <<-END
+		got line: Lorem ipsum dolor sit amet.
+		got line: Donec non velit consequat.
+		got line: Donec interdum in nulla ac scelerisque.
+		got line: Duis commodo, neque ac luctus eleifend.
+		got line: Fusce lacinia id quam ac porttitor.
+		got line: 生麦生米生卵
+		got line: すもももももももものうち
+		got line: 東京特許許可局長今日急遽休暇許可却下
+		got line: 斜め77度の並びで泣く泣く嘶くナナハン7台難なく並べて長眺め
+	END
+}
+
 hello_ticks_and_stops
 force_shutdown_names_its_task
 pubsub_drains
+coroutines_and_futures
+iterators
 file=$dir/run/pid
 exec 9</tmp
 flock -w $((60 * scale)) 9 || die 'another one has the ports'

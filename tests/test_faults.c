@@ -52,7 +52,7 @@ static void each_allocation_may_fail(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < SCENARIOS; i++) {
-		for (size_t h = 0; h < 2; h++)
+		for (size_t h = 0; h < SCENARIO_HOSTS; h++)
 			play_with_fault(&scenarios[i], scenario_hosts[h], fault_fail_allocation,
 				"allocation", -ENOMEM);
 	}
@@ -62,7 +62,7 @@ static void each_thread_creation_may_fail(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < SCENARIOS; i++) {
-		for (size_t h = 0; h < 2; h++)
+		for (size_t h = 0; h < SCENARIO_HOSTS; h++)
 			play_with_fault(&scenarios[i], scenario_hosts[h], fault_fail_thread,
 				"thread", -EAGAIN);
 	}

@@ -6,6 +6,7 @@
  * The body of a test is a plain thread that makes the wait end.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <taskmgr/channel.h>
@@ -27,6 +28,7 @@ struct waitable {
 	/* by one who waited successfully, before the next may; may be NULL */
 	void (*after)(struct tmgr_context *context);
 	void (*fini)(void);
+	bool taken; /* who waited successfully has it alone, and need not give it back */
 };
 
 static struct tmgr_mutex mutex;
@@ -277,19 +279,20 @@ static void fini_future(void)
 }
 
 static const struct waitable waitables[] = {
-	{ "mutex", "mutex", init_mutex, wait_mutex, end_mutex, after_mutex, fini_mutex },
+	{ "mutex", "mutex", init_mutex, wait_mutex, end_mutex, after_mutex, fini_mutex, false },
 	{ "semaphore", "semaphore", init_semaphore, wait_semaphore, end_semaphore, after_semaphore,
-		fini_semaphore },
-	{ "flag", "flag", init_flag, wait_flag, end_flag, NULL, fini_flag },
-	{ "get", "queue", init_empty_queue, wait_to_get, end_get, NULL, fini_queue },
-	{ "put", "queue", init_full_queue, wait_to_put, end_put, NULL, fini_queue },
-	{ "receive", "channel", init_channel, wait_to_receive, end_receive, NULL, fini_channel },
-	{ "send", "channel", init_full_channel, wait_to_send, end_send, NULL, fini_channel },
-	{ "select", "select", init_channel, wait_to_select, end_receive, NULL, fini_channel },
-	{ "future", "future", init_future, wait_future, end_future, NULL, fini_future },
-	{ "shield", "future", init_future, wait_shield, end_future, NULL, fini_future },
-	{ "several", "futures", init_future, wait_several, end_future, NULL, fini_future },
-	{ "join", "queue", init_busy_queue, wait_to_join, end_join, NULL, fini_queue },
+		fini_semaphore, true },
+	{ "flag", "flag", init_flag, wait_flag, end_flag, NULL, fini_flag, false },
+	{ "get", "queue", init_empty_queue, wait_to_get, end_get, NULL, fini_queue, true },
+	{ "put", "queue", init_full_queue, wait_to_put, end_put, NULL, fini_queue, true },
+	{ "receive", "channel", init_channel, wait_to_receive, end_receive, NULL, fini_channel,
+		true },
+	{ "send", "channel", init_full_channel, wait_to_send, end_send, NULL, fini_channel, true },
+	{ "select", "select", init_channel, wait_to_select, end_receive, NULL, fini_channel, true },
+	{ "future", "future", init_future, wait_future, end_future, NULL, fini_future, false },
+	{ "shield", "future", init_future, wait_shield, end_future, NULL, fini_future, false },
+	{ "several", "futures", init_future, wait_several, end_future, NULL, fini_future, false },
+	{ "join", "queue", init_busy_queue, wait_to_join, end_join, NULL, fini_queue, false },
 };
 
 #define WAITABLES (sizeof(waitables) / sizeof(waitables[0]))
@@ -502,6 +505,68 @@ static void one_that_is_cancelled_leaves_the_other_alone(void **state)
 	assert_int_equal(crowd_end(&crowd), 0);
 }
 
+/* The end and the cancel of a wait at the same time, as it begins: who waits gets what it waited for
+ * or the cancel, and in that case it is left for others. */
+static void wait_and_keep(struct member *member, struct tmgr_context *context)
+{
+	const struct waitable *waitable = member->user;
+
+	member->r[0] = waitable->wait(context, member->deadline);
+}
+
+static void spin(unsigned *seed)
+{
+	for (int i = rand_r(seed) % 3000; i > 0; i--)
+		__asm__ volatile("");
+}
+
+static void play_race(struct scene *scene, unsigned *seed)
+{
+	bool end_first = rand_r(seed) % 2, late = rand_r(seed) % 4 == 0;
+	int r;
+
+	scene->waitable->init();
+	begin(scene, wait_and_keep, late ? tmgr_after(30 * TMGR_MICROSECOND) : TMGR_NEVER);
+	spin(seed);
+	if (end_first)
+		scene->waitable->end();
+	spin(seed);
+	member_cancel(&scene->member);
+	spin(seed);
+	if (!end_first)
+		scene->waitable->end();
+	assert_true(member_leaves(&scene->member));
+	r = scene->waitable->wait(NULL, TMGR_NOW);
+	if (scene->member.r[0] == 0 ? r != -ETIMEDOUT : r != 0)
+		fail_msg("%s on %s: %d, and %d left", scene->waitable->name, seat_name(scene->seat),
+			scene->member.r[0], r);
+	scene->waitable->fini();
+}
+
+static void what_one_that_is_cancelled_did_not_get_is_left_for_others(void **state)
+{
+	const char *given = getenv("SEED");
+	unsigned seed = given ? (unsigned)atoi(given) : (unsigned)tmgr_now();
+	struct crowd crowd;
+
+	(void)state;
+	print_message("SEED=%u\n", seed);
+	crowd_start(&crowd);
+	for (int round = 0; round < 20; round++) {
+		for (size_t i = 0; i < WAITABLES; i++) {
+			for (enum seat seat = SEAT_THREAD; seat < SEATS; seat++) {
+				struct scene scene = {
+					.waitable = &waitables[i], .seat = seat, .crowd = &crowd
+				};
+
+				if (waitables[i].taken)
+					play_race(&scene, &seed);
+			}
+		}
+	}
+	assert_int_equal(crowd_end(&crowd), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -515,6 +580,7 @@ int main(void)
 		leak_test(a_cancel_does_not_end_a_wait_in_an_uninterrupted_scope),
 		leak_test(the_deadline_of_an_uninterrupted_scope_does),
 		leak_test(one_that_is_cancelled_leaves_the_other_alone),
+		leak_test(what_one_that_is_cancelled_did_not_get_is_left_for_others),
 	};
 
 	return cmocka_run_group_tests_name("wait endings", tests, NULL, NULL);

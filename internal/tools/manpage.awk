@@ -168,7 +168,7 @@ function read_header(path,    line, text, state, r)
 		} else if (line ~ /^(struct|enum) .*\{$/ || line ~ /^#define TMGR_.*\\$/) {
 			text = line "\n"
 			state = "type"
-		} else if (line ~ /^#define TMGR_[A-Z_0-9]+ / && path !~ /version.h$/)
+		} else if (line ~ /^#define TMGR_[A-Z_0-9]+[ (]/ && path !~ /version.h$/)
 			add_type(line "\n")
 		else if (line == "")
 			comment = ""
@@ -307,7 +307,9 @@ function print_types(    i, lines, n, j)
 			types[i - 1] !~ /^#define/) {
 			print ".Pp"
 			started = pending = 0
-			print_text(type_comment[i])
+			read_tags(type_comment[i])
+			print_text(tag_text[0])
+			print_list("param", "Parameters:", "parameters")
 		}
 		print ".Bd -literal -offset indent -compact"
 		n = split(types[i], lines, "\n")

@@ -323,6 +323,20 @@ void tmgr__fiber_init_thread(struct tmgr__fiber *fiber)
 #endif
 }
 
+void tmgr__fiber_jumped(struct tmgr__fiber *fiber)
+{
+#if defined(TMGR__SWITCH_ASAN)
+	void *fake_stack;
+
+	/* Not lost: others may refer to what is on it. */
+	__sanitizer_start_switch_fiber(&fake_stack, fiber->bottom, fiber->size);
+	__sanitizer_finish_switch_fiber(NULL, NULL, NULL);
+#endif
+#if defined(TMGR__SWITCH_TSAN)
+	__tsan_switch_to_fiber(fiber->sanitizer, 0);
+#endif
+}
+
 void tmgr__fiber_fini(struct tmgr__fiber *fiber)
 {
 #if defined(TMGR__SWITCH_TSAN)

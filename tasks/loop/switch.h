@@ -71,6 +71,8 @@ void tmgr__fiber_init(
 	struct tmgr__fiber *fiber, void *bottom, void *top, void (*entry)(void *self), void *self);
 /* What the calling thread runs on: to be switched away from, and back to. */
 void tmgr__fiber_init_thread(struct tmgr__fiber *fiber);
+/* The thread has left its fiber by a jump to its own stack, which this is of. */
+void tmgr__fiber_jumped(struct tmgr__fiber *fiber);
 /* Its stack goes back to the system. It is not running. */
 void tmgr__fiber_fini(struct tmgr__fiber *fiber);
 /* Leave `from` for the last time, and go on with `to`. */

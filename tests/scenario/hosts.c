@@ -20,7 +20,7 @@ static void each_scenario_ends_cleanly_on_each_host(void **state)
 	(void)state;
 	for (int round = 0; round < 50; round++)
 		for (size_t i = 0; i < SCENARIOS; i++)
-			for (size_t h = 0; h < 2; h++)
+			for (size_t h = 0; h < SCENARIO_HOSTS; h++)
 				play_on(i, scenario_hosts[h]);
 }
 

@@ -3,7 +3,8 @@
  * something while they run. Each gives the result of its run, and says in `broken` which promise
  * was not kept.
  *
- * Not on a loop: there is none yet.
+ * On the loop all of it is: wrappers, nested managers and their tasks too. The loop is a task of the
+ * outermost manager, the first, and its coroutines are where the tasks would have threads.
  */
 #ifndef TESTS_SCENARIO_SCENARIOS_H
 #define TESTS_SCENARIO_SCENARIOS_H
@@ -18,6 +19,7 @@
 #include <taskmgr/manager.h>
 #include <taskmgr/tasks/force_stop.h>
 #include <taskmgr/tasks/interval.h>
+#include <taskmgr/tasks/loop.h>
 #include <taskmgr/tasks/manager.h>
 #include <taskmgr/tasks/parallel.h>
 #include <taskmgr/tasks/retry.h>
@@ -29,6 +31,7 @@
 struct stage {
 	enum tmgr_host host;
 	struct tmgr_manager *manager;
+	struct tmgr_loop *loop; /* with TMGR_HOST_LOOP */
 	struct probe probes[12];
 	int adds[12]; /* of each probe */
 	int refused;  /* the first error of an add before run */
@@ -65,7 +68,7 @@ static inline void note_add(struct stage *stage, struct probe *probe, int r)
 
 static inline void add_long(struct stage *stage, struct probe *probe, enum tmgr_policy policy)
 {
-	struct tmgr_task_options options = { .host = stage->host };
+	struct tmgr_task_options options = { .host = stage->host, .loop = stage->loop };
 
 	note_add(stage, probe,
 		tmgr_manager_add_task_with(
@@ -74,7 +77,7 @@ static inline void add_long(struct stage *stage, struct probe *probe, enum tmgr_
 
 static inline void add_execute(struct stage *stage, struct probe *probe)
 {
-	struct tmgr_task_options options = { .host = stage->host };
+	struct tmgr_task_options options = { .host = stage->host, .loop = stage->loop };
 
 	note_add(stage, probe,
 		tmgr_manager_add_execute_task_with(stage->manager, probe->name,
@@ -114,14 +117,42 @@ static inline int finish(struct stage *stage)
 	if (stage->refused != 0)
 		expect(stage, r == stage->refused, "a refused add is the result", "run");
 	tmgr_manager_destroy(stage->manager);
+	tmgr_loop_unref(stage->loop);
 	check_promises(stage);
 	return r;
 }
 
-static inline bool open_stage(struct stage *stage, const struct tmgr_manager_options *options)
+/* The loop ends when it is told to: then the run is over when all others are quiet. */
+static inline int end_loop_when_quiet(void *self, struct tmgr_context *context)
 {
+	(void)self;
+	(void)context;
+	return 0;
+}
+
+/* 0, or why there is no stage. */
+static inline int open_stage(struct stage *stage, const struct tmgr_manager_options *options)
+{
+	struct tmgr_loop_options quiet = { .main = end_loop_when_quiet };
+	bool returns = options != NULL && options->when_quiet == TMGR_QUIET_RETURN;
+	int r = 0;
+
+	if (stage->host == TMGR_HOST_LOOP)
+		r = tmgr_loop_create(returns ? &quiet : NULL, &stage->loop);
+	if (r < 0)
+		return r;
 	stage->manager = tmgr_manager_create(options);
-	return stage->manager != NULL;
+	if (stage->manager == NULL) {
+		tmgr_loop_unref(stage->loop);
+		return -ENOMEM;
+	}
+	if (stage->loop != NULL) {
+		r = tmgr_manager_add_task(stage->manager, "loop", tmgr_loop_task(stage->loop),
+			returns ? TMGR_ERROR : TMGR_STRICT);
+		if (r < 0)
+			stage->refused = r;
+	}
+	return 0;
 }
 
 static int stop_run(struct probe *probe, struct tmgr_context *context)
@@ -140,8 +171,10 @@ static int wait_for_stop(struct probe *probe, struct tmgr_context *context)
 /* Three tasks, of which one stops all. */
 static int scenario_lifecycle(struct stage *stage)
 {
-	if (!open_stage(stage, NULL))
-		return -ENOMEM;
+	int r = open_stage(stage, NULL);
+
+	if (r < 0)
+		return r;
 	add_long(stage, new_probe(stage, "a", wait_for_stop), TMGR_STRICT);
 	add_long(stage, new_probe(stage, "b", wait_for_stop), TMGR_STOP_GROUP);
 	add_long(stage, new_probe(stage, "c", stop_run), TMGR_STRICT);
@@ -152,7 +185,9 @@ static int add_more(struct probe *probe, struct tmgr_context *context)
 {
 	struct stage *stage = probe->user;
 	struct tmgr_handle handle = { 0 };
-	struct tmgr_task_options options = { .host = stage->host, .ret_handle = &handle };
+	struct tmgr_task_options options = {
+		.host = stage->host, .loop = stage->loop, .ret_handle = &handle
+	};
 	struct probe *more = new_probe(stage, "more", NULL);
 	int r;
 
@@ -170,9 +205,10 @@ static int add_more(struct probe *probe, struct tmgr_context *context)
 static int scenario_execute_tasks(struct stage *stage)
 {
 	struct tmgr_manager_options options = { .when_quiet = TMGR_QUIET_RETURN };
+	int r = open_stage(stage, &options);
 
-	if (!open_stage(stage, &options))
-		return -ENOMEM;
+	if (r < 0)
+		return r;
 	add_execute(stage, new_probe(stage, "x", NULL));
 	add_execute(stage, new_probe(stage, "y", add_more));
 	add_execute(stage, new_probe(stage, "z", NULL));
@@ -226,13 +262,12 @@ static int scenario_waits(struct stage *stage)
 
 	if (r < 0)
 		return r;
-	if (open_stage(stage, &options)) {
+	r = open_stage(stage, &options);
+	if (r == 0) {
 		add_long(stage, new_probe(stage, "sender", send_some), TMGR_ERROR);
 		add_long(stage, new_probe(stage, "receiver", receive_all), TMGR_ERROR);
 		add_long(stage, new_probe(stage, "piper", wait_for_pipe), TMGR_ERROR);
 		r = finish(stage);
-	} else {
-		r = -ENOMEM;
 	}
 	tmgr_channel_unref(scenario_channel);
 	return r;
@@ -262,9 +297,10 @@ static int spawn_some(struct probe *probe, struct tmgr_context *context)
 static int scenario_groups(struct stage *stage)
 {
 	struct tmgr_manager_options options = { .when_quiet = TMGR_QUIET_RETURN };
+	int r = open_stage(stage, &options);
 
-	if (!open_stage(stage, &options))
-		return -ENOMEM;
+	if (r < 0)
+		return r;
 	add_long(stage, new_probe(stage, "parent", spawn_some), TMGR_ERROR);
 	return finish(stage);
 }
@@ -298,10 +334,10 @@ static int look_around(struct probe *probe, struct tmgr_context *context)
 /* Observers, snapshots, handles. */
 static int scenario_looking(struct stage *stage)
 {
-	int r;
+	int r = open_stage(stage, NULL);
 
-	if (!open_stage(stage, NULL))
-		return -ENOMEM;
+	if (r < 0)
+		return r;
 	r = tmgr_manager_observe(stage->manager, TMGR_LEVEL_DEBUG, ignore_event, NULL);
 	expect(stage, r == 0 || r == -ENOMEM, "observe fails cleanly", "observe");
 	add_long(stage, new_probe(stage, "looker", look_around), TMGR_STRICT);
@@ -318,7 +354,8 @@ static struct tmgr_task counted(struct stage *stage, const char *name, probe_fun
 
 static void add_wrapped(struct stage *stage, const char *name, struct tmgr_task task)
 {
-	int r = tmgr_manager_add_task(stage->manager, name, task, TMGR_ERROR);
+	struct tmgr_task_options options = { .host = stage->host, .loop = stage->loop };
+	int r = tmgr_manager_add_task_with(stage->manager, name, task, TMGR_ERROR, &options);
 
 	if (r < 0 && stage->refused == 0)
 		stage->refused = r;
@@ -329,9 +366,10 @@ static int scenario_wrappers(struct stage *stage)
 {
 	struct tmgr_manager_options options = { .when_quiet = TMGR_QUIET_RETURN };
 	struct tmgr_task tasks[2];
+	int r = open_stage(stage, &options);
 
-	if (!open_stage(stage, &options))
-		return -ENOMEM;
+	if (r < 0)
+		return r;
 	add_wrapped(stage, "retried",
 		tmgr_force_stop(tmgr_retry(counted(stage, "r", NULL), NULL), TMGR_SECOND));
 	add_wrapped(stage, "timed", tmgr_timeout(counted(stage, "t", NULL), TMGR_MINUTE));
@@ -350,11 +388,14 @@ static int scenario_nested(struct stage *stage)
 	struct tmgr_manager_options options = { .when_quiet = TMGR_QUIET_RETURN };
 	struct tmgr_manager *outer, *inner = tmgr_manager_create(&options);
 
+	int r;
+
 	if (inner == NULL)
 		return -ENOMEM;
-	if (!open_stage(stage, &options)) {
+	r = open_stage(stage, &options);
+	if (r < 0) {
 		tmgr_manager_destroy(inner);
-		return -ENOMEM;
+		return r;
 	}
 	outer = stage->manager;
 	stage->manager = inner;
@@ -383,6 +424,8 @@ static const struct scenario {
 #define SCENARIOS (sizeof(scenarios) / sizeof(scenarios[0]))
 
 /* The hosts there are for a task that may be long-running or not. */
-static const enum tmgr_host scenario_hosts[] = { TMGR_HOST_THREAD, TMGR_HOST_POOL };
+static const enum tmgr_host scenario_hosts[] = { TMGR_HOST_THREAD, TMGR_HOST_POOL, TMGR_HOST_LOOP };
+
+#define SCENARIO_HOSTS (sizeof(scenario_hosts) / sizeof(scenario_hosts[0]))
 
 #endif

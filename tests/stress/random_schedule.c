@@ -1,6 +1,6 @@
 /*
- * Random schedules against the reference model of tests/support/model.c: tasks that end, fail and wait, adds from outside and inside,
- * cancels of all kinds, at random moments. SEED takes a seed back that was printed, SECONDS says for how long.
+ * Random schedules against the reference model of tests/support/model.c: tasks that end, fail and wait, on threads, the pool and a
+ * loop, adds from outside and inside, cancels of all kinds, at random moments. SEED takes a seed back that was printed, SECONDS says for how long.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <taskmgr/manager.h>
+#include <taskmgr/tasks/loop.h>
 
 #include "tests/support/fault.h"
 #include "tests/support/leak.h"
@@ -29,11 +30,13 @@ struct plan {
 	bool waits;
 	int initialize_result, execute_result, cleanup_result;
 	bool cancels, adds;
+	bool on_loop;
 };
 
 struct schedule {
 	struct tmgr_manager *manager;
 	struct tmgr_token *token;
+	struct tmgr_loop *loop; /* or NULL */
 	struct model_run model;
 	struct plan plans[MODEL_TASKS_MAX];
 	atomic_long moment;
@@ -184,11 +187,14 @@ static void add_one(struct schedule *schedule, bool long_running)
 {
 	static const enum tmgr_policy policies[] = { TMGR_STRICT, TMGR_ERROR, TMGR_STOP_GROUP };
 	size_t index = atomic_fetch_add(&schedule->next, 1);
+	struct tmgr_task_options options = { .host = TMGR_HOST_DEFAULT };
 	struct model_task *task;
 	char name[16];
 
 	if (index >= MODEL_TASKS_MAX)
 		return;
+	if (schedule->plans[index].on_loop)
+		options.loop = schedule->loop;
 	task = &schedule->model.tasks[index];
 	task->long_running = long_running;
 	if (!long_running && task->policy == MODEL_GROUP)
@@ -197,11 +203,11 @@ static void add_one(struct schedule *schedule, bool long_running)
 	snprintf(name, sizeof(name), "%zu", index);
 	task->add_begun = now(schedule);
 	if (long_running)
-		task->add_result = tmgr_manager_add_task(schedule->manager, name,
-			task_for(&seats[index], true), policies[task->policy]);
+		task->add_result = tmgr_manager_add_task_with(schedule->manager, name,
+			task_for(&seats[index], true), policies[task->policy], &options);
 	else
-		task->add_result = tmgr_manager_add_execute_task(schedule->manager, name,
-			task_for(&seats[index], false), policies[task->policy]);
+		task->add_result = tmgr_manager_add_execute_task_with(schedule->manager, name,
+			task_for(&seats[index], false), policies[task->policy], &options);
 	task->add_ended = now(schedule);
 }
 
@@ -242,6 +248,7 @@ static void draw_plans(struct schedule *schedule, bool calm, bool quiet)
 			schedule->model.tasks[i].policy = MODEL_ERROR;
 		plan->waits = !quiet && (!one_in(state, 3) || i < 2);
 		plan->adds = one_in(state, 4);
+		plan->on_loop = one_in(state, 2);
 		if (calm)
 			continue;
 		plan->cancels = one_in(state, 40);
@@ -267,7 +274,9 @@ static void read_report(struct schedule *schedule, const struct tmgr_report *rep
 		entry = entry->next) {
 		size_t index = (size_t)strtoul(entry->name, NULL, 10);
 
-		if (entry->kind != TMGR_REPORT_ERROR || entry->stage < TMGR_STAGE_INITIALIZE ||
+		/* The loop itself has no number. */
+		if (entry->name[0] < '0' || entry->name[0] > '9' ||
+			entry->kind != TMGR_REPORT_ERROR || entry->stage < TMGR_STAGE_INITIALIZE ||
 			index >= model->count) {
 			model->entries_of_nobody++;
 			continue;
@@ -298,6 +307,10 @@ static void run_schedule(uint64_t seed)
 		helpers = 0;
 	}
 	schedule->manager = tmgr_manager_create(&options);
+	/* It would never be quiet. */
+	if (!quiet && tmgr_loop_create(NULL, &schedule->loop) == 0)
+		tmgr_manager_add_task(
+			schedule->manager, "loop", tmgr_loop_task(schedule->loop), TMGR_STRICT);
 	for (int i = 0; i < longs; i++)
 		add_one(schedule, true);
 	for (int i = 0; quiet && i < 20; i++)
@@ -323,6 +336,7 @@ static void run_schedule(uint64_t seed)
 	read_report(schedule, tmgr_manager_report(schedule->manager));
 	tmgr_manager_destroy(schedule->manager);
 	tmgr_token_unref(schedule->token);
+	tmgr_loop_unref(schedule->loop);
 	wrong = model_check(model, &which);
 	if (wrong != NULL)
 		fail_msg("SEED=%llu: not kept: %s (task %zu of %zu)", (unsigned long long)seed,
