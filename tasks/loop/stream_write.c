@@ -198,8 +198,10 @@ static void advance(struct tmgr_stream *stream, struct work *work, size_t n)
 	n -= before;
 	work->written += n;
 	while (n > 0) {
-		size_t left = work->vectors[0].iov_len - work->offset;
+		size_t left;
 
+		check(work->count > 0);
+		left = work->vectors[0].iov_len - work->offset;
 		if (n < left) {
 			work->offset += n;
 			return;
