@@ -116,7 +116,7 @@ LINK = $(CC) -pthread $(CFLAGS) $(SANITIZING) $(INSTRUMENTING) $(LINK_HARDENING)
 package = $(or $(shell pkg-config --libs $(1) 2>/dev/null),$(2))
 EV_LIBS = $(if $(wildcard tasks/loop/*.c),-lev)
 SQLITE_LIBS = $(call package,sqlite3,-lsqlite3)
-TEST_LIBS = $(call package,cmocka,-lcmocka) $(call package,jansson,-ljansson)
+TEST_LIBS = $(call package,cmocka,-lcmocka) $(call package,jansson,-ljansson) -lm
 
 # Faults are injected where the program is linked: tests/support/fault.c stands in for these
 # functions, and tests/support/wraps names more, one a line. Each is asked for by name (-u), for

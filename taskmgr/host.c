@@ -9,6 +9,7 @@
 #include <taskmgr/host.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 
 #include "base/check.h"
@@ -113,6 +114,7 @@ static bool begin(struct tmgr__record *record, const struct tmgr_waiter_ops *ops
 	tmgr__manager_lock(manager);
 	cancelled = tmgr_context_cancelled(&record->context);
 	if (cancelled) {
+		__atomic_add_fetch(&manager->hosted_ending, 1, __ATOMIC_RELAXED);
 		tmgr__record_skip(record, now);
 	} else {
 		record->waiter.ops = ops;
@@ -127,16 +129,37 @@ static bool begin(struct tmgr__record *record, const struct tmgr_waiter_ops *ops
 	return !cancelled;
 }
 
+/*
+ * The run does not join a loop's thread that is another manager's, and may be over once it has seen
+ * the last task's end. So it waits until none is just being settled: counted under the lock before
+ * the end shows, and off with the last touch of the manager.
+ */
+static void settle(struct tmgr_manager *manager, struct tmgr__record *record)
+{
+	if (record)
+		tmgr__record_settle(record);
+	if (__atomic_sub_fetch(&manager->hosted_ending, 1, __ATOMIC_ACQ_REL) == 0)
+		tmgr__futex_wake(&manager->hosted_ending, INT_MAX);
+}
+
+void tmgr__host_join(struct tmgr_manager *manager)
+{
+	uint32_t count;
+
+	while ((count = __atomic_load_n(&manager->hosted_ending, __ATOMIC_ACQUIRE)) > 0)
+		tmgr__futex_wait(&manager->hosted_ending, count, TMGR_NEVER);
+}
+
 static void end(struct tmgr__record *record, struct tmgr__end how)
 {
 	struct tmgr_manager *manager = record->manager;
 	bool ended;
 
 	tmgr__manager_lock(manager);
+	__atomic_add_fetch(&manager->hosted_ending, 1, __ATOMIC_RELAXED);
 	ended = tmgr__record_end(record, how, tmgr__manager_now(manager));
 	tmgr__manager_unlock(manager);
-	if (ended)
-		tmgr__record_settle(record);
+	settle(manager, ended ? record : NULL);
 }
 
 void tmgr_hosted_run(struct tmgr_hosted *hosted, const struct tmgr_waiter_ops *ops, void *owner)
@@ -146,7 +169,7 @@ void tmgr_hosted_run(struct tmgr_hosted *hosted, const struct tmgr_waiter_ops *o
 	if (begin(record, ops, owner))
 		end(record, tmgr__record_execute(record));
 	else
-		tmgr__record_settle(record);
+		settle(record->manager, record);
 }
 
 /*
@@ -182,7 +205,7 @@ void tmgr_hosted_exited(struct tmgr_hosted *hosted)
 	/* It had not begun: as an unexpected end it must have. */
 	if (state != TMGR_STATE_RUNNING && state != TMGR_STATE_STUCK &&
 		!begin(record, record->waiter.ops, record->waiter.owner)) {
-		tmgr__record_settle(record);
+		settle(record->manager, record);
 		return;
 	}
 	how.after = tmgr_context_cancelled(&record->context);

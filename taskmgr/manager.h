@@ -89,6 +89,8 @@ struct tmgr_manager {
 	struct tmgr__pool pool;
 	uint32_t gate;     /* futex */
 	uint32_t run_word; /* futex of the thread that runs: grows with all it waits for */
+	uint32_t
+		hosted_ending; /* futex: tasks on other hosts whose ends are being settled; atomic */
 	/* Where a coroutine runs it: that waits for `changed` instead, which is armed anew each time. */
 	struct tmgr_context *run_context;
 	bool run_parked;
@@ -235,6 +237,8 @@ void tmgr__host_start(struct tmgr__record *record);
 bool tmgr__host_is_served(struct tmgr_manager *manager, struct tmgr_executor *host);
 /* Start all that waited for the manager to run. */
 void tmgr__host_open(struct tmgr_manager *manager);
+/* Wait until the end of each task on another host is settled. */
+void tmgr__host_join(struct tmgr_manager *manager);
 /* Give the memory of strands back that failed. */
 void tmgr__strands_destroy(struct tmgr_manager *manager);
 

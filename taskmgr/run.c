@@ -57,6 +57,7 @@ int tmgr__run_end(struct tmgr_manager *manager)
 	tmgr_token_cancel(manager->token, 0, "run ended");
 	tmgr__execute_drop_queued(manager, true);
 	release_hosts(manager);
+	tmgr__host_join(manager);
 	join_threads(manager);
 	tmgr__pool_close(manager);
 	tmgr__watcher_stop(manager);

@@ -22,7 +22,7 @@ fi
 
 wraps=
 for name in malloc calloc realloc pthread_create $(sed 's/#.*//' tests/support/wraps) \
-	tmgr_manager_add_execute_task tmgr_task_cleanup tmgr_manager_cancel tmgr__policy_judge; do
+	tmgr_manager_add_execute_task_with tmgr_task_cleanup tmgr_manager_cancel tmgr__policy_judge; do
 	wraps="$wraps -Wl,--wrap=$name"
 done
 

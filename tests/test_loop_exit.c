@@ -203,7 +203,7 @@ static int exit_beside_adders(void *argument)
 		tmgr_manager_add_execute_task_with(
 			manager, "exits", probe_execute_task(&exits), TMGR_ERROR, &on);
 		runner_start(&runner, manager, NULL);
-		child_check(task_reaches(manager, "loop", TMGR_STATE_RUNNING));
+		child_check(latch_arrived(&exits.executing, (unsigned)round + 1));
 		child_check(pthread_create(&thread, NULL, add_to_it, &adding) == 0);
 		child_check_equal(runner_join(&runner), -TMGR_EUNEXPECTED);
 		pthread_join(thread, NULL);
