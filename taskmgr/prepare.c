@@ -131,13 +131,17 @@ static bool is_before(const struct tmgr_manager *manager, struct tmgr_executor *
 	return false;
 }
 
-/* The rule that a long-running task on a host breaks, or NULL. */
-static const char *host_rule(struct tmgr_manager *manager, const struct tmgr__record *record)
+/*
+ * The rule that a long-running task on a host breaks, or NULL. Many tasks in a row are on one host,
+ * which is looked for once.
+ */
+static const char *host_rule(struct tmgr_manager *manager, const struct tmgr__record *record,
+	const struct tmgr_executor *served)
 {
 	if (!record->on)
 		return NULL;
 	/* A host that never runs would let its tasks wait for ever. */
-	if (!tmgr__host_is_served(manager, record->on))
+	if (record->on != served && !tmgr__host_is_served(manager, record->on))
 		return "its loop is neither in this manager nor running";
 	if (manager->options.stop_order == TMGR_STOP_REVERSE &&
 		!__atomic_load_n(&record->on->runner, __ATOMIC_ACQUIRE) &&
@@ -149,6 +153,7 @@ static const char *host_rule(struct tmgr_manager *manager, const struct tmgr__re
 /* Execute-tasks may be added just now; those that come later are looked at there. */
 static bool executes_are_served(struct tmgr_manager *manager)
 {
+	const struct tmgr_executor *known = NULL;
 	struct tmgr__list *node;
 	bool served = true;
 
@@ -156,7 +161,10 @@ static bool executes_are_served(struct tmgr_manager *manager)
 	tmgr__list_for (node, &manager->executes) {
 		const struct tmgr__record *record = tmgr__record_of(node);
 
-		served = served && (!record->on || tmgr__host_is_served(manager, record->on));
+		if (!record->on || record->on == known)
+			continue;
+		served = served && tmgr__host_is_served(manager, record->on);
+		known = record->on;
 	}
 	tmgr__manager_unlock(manager);
 	return served;
@@ -164,12 +172,14 @@ static bool executes_are_served(struct tmgr_manager *manager)
 
 static int check_hosts(struct tmgr_manager *manager)
 {
+	const struct tmgr_executor *served = NULL;
 	struct tmgr__list *node;
 
 	tmgr__list_for (node, &manager->tasks) {
 		struct tmgr__record *record = tmgr__record_of(node);
-		const char *rule = host_rule(manager, record);
+		const char *rule = host_rule(manager, record, served);
 
+		served = record->on ? record->on : served;
 		if (!rule)
 			continue;
 		tmgr__run_note_start_error(manager, record->name, -EINVAL, rule);
