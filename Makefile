@@ -4,8 +4,8 @@
 # make install    PREFIX, LIBDIR and DESTDIR say where to
 #
 # V=1 shows whole commands, WERROR=1 tolerates no warning, NO_INSTALL=1 lets demo and test only say
-# which Debian packages are missing. The other targets: examples bench asan tsan valgrind coverage
-# lint format doc uninstall dist clean.
+# which Debian packages are missing. The other targets: examples minimq minimq-bench bench asan tsan
+# valgrind coverage lint format doc uninstall dist clean.
 
 # ---- What belongs to the caller --------------------------------------------------------------
 
@@ -138,8 +138,8 @@ endif
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
 .SUFFIXES:
-.PHONY: all demo test tests check examples bench asan tsan valgrind coverage lint format doc install \
-	uninstall dist clean FORCE
+.PHONY: all demo test tests check examples minimq minimq-bench bench asan tsan valgrind coverage \
+	lint format doc install uninstall dist clean FORCE
 
 all: $(STATIC_LIB) $(SHARED_LIB) $(SHARED_LINKS)
 
@@ -195,6 +195,12 @@ $(EXAMPLES): $(BUILD)/examples/%: $$(call objects,$$(wildcard internal/examples/
 	@mkdir -p $(@D)
 	$(call run,LD,$@)$(LINK) -o $@ $^ $(EXAMPLE_LIBS) $(EV_LIBS)
 
+minimq: $(BUILD)/examples/minimq
+
+# Beside redis-server, where that is installed.
+minimq-bench: minimq
+	@BUILD='$(BUILD)' internal/tools/minimq-bench
+
 demo: packages-demo $(BUILD)/examples/logship
 	@exec $(BUILD)/examples/logship --database $(BUILD)/logship.db
 
@@ -204,8 +210,9 @@ $(TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(EXAMPLES_LIB) $(STATIC_L
 	@mkdir -p $(@D)
 	$(call run,LD,$@)$(LINK) $(WRAPS) -o $@ $^ $(TEST_LIBS) $(SQLITE_LIBS) $(EV_LIBS)
 
-# It starts the daemon.
+# These start the daemon.
 $(BUILD)/tests/stress/logship_kill: | $(BUILD)/examples/logship
+$(BUILD)/tests/stress/minimq_clients: | $(BUILD)/examples/minimq
 
 # Every program, without running one: for a compiler that is only asked for its warnings.
 tests: $(TESTS) $(FUZZERS) $(BENCHES)

@@ -75,7 +75,14 @@ static void set_count(struct tmgr_channel *channel, size_t count)
 
 static void copy_item(struct tmgr_channel *channel, void *to, const void *from)
 {
-	if (channel->item_size > 0 && to)
+	if (!to)
+		return;
+	/* Most items are numbers or pointers: these need no call. */
+	if (channel->item_size == sizeof(uint64_t))
+		memcpy(to, from, sizeof(uint64_t));
+	else if (channel->item_size == sizeof(uint32_t))
+		memcpy(to, from, sizeof(uint32_t));
+	else if (channel->item_size > 0)
 		memcpy(to, from, channel->item_size);
 }
 
@@ -241,7 +248,7 @@ static int wait_on(
 	tmgr__channel_enrol(channel, list, &node);
 	/* So that closing and dropping it meanwhile leaves its memory. */
 	tmgr_channel_ref(channel);
-	tmgr__wait_arm(wait);
+	tmgr__wait_arm_locked(wait);
 	tmgr__lock_release(&channel->lock);
 	r = tmgr__wait_park(wait, "channel");
 	if (r == 0) {

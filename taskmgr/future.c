@@ -131,21 +131,47 @@ static void call_all(struct tmgr_future_callback *callback)
 	}
 }
 
+/* Under the lock, which it gives back: with one who waits, or nobody, there is less to do. */
+static void complete_simply(struct tmgr_future *future, int error, void *value)
+{
+	struct tmgr_future_node *node = future->nodes;
+	struct tmgr_waiter *won = NULL;
+
+	future->error = error;
+	future->value = value;
+	future->nodes = NULL;
+	__atomic_store_n(&future->done, 1, __ATOMIC_RELEASE);
+	if (node) {
+		node->previous = NULL;
+		if (tmgr__waiter_claim(node->waiter))
+			won = node->waiter;
+	}
+	tmgr__lock_release(tmgr__future_lock(future));
+	if (won)
+		tmgr__waiter_complete(won)->wake(won);
+}
+
 int tmgr_future_complete(struct tmgr_future *future, int error, void *value)
 {
+	struct tmgr_future_node *first;
 	struct tmgr__told told;
 
 	if (!future || error > 0)
 		return -EINVAL;
-	told.won = NULL;
-	told.won_last = &told.won;
-	told.callbacks = NULL;
-	told.callbacks_last = &told.callbacks;
 	tmgr__lock_acquire(tmgr__future_lock(future));
 	if (future->done) {
 		tmgr__lock_release(tmgr__future_lock(future));
 		return -EALREADY;
 	}
+	first = future->nodes;
+	if (!future->callbacks && (!first || (first->waiter && !first->next))) {
+		complete_simply(future, error, value);
+		return 0;
+	}
+	told.won = NULL;
+	told.won_last = &told.won;
+	told.callbacks = NULL;
+	told.callbacks_last = &told.callbacks;
 	tmgr__future_complete(future, error, value, &told);
 	tmgr__lock_release(tmgr__future_lock(future));
 	wake_all(told.won);
@@ -191,7 +217,7 @@ static int wait_begun(struct tmgr__wait *wait, struct tmgr_future *future, const
 		return tmgr__wait_late(wait);
 	}
 	tmgr__future_append(future, &node);
-	tmgr__wait_arm(wait);
+	tmgr__wait_arm_locked(wait);
 	tmgr__lock_release(tmgr__future_lock(future));
 	r = tmgr__wait_park(wait, what);
 	if (r < 0)

@@ -162,8 +162,7 @@ void tmgr__wait_begin_shielded(
 	check(__atomic_load_n(&wait->waiter->state, __ATOMIC_RELAXED) == TMGR__WAITER_IDLE);
 }
 
-int tmgr__wait_begin_slowly(
-	struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline)
+int tmgr__wait_begin_slowly(struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline)
 {
 	int64_t limit;
 

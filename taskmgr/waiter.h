@@ -87,6 +87,20 @@ static inline void tmgr__wait_arm(struct tmgr__wait *wait)
 
 	__atomic_exchange_n(&wait->waiter->state, state, __ATOMIC_SEQ_CST);
 }
+/*
+ * The same where a lock is given back next, before the wait parks: on this processor that is a full
+ * barrier, and a plain store before it will do.
+ */
+static inline void tmgr__wait_arm_locked(struct tmgr__wait *wait)
+{
+#if defined(__x86_64__)
+	uint32_t state = wait->shielded ? TMGR__WAITER_SHIELDED : TMGR__WAITER_WAITING;
+
+	__atomic_store_n(&wait->waiter->state, state, __ATOMIC_RELEASE);
+#else
+	tmgr__wait_arm(wait);
+#endif
+}
 /* With no lock held: 0 when claimed, -ECANCELED or -ETIMEDOUT. */
 int tmgr__wait_park(struct tmgr__wait *wait, const char *what);
 /* Instead of claim: park until fd is ready. A mask of poll(2) or a negative errno. */

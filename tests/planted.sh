@@ -1,6 +1,6 @@
 #!/bin/sh
 # The tests find what they are there to find: five faults planted in the manager by the random schedules, each within a minute; and in
-# a sanitizer build two races or an overflow by the sanitizer.
+# a sanitizer build two races or two overflows by the sanitizer.
 #
 # BUILD, TOP, CC, SANITIZE come from the Makefile.
 set -eu
@@ -22,7 +22,7 @@ fi
 
 wraps=
 for name in malloc calloc realloc pthread_create $(sed 's/#.*//' tests/support/wraps) \
-	tmgr_manager_add_execute_task tmgr_task_cleanup tmgr_manager_cancel tmgr__policy_judge; do
+	tmgr_manager_add_execute_task_with tmgr_task_cleanup tmgr_manager_cancel tmgr__policy_judge; do
 	wraps="$wraps -Wl,--wrap=$name"
 done
 
@@ -53,7 +53,7 @@ plant() { # plant NUMBER NAME
 
 sanitizer() { # sanitizer NAME TEXT
 	# shellcheck disable=SC2086 # flags are several words
-	$CC $flags -o "$out/$1" "tests/planted/$1.c" "$BUILD/libtaskmgr.a"
+	$CC $flags -o "$out/$1" "tests/planted/$1.c" "$BUILD/libtaskmgr.a" -lev -lm
 	if "$out/$1" >"$out/$1.log" 2>&1; then
 		verdict "$1" no
 	elif grep -q "$2" "$out/$1.log"; then
@@ -71,12 +71,13 @@ case $SANITIZE in
 	;;
 *address*)
 	sanitizer overflow_channel 'AddressSanitizer: heap-buffer-overflow'
+	sanitizer overflow_resp 'AddressSanitizer: heap-buffer-overflow'
 	;;
 *)
 	# Without a plant the same program has nothing to say.
 	# shellcheck disable=SC2086
 	$CC $flags $wraps -o "$out/random_schedule" tests/stress/random_schedule.c tests/planted/plants.c \
-		tests/support/fault.c tests/support/leak.c tests/support/model.c "$BUILD/libtaskmgr.a" -lcmocka
+		tests/support/fault.c tests/support/leak.c tests/support/model.c "$BUILD/libtaskmgr.a" -lev -lm -lcmocka
 	if ! PLANT=0 SECONDS=2 "$out/random_schedule" >"$out/plant0.log" 2>&1; then
 		cat "$out/plant0.log"
 		exit 1

@@ -40,12 +40,14 @@ static void of_hosts_that_are_null(void)
 	IS(tmgr_waiter_fire(&waiter), false);
 	IS(tmgr_wait_announced(NULL, &announced, "nothing", TMGR_NOW), -EINVAL);
 	tmgr_context_count_operation(NULL);
+	IS(tmgr_context_interrupted(NULL), 0);
 	IS(tmgr_context_waiter(NULL) == NULL, 1);
 	IS(tmgr_context_executor(NULL) == NULL, 1);
 	IS_TEXT(tmgr_context_waiting(NULL), "");
 	IS(tmgr_context_switch(NULL) == NULL, 1);
 	IS(tmgr_strand_size() > 0, 1);
 	IS(tmgr_strand_token(NULL) == NULL, 1);
+	IS(tmgr_strand_resume(NULL, NULL), -EINVAL);
 	IS(tmgr_executor_enter(NULL, NULL), -EINVAL);
 	tmgr_executor_leave(NULL);
 	IS(tmgr_task_runs(tmgr_task_failed(-EIO), NULL), false);
@@ -112,6 +114,7 @@ static void of_coroutines_that_are_null(void)
 	IS(tmgr_coroutine_result(NULL) == NULL, 1);
 	IS(tmgr_coroutine_await(NULL, NULL, TMGR_NOW, &value), -EINVAL);
 	IS(value == &coroutine, 1);
+	IS(tmgr_coroutine_join(NULL, NULL, TMGR_NOW), -EINVAL);
 	IS(tmgr_coroutine_cancel(NULL, 0, NULL), -EINVAL);
 	IS(tmgr_coroutine_set_value(NULL, NULL), -EINVAL);
 }
@@ -176,12 +179,14 @@ static void of_spawning(struct tmgr_context *context)
 	IS(tmgr_loop_spawn(tmgr_loop_current(), no_task, NULL, NULL, &other), -EAGAIN);
 	IS(other == NULL, 1);
 	IS(tmgr_coroutine_await(context, coroutine, TMGR_NOW, &value), -ETIMEDOUT);
+	IS(tmgr_coroutine_join(context, coroutine, TMGR_NOW), -ETIMEDOUT);
 	IS(tmgr_future_result(tmgr_coroutine_future(coroutine), &error, &value), -EAGAIN);
 	IS(tmgr_future_result(tmgr_coroutine_result(coroutine), &error, &value), -EAGAIN);
 	IS(error == 7 && value == &error, 1);
 	IS(tmgr_coroutine_cancel(coroutine, 0, NULL), 0);
 	IS(tmgr_coroutine_cancel(coroutine, 0, NULL), -EALREADY);
 	IS(tmgr_coroutine_await(context, coroutine, TMGR_NEVER, &value), -ECANCELED);
+	IS(tmgr_coroutine_join(context, coroutine, TMGR_NOW), -ECANCELED);
 	IS(value == &error, 1);
 	IS(tmgr_coroutine_cancel(coroutine, 0, NULL), -EALREADY);
 	tmgr_coroutine_unref(coroutine);
@@ -388,6 +393,27 @@ static const struct tmgr_executor_ops single_ops = {
 	.describe = single_describe,
 };
 
+/* Its memory is used again. */
+static void of_a_strand_made_again(struct tmgr_context *context, struct tmgr_strand_setup setup)
+{
+	struct tmgr_context *strand;
+
+	setup.owner = malloc(tmgr_strand_size());
+	setup.release = nothing;
+	strand = tmgr_strand_init(setup.owner, &setup);
+	IS(tmgr_strand_begin(strand), 0);
+	tmgr_strand_end(strand);
+	tmgr_strand_unref(strand);
+	tmgr_strand_init_again(strand, context);
+	tmgr_strand_link(NULL);
+	tmgr_strand_link(strand);
+	IS(tmgr_token_fired(tmgr_strand_token(strand)), false);
+	IS(tmgr_token_cancel(tmgr_strand_token(strand), 0, NULL), 0);
+	IS(tmgr_strand_begin(strand), -ECANCELED);
+	tmgr_strand_unref(strand);
+	free(setup.owner);
+}
+
 static void of_strands(struct tmgr_context *context)
 {
 	struct tmgr_waiter waiter;
@@ -402,6 +428,10 @@ static void of_strands(struct tmgr_context *context)
 	IS(tmgr_strand_begin(strand), 0);
 	IS(tmgr_context_current() == strand, 1);
 	IS_TEXT(tmgr_context_name(strand), "strand");
+	tmgr_strand_suspend(strand);
+	IS(tmgr_context_current() == context, 1);
+	IS(tmgr_strand_resume(strand, context), 0);
+	IS(tmgr_context_current() == strand, 1);
 	tmgr_strand_end(strand);
 	IS(tmgr_context_current() == context, 1);
 	tmgr_strand_unref(strand);
@@ -411,8 +441,11 @@ static void of_strands(struct tmgr_context *context)
 	IS(tmgr_token_cancel(tmgr_strand_token(strand), 0, NULL), 0);
 	IS(tmgr_strand_begin(strand), -ECANCELED);
 	IS(tmgr_context_current() == context, 1);
+	IS(tmgr_context_interrupted(strand), -ECANCELED);
+	IS(tmgr_context_interrupted(context), 0);
 	/* It goes with the manager. */
 	tmgr_strand_keep_error(strand, -EIO);
+	of_a_strand_made_again(context, setup);
 }
 
 static int single_execute(void *self, struct tmgr_context *context)

@@ -1,5 +1,6 @@
 /*
- * Serving: a handler for each connection, on threads and on loops; the maximum, the stop, the drain.
+ * Serving: a handler for each connection, on threads and on loops; the maximum, the stop, the
+ * drain.
  */
 #include <errno.h>
 #include <stdlib.h>

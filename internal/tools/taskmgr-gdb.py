@@ -21,7 +21,7 @@ import re
 import gdb
 from gdb.unwinder import Unwinder, register_unwinder
 
-STATES = {"NEW": "new", "RUNNABLE": "runnable", "RUNNING": "running", "PARKED": "waiting", "ENDED": "ended"}
+STATES = ["NEW", "RUNNABLE", "RUNNING", "PARKED", "ENDED"]
 
 # Where tmgr__switch() leaves each register: its number of words above the stack pointer, and how far
 # above it the stack goes on when they are restored.
@@ -141,7 +141,7 @@ def backtrace(own):
 
 def backtrace_of(coroutine):
     kind = machine(gdb.newest_frame().architecture())
-    unwinder.on(kind, registers_of(coroutine["stack"]["fiber"], kind))
+    unwinder.on(kind, registers_of(coroutine["fiber"], kind))
     try:
         own = 1
         frame = gdb.newest_frame()
@@ -206,11 +206,10 @@ def each_loop(function):
 
 
 def state_of(coroutine):
-    name = str(coroutine["state"])
-    for end, text in STATES.items():
-        if name.endswith("_" + end):
-            return text
-    return name
+    for name in STATES:
+        if int(coroutine["state"]) == int(gdb.parse_and_eval("TMGR__COROUTINE_" + name)):
+            return "waiting" if name == "PARKED" else name.lower()
+    return "in state %d" % int(coroutine["state"])
 
 
 def waiting_for(coroutine):
@@ -309,7 +308,7 @@ Frame 0 stays that of the thread; the coroutine's follow."""
             raise gdb.GdbError("it has not begun, or it runs: then its thread stands in it")
         thread.switch()
         kind = machine(gdb.newest_frame().architecture())
-        unwinder.on(kind, registers_of(coroutine["stack"]["fiber"], kind))
+        unwinder.on(kind, registers_of(coroutine["fiber"], kind))
         gdb.write("in %s\n" % title(coroutine))
 
 

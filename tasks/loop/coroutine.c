@@ -43,7 +43,7 @@ static void release_memory(struct tmgr_coroutine *coroutine)
 	}
 }
 
-static void unref(struct tmgr_coroutine *coroutine)
+void tmgr__coroutine_unref(struct tmgr_coroutine *coroutine)
 {
 	uint32_t refs = __atomic_load_n(&coroutine->refs, __ATOMIC_ACQUIRE);
 
@@ -53,17 +53,6 @@ static void unref(struct tmgr_coroutine *coroutine)
 	check(refs > 0);
 	if (refs == 1)
 		release_memory(coroutine);
-}
-
-void tmgr__coroutine_unmake(struct tmgr_coroutine *coroutine)
-{
-	unref(coroutine);
-}
-
-/* Nobody refers to its strand any more. */
-static void release_strand(void *owner)
-{
-	unref(owner);
 }
 
 void tmgr__coroutine_push(struct tmgr_coroutine *coroutine)
@@ -114,7 +103,7 @@ static void after_switch(struct tmgr_loop *loop)
 		return;
 	loop->ended = NULL;
 	if (ended->hosted)
-		unref(ended);
+		tmgr__coroutine_unref(ended);
 	else if (!ended->kept)
 		tmgr_strand_unref(ended->context);
 }
@@ -365,11 +354,6 @@ const struct tmgr_waiter_ops tmgr__coroutine_waiter_ops = {
 
 /* ---- Beginning and ending ------------------------------------------------------------------- */
 
-static void *strand_memory(struct tmgr_coroutine *coroutine)
-{
-	return coroutine + 1;
-}
-
 static size_t memory_size(void)
 {
 	static size_t size;
@@ -461,19 +445,32 @@ struct tmgr_coroutine *tmgr__coroutine_make(struct tmgr_loop *loop)
 	return coroutine;
 }
 
-void tmgr__coroutine_start(struct tmgr_coroutine *coroutine)
+static void enlist(struct tmgr_coroutine *coroutine)
 {
 	struct tmgr_loop *loop = coroutine->loop;
 
 	tmgr__list_append(&loop->all, &coroutine->all);
 	__atomic_store_n(&loop->coroutines, loop->coroutines + 1, __ATOMIC_RELAXED);
 	coroutine->since = loop->now;
+}
+
+void tmgr__coroutine_start(struct tmgr_coroutine *coroutine)
+{
+	enlist(coroutine);
 	tmgr__coroutine_push(coroutine);
 }
 
-static void settle(struct tmgr_coroutine *coroutine, int error)
+void tmgr__coroutine_run_at_once(struct tmgr_coroutine *coroutine)
 {
-	tmgr_future_complete(&coroutine->settled, error, error == 0 ? coroutine->value : NULL);
+	struct tmgr_loop *loop = coroutine->loop;
+	struct tmgr_coroutine *here = loop->running;
+
+	enlist(coroutine);
+	push_front(here);
+	push_front(coroutine);
+	if (loop->budget < 2)
+		loop->budget = 2;
+	suspend(loop, here);
 }
 
 /* An error that its future does not tell, or nobody can read there, goes into the report. */
@@ -514,7 +511,7 @@ static void run_strand(struct tmgr_coroutine *coroutine)
 	if (__atomic_load_n(&coroutine->settled_wanted, __ATOMIC_SEQ_CST)) {
 		if (coroutine->watched)
 			tmgr_token_unregister(&coroutine->settling);
-		settle(coroutine, result);
+		tmgr__coroutine_settle(coroutine, result);
 	}
 	leave_family(coroutine);
 }
@@ -528,7 +525,7 @@ void tmgr__coroutine_bury(struct tmgr_coroutine *coroutine)
 	if (coroutine->watched)
 		tmgr_token_unregister(&coroutine->settling);
 	tmgr_future_complete(&coroutine->future, -TMGR_EUNEXPECTED, NULL);
-	settle(coroutine, -TMGR_EUNEXPECTED);
+	tmgr__coroutine_settle(coroutine, -TMGR_EUNEXPECTED);
 }
 
 static void release_hold(struct tmgr_coroutine *coroutine)
@@ -572,369 +569,3 @@ static _Noreturn void coroutine_main(void *self)
 		tmgr__fiber_switch(&coroutine->fiber, next ? &next->fiber : &loop->fiber);
 	}
 }
-
-void tmgr__family_cancel(
-	struct tmgr_loop *loop, const struct tmgr__family *family, const char *text)
-{
-	struct tmgr__list *node;
-
-	tmgr__list_for (node, &loop->all) {
-		struct tmgr_coroutine *coroutine = container_of(node, struct tmgr_coroutine, all);
-
-		if (!coroutine->hosted && coroutine->family == family)
-			tmgr_token_cancel(tmgr_strand_token(coroutine->context), 0, text);
-	}
-}
-
-void tmgr__family_join(struct tmgr_loop *loop, struct tmgr__family *family,
-	struct tmgr_context *context, int result)
-{
-	if (family->alive == 0)
-		return;
-	if (result != 0)
-		tmgr__family_cancel(loop, family, "the task that spawned it failed");
-	tmgr_uninterrupted_begin(context, TMGR_NEVER);
-	while (family->alive > 0)
-		tmgr_wait_announced(context, &family->joiner, "coroutines", TMGR_NEVER);
-	tmgr_uninterrupted_end(context);
-}
-
-/* ---- Public --------------------------------------------------------------------------------- */
-
-static void set_name(struct tmgr_coroutine *coroutine, const char *name)
-{
-	size_t length;
-
-	/* Most have none, and so has who was here before. */
-	if (!name && !coroutine->named && coroutine->own_name[0])
-		return;
-	coroutine->named = name != NULL;
-	if (!name)
-		name = "coroutine";
-	length = strnlen(name, TMGR_COROUTINE_NAME_MAX);
-	memcpy(coroutine->own_name, name, length);
-	coroutine->own_name[length] = '\0';
-}
-
-/* The coroutine that a context is of, or NULL. */
-static struct tmgr_coroutine *owner_of(const struct tmgr_context *context)
-{
-	struct tmgr_waiter *waiter = tmgr_context_waiter(context);
-
-	return waiter && waiter->ops == &tmgr__coroutine_waiter_ops ? waiter->owner : NULL;
-}
-
-/* A coroutine below `parent`, to be started or unmade. */
-static int make(struct tmgr_loop *loop, struct tmgr_context *parent, struct tmgr__family *family,
-	const struct tmgr_coroutine_options *options, struct tmgr_coroutine **ret_coroutine)
-{
-	size_t max = loop->options.coroutines_max;
-	struct tmgr_coroutine *coroutine;
-
-	if (max > 0 && __atomic_load_n(&loop->coroutines, __ATOMIC_RELAXED) >= max)
-		return -EAGAIN;
-	coroutine = tmgr__coroutine_make(loop);
-	if (!coroutine)
-		return -ENOMEM;
-	set_name(coroutine, options ? options->name : NULL);
-	coroutine->family = family;
-	if (coroutine->strand) {
-		coroutine->context = coroutine->strand;
-		tmgr_strand_init_again(coroutine->strand, parent);
-		*ret_coroutine = coroutine;
-		return 0;
-	}
-	coroutine->context = coroutine->strand = tmgr_strand_init(
-		strand_memory(coroutine), &(struct tmgr_strand_setup){
-						  .parent = parent,
-						  .waiter = &coroutine->waiter,
-						  .host = &loop->host,
-						  .name = coroutine->own_name,
-						  .release = release_strand,
-						  .owner = coroutine,
-					  });
-	*ret_coroutine = coroutine;
-	return 0;
-}
-
-static void give_handle(struct tmgr_coroutine *coroutine, struct tmgr_coroutine **ret_coroutine)
-{
-	if (!ret_coroutine)
-		return;
-	coroutine->refs++;
-	coroutine->wanted = true;
-	*ret_coroutine = coroutine;
-}
-
-/* Start it before the caller, which goes on when it waits or has ended. */
-static void run_at_once(struct tmgr_loop *loop, struct tmgr_coroutine *coroutine)
-{
-	struct tmgr_coroutine *here = loop->running;
-
-	tmgr__coroutine_start(coroutine);
-	/* Take it from the end of the queue, where it was just put. */
-	if (loop->run_first == coroutine) {
-		loop->run_first = loop->run_last = NULL;
-	} else {
-		struct tmgr_coroutine *before = loop->run_first;
-
-		while (before->next != coroutine)
-			before = before->next;
-		before->next = NULL;
-		loop->run_last = before;
-	}
-	loop->runnable--;
-	push_front(here);
-	push_front(coroutine);
-	if (loop->budget < 2)
-		loop->budget = 2;
-	suspend(loop, here);
-}
-
-int tmgr_coroutine_spawn(struct tmgr_context *context,
-	int (*function)(void *self, struct tmgr_context *context), void *self,
-	const struct tmgr_coroutine_options *options, struct tmgr_coroutine **ret_coroutine)
-{
-	struct tmgr_coroutine *spawner = owner_of(context), *coroutine;
-	struct tmgr_loop *loop = tmgr__loop_here;
-	int r;
-
-	if (!spawner || spawner->loop != loop || !function)
-		return -EINVAL;
-	if (tmgr_context_cancelled(context))
-		return -ECANCELED;
-	r = make(loop, context, spawner->hosted ? &spawner->own : spawner->family, options,
-		&coroutine);
-	if (r < 0)
-		return r;
-	coroutine->function = function;
-	coroutine->self = self;
-	coroutine->family->alive++;
-	give_handle(coroutine, ret_coroutine);
-	if (options && options->at_once)
-		run_at_once(loop, coroutine);
-	else
-		tmgr__coroutine_start(coroutine);
-	return 0;
-}
-
-void tmgr__coroutine_start_posted(void *self)
-{
-	struct tmgr_coroutine *coroutine = self;
-
-	if (!coroutine->hosted)
-		coroutine->family->alive++;
-	tmgr__coroutine_start(coroutine);
-}
-
-/* Start it from any thread; its loop is held. */
-static void start_from_anywhere(struct tmgr_coroutine *coroutine)
-{
-	coroutine->held = true;
-	if (coroutine->loop == tmgr__loop_here) {
-		tmgr__coroutine_start_posted(coroutine);
-		return;
-	}
-	coroutine->call.function = tmgr__coroutine_start_posted;
-	coroutine->call.self = coroutine;
-	tmgr__loop_post(coroutine->loop, &coroutine->call);
-}
-
-int tmgr_loop_spawn(struct tmgr_loop *loop,
-	int (*function)(void *self, struct tmgr_context *context), void *self,
-	const struct tmgr_coroutine_options *options, struct tmgr_coroutine **ret_coroutine)
-{
-	struct tmgr_coroutine *coroutine;
-	int r;
-
-	if (!loop || !function || (options && options->at_once))
-		return -EINVAL;
-	if (!tmgr__loop_hold(loop))
-		return -ESHUTDOWN;
-	if (__atomic_load_n(&loop->state, __ATOMIC_ACQUIRE) != TMGR__LOOP_RUNNING)
-		r = -ESHUTDOWN;
-	else
-		r = make(loop, loop->context, &loop->family, options, &coroutine);
-	if (r < 0) {
-		tmgr__loop_release(loop);
-		return r;
-	}
-	coroutine->function = function;
-	coroutine->self = self;
-	give_handle(coroutine, ret_coroutine);
-	start_from_anywhere(coroutine);
-	return 0;
-}
-
-struct tmgr_coroutine *tmgr_coroutine_ref(struct tmgr_coroutine *coroutine)
-{
-	if (coroutine)
-		check(__atomic_fetch_add(&coroutine->refs, 1, __ATOMIC_RELAXED) > 0);
-	return coroutine;
-}
-
-void tmgr_coroutine_unref(struct tmgr_coroutine *coroutine)
-{
-	if (coroutine)
-		unref(coroutine);
-}
-
-struct tmgr_future *tmgr_coroutine_future(struct tmgr_coroutine *coroutine)
-{
-	return coroutine ? &coroutine->future : NULL;
-}
-
-static void token_fired(void *self)
-{
-	settle(self, -ECANCELED);
-}
-
-/* On the loop's thread: a cancel of what is above it settles its result, too. */
-static void watch_token(struct tmgr_coroutine *coroutine)
-{
-	if (tmgr_future_done(&coroutine->future))
-		return;
-	coroutine->watched = true;
-	tmgr_strand_link(coroutine->context);
-	tmgr_token_register(tmgr_strand_token(coroutine->context), &coroutine->settling,
-		token_fired, coroutine);
-}
-
-static void watch_posted(void *self)
-{
-	watch_token(self);
-	unref(self);
-}
-
-/* Once it has ended its loop may be gone; and it does not end while its future is locked. */
-static bool hold_its_loop(struct tmgr_coroutine *coroutine)
-{
-	struct tmgr__lock *lock = (struct tmgr__lock *)(void *)&coroutine->future.lock;
-	bool held;
-
-	tmgr__lock_acquire(lock);
-	held = !tmgr_future_done(&coroutine->future) && tmgr__loop_hold(coroutine->loop);
-	tmgr__lock_release(lock);
-	return held;
-}
-
-static void have_watched(struct tmgr_coroutine *coroutine)
-{
-	struct tmgr_loop *loop = coroutine->loop;
-
-	if (loop == tmgr__loop_here) {
-		watch_token(coroutine);
-	} else if (hold_its_loop(coroutine)) {
-		coroutine->settle_call.function = watch_posted;
-		coroutine->settle_call.self = tmgr_coroutine_ref(coroutine);
-		tmgr__loop_post(loop, &coroutine->settle_call);
-		tmgr__loop_release(loop);
-	}
-}
-
-struct tmgr_future *tmgr_coroutine_result(struct tmgr_coroutine *coroutine)
-{
-	int error;
-	void *value;
-
-	if (!coroutine)
-		return NULL;
-	if (!__atomic_exchange_n(&coroutine->settled_wanted, true, __ATOMIC_SEQ_CST))
-		have_watched(coroutine);
-	/* It may have ended, or have been cancelled, just before. */
-	if (tmgr_future_result(&coroutine->future, &error, &value) == 0)
-		tmgr_future_complete(&coroutine->settled, error, value);
-	else if (tmgr_token_fired(tmgr_strand_token(coroutine->context)))
-		settle(coroutine, -ECANCELED);
-	return &coroutine->settled;
-}
-
-int tmgr_coroutine_await(struct tmgr_context *context, struct tmgr_coroutine *coroutine,
-	int64_t deadline, void **ret_value)
-{
-	return coroutine ? tmgr_await(context, &coroutine->future, deadline, ret_value) : -EINVAL;
-}
-
-int tmgr_coroutine_cancel(struct tmgr_coroutine *coroutine, int code, const char *text)
-{
-	int r;
-
-	if (!coroutine)
-		return -EINVAL;
-	if (tmgr_future_done(&coroutine->future))
-		return -EALREADY;
-	r = tmgr_token_cancel(tmgr_strand_token(coroutine->context), code, text);
-	if (r == 0 && __atomic_load_n(&coroutine->settled_wanted, __ATOMIC_SEQ_CST))
-		settle(coroutine, -ECANCELED);
-	return r;
-}
-
-int tmgr_coroutine_set_value(struct tmgr_context *context, void *value)
-{
-	struct tmgr_coroutine *coroutine = owner_of(context);
-
-	if (!coroutine || coroutine->hosted)
-		return -EINVAL;
-	coroutine->value = value;
-	return 0;
-}
-
-/* ---- For managers --------------------------------------------------------------------------- */
-
-static struct tmgr_loop *loop_of(struct tmgr_executor *host)
-{
-	return container_of(host, struct tmgr_loop, host);
-}
-
-static int hold(struct tmgr_executor *host, void **ret_place)
-{
-	struct tmgr_loop *loop = loop_of(host);
-	struct tmgr_coroutine *coroutine;
-
-	if (!tmgr__loop_hold(loop))
-		return -ESHUTDOWN;
-	coroutine = tmgr__coroutine_make(loop);
-	if (!coroutine) {
-		tmgr__loop_release(loop);
-		return -ENOMEM;
-	}
-	*ret_place = coroutine;
-	return 0;
-}
-
-static void start(struct tmgr_executor *host, void *place, struct tmgr_hosted *hosted)
-{
-	struct tmgr_coroutine *coroutine = place;
-
-	coroutine->hosted = hosted;
-	coroutine->context = tmgr_hosted_context(hosted);
-	set_name(coroutine, tmgr_context_name(coroutine->context));
-	start_from_anywhere(coroutine);
-}
-
-static void release(struct tmgr_executor *host, void *place)
-{
-	unref(place);
-	tmgr__loop_release(loop_of(host));
-}
-
-static void post(struct tmgr_executor *host, struct tmgr_executor_call *call)
-{
-	tmgr__loop_post(loop_of(host), call);
-}
-
-static void join(struct tmgr_executor *host, void *owner, int result)
-{
-	struct tmgr_coroutine *coroutine = owner;
-
-	tmgr__family_join(loop_of(host), &coroutine->own, coroutine->context, result);
-}
-
-const struct tmgr_executor_ops tmgr__loop_executor_ops = {
-	.hold = hold,
-	.start = start,
-	.release = release,
-	.post = post,
-	.join = join,
-	.describe = tmgr__loop_describe,
-};

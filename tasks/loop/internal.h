@@ -155,11 +155,13 @@ struct tmgr_loop {
 	ev_timer alarm; /* armed before a poll that sleeps */
 	ev_async async;
 
-	/* From other threads: atomic. */
+	/* From other threads: atomic, and a line of the cache away from what the loop uses itself. */
+	char apart[64];
 	struct tmgr_executor_call *inbox;
 	uint32_t posters; /* that are just at it */
 	bool exited;      /* by pthread_exit() */
 	uint64_t holds;   /* tasks and coroutines to come, and TMGR__LOOP_CLOSED */
+	char apart_too[64];
 	struct tmgr__lock left_lock;
 	char left[128]; /* what it waits for when it is to stop; under the lock */
 };
@@ -173,10 +175,12 @@ extern __thread struct tmgr_loop *tmgr__loop_here __attribute__((tls_model("init
 extern const struct tmgr_waiter_ops tmgr__coroutine_waiter_ops;
 /* A coroutine on a stack of its own, not started. NULL: no memory. Any thread. */
 struct tmgr_coroutine *tmgr__coroutine_make(struct tmgr_loop *loop);
-/* It was not started: its memory goes. Any thread. */
-void tmgr__coroutine_unmake(struct tmgr_coroutine *coroutine);
+/* A reference less; the memory of one that was not started goes so too. Any thread. */
+void tmgr__coroutine_unref(struct tmgr_coroutine *coroutine);
 /* It waits for its first turn. */
 void tmgr__coroutine_start(struct tmgr_coroutine *coroutine);
+/* It runs before the caller, which goes on when it waits or has ended. */
+void tmgr__coroutine_run_at_once(struct tmgr_coroutine *coroutine);
 /* On the loop's stack: run what is runnable, as far as the budget goes. */
 void tmgr__coroutines_run(struct tmgr_loop *loop);
 /* Put one whose wait has ended behind the others. The loop's thread. */
@@ -189,6 +193,19 @@ void tmgr__coroutine_bury(struct tmgr_coroutine *coroutine);
 static inline struct tmgr_coroutine *tmgr__coroutine_here(void)
 {
 	return tmgr__loop_here ? tmgr__loop_here->running : NULL;
+}
+/* Spawning (spawn.c). NULL: the default name. */
+void tmgr__coroutine_set_name(struct tmgr_coroutine *coroutine, const char *name);
+/* Start one from any thread; its loop is held for it. */
+void tmgr__coroutine_start_anywhere(struct tmgr_coroutine *coroutine);
+/* Complete what tmgr_coroutine_result() gave (coroutine_handle.c). */
+void tmgr__coroutine_settle(struct tmgr_coroutine *coroutine, int error);
+/* The coroutine that a context is of, or NULL. */
+static inline struct tmgr_coroutine *tmgr__coroutine_of(const struct tmgr_context *context)
+{
+	struct tmgr_waiter *waiter = tmgr_context_waiter(context);
+
+	return waiter && waiter->ops == &tmgr__coroutine_waiter_ops ? waiter->owner : NULL;
 }
 /* Cancel all of a family that are alive. */
 void tmgr__family_cancel(
@@ -212,8 +229,9 @@ void tmgr__timer_remove(struct tmgr_loop *loop, struct tmgr__timer *timer);
 /* Do what is due. */
 void tmgr__timers_due(struct tmgr_loop *loop, int64_t now);
 
-/* The loop (loop.c). */
+/* As a host (hosted.c). */
 extern const struct tmgr_executor_ops tmgr__loop_executor_ops;
+/* The loop (loop.c). */
 void tmgr__loop_describe(struct tmgr_executor *host, char *buffer, size_t size);
 /* It does not end before this is released. False: it has ended. Any thread. */
 bool tmgr__loop_hold(struct tmgr_loop *loop);

@@ -8,7 +8,9 @@
 
 static void ready(struct ev_loop *ev, ev_io *watcher, struct tmgr_waiter *waiter)
 {
-	/* Nobody has waited since the last event: until somebody does it is not to be told again. */
+	/*
+	 * Nobody has waited since the last event: until somebody does it is not to be told again.
+	 */
 	if (!waiter)
 		ev_io_stop(ev, watcher);
 	else if (tmgr_waiter_fire(waiter))

@@ -2,8 +2,8 @@
  * One descriptor, watched once. A reader and a writer may wait for it at the same time.
  *
  * On a coroutine the watcher stays with the loop between waits, and only goes when the descriptor
- * became ready and nobody was waiting; so a stream that is read again and again costs no system call
- * but the read. On a thread each wait polls.
+ * became ready and nobody was waiting; so a stream that is read again and again costs no system
+ * call but the read. On a thread each wait polls.
  */
 #ifndef TMGR__LOOP_IO_H
 #define TMGR__LOOP_IO_H
@@ -22,8 +22,8 @@ struct tmgr__io {
 /* fd stays the caller's, who closes it after fini. */
 void tmgr__io_init(struct tmgr__io *io, int fd);
 /*
- * Watch it no more. Nobody may be waiting. Elsewhere than on the loop that watches it this blocks for
- * a turn of that loop; one that has ended has let go already.
+ * Watch it no more. Nobody may be waiting. Elsewhere than on the loop that watches it this blocks
+ * for a turn of that loop; one that has ended has let go already.
  */
 void tmgr__io_fini(struct tmgr__io *io);
 /*

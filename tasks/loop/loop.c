@@ -141,7 +141,7 @@ static bool is_over(struct tmgr_loop *loop)
 	if (loop->options.main ? !loop->main_done : loop->state != TMGR__LOOP_STOPPING)
 		return false;
 	return __atomic_compare_exchange_n(
-		&loop->holds, &holds, TMGR__LOOP_CLOSED, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+		&loop->holds, &holds, TMGR__LOOP_CLOSED, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
 /* Nothing can run, and nothing will by itself: those who wait for that go on. */
@@ -385,7 +385,11 @@ static void leave(struct tmgr_loop *loop)
 	__atomic_store_n(&loop->state, TMGR__LOOP_ENDED, __ATOMIC_RELEASE);
 	/* From here on nobody posts because of the token. */
 	tmgr_token_unregister(&loop->token_callback);
-	tmgr__loop_take_posts(loop);
+	/* Who saw it open is about to have pushed. */
+	while (__atomic_load_n(&loop->posters, __ATOMIC_SEQ_CST) > 0)
+		sched_yield();
+	while (tmgr__loop_has_posts(loop))
+		tmgr__loop_take_posts(loop);
 	tmgr_executor_leave(&loop->host);
 	tmgr__loop_here = NULL;
 	tmgr__overflow_unwatch();

@@ -11,18 +11,11 @@
 
 #include "internal.h"
 
-void tmgr__loop_post(struct tmgr_loop *loop, struct tmgr_executor_call *call)
+/* The poster is counted. */
+static void push(struct tmgr_loop *loop, struct tmgr_executor_call *call)
 {
-	struct tmgr_executor_call *first;
+	struct tmgr_executor_call *first = __atomic_load_n(&loop->inbox, __ATOMIC_RELAXED);
 
-	if (loop == tmgr__loop_here) {
-		call->next = NULL;
-		*loop->calls_last = call;
-		loop->calls_last = &call->next;
-		return;
-	}
-	__atomic_fetch_add(&loop->posters, 1, __ATOMIC_ACQUIRE);
-	first = __atomic_load_n(&loop->inbox, __ATOMIC_RELAXED);
 	do {
 		call->next = first;
 	} while (!__atomic_compare_exchange_n(
@@ -32,6 +25,23 @@ void tmgr__loop_post(struct tmgr_loop *loop, struct tmgr_executor_call *call)
 		ev_async_send(loop->ev, &loop->async);
 	if (__builtin_expect(__atomic_load_n(&loop->exited, __ATOMIC_SEQ_CST), 0))
 		tmgr__loop_bury_posts(loop);
+}
+
+static void append(struct tmgr_loop *loop, struct tmgr_executor_call *call)
+{
+	call->next = NULL;
+	*loop->calls_last = call;
+	loop->calls_last = &call->next;
+}
+
+void tmgr__loop_post(struct tmgr_loop *loop, struct tmgr_executor_call *call)
+{
+	if (loop == tmgr__loop_here) {
+		append(loop, call);
+		return;
+	}
+	__atomic_fetch_add(&loop->posters, 1, __ATOMIC_SEQ_CST);
+	push(loop, call);
 	__atomic_fetch_sub(&loop->posters, 1, __ATOMIC_RELEASE);
 }
 
@@ -87,17 +97,29 @@ static void make_call(void *self)
 int tmgr_loop_post(struct tmgr_loop *loop, struct tmgr_loop_call *call,
 	void (*function)(void *self), void *self)
 {
+	int r = 0;
+
 	if (!loop || !call || !function)
 		return -EINVAL;
-	if (!tmgr__loop_hold(loop))
-		return -ESHUTDOWN;
 	*call = (struct tmgr_loop_call){
 		.call = { .function = make_call, .self = call },
 		.loop = loop,
 		.function = function,
 		.self = self,
 	};
-	tmgr__loop_post(loop, &call->call);
-	tmgr__loop_release(loop);
-	return 0;
+	if (loop == tmgr__loop_here) {
+		append(loop, &call->call);
+		return 0;
+	}
+	/*
+	 * A loop that goes closes itself first, and then waits for those who are counted: either it
+	 * is seen closed here, or this is seen there, and the call is made.
+	 */
+	__atomic_fetch_add(&loop->posters, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&loop->holds, __ATOMIC_SEQ_CST) & TMGR__LOOP_CLOSED)
+		r = -ESHUTDOWN;
+	else
+		push(loop, &call->call);
+	__atomic_fetch_sub(&loop->posters, 1, __ATOMIC_RELEASE);
+	return r;
 }

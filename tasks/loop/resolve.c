@@ -152,9 +152,9 @@ int tmgr__numeric_address(const char *host, unsigned port, struct tmgr_address *
 
 /* ---- Threads -------------------------------------------------------------------------------- */
 
-static void unref(struct request *request)
+static void unref(struct request *request, uint32_t refs)
 {
-	if (__atomic_sub_fetch(&request->refs, 1, __ATOMIC_ACQ_REL) > 0)
+	if (__atomic_sub_fetch(&request->refs, refs, __ATOMIC_ACQ_REL) > 0)
 		return;
 	tmgr_future_fini(&request->done);
 	free(request->addresses);
@@ -182,7 +182,7 @@ static void *answer(void *self)
 		int r = look_up(request->host, request->port, 0, &request->addresses);
 
 		tmgr_future_complete(&request->done, r, NULL);
-		unref(request);
+		unref(request, 1);
 	}
 	return NULL;
 }
@@ -235,7 +235,7 @@ static void give_up(int error)
 		if (!node)
 			return;
 		tmgr_future_complete(&container_of(node, struct request, node)->done, error, NULL);
-		unref(container_of(node, struct request, node));
+		unref(container_of(node, struct request, node), 1);
 	}
 }
 
@@ -254,25 +254,27 @@ static void submit(struct request *request)
 		give_up(r);
 }
 
-/* On a thread of the resolver. */
+/* On a thread of the resolver. Lets go of the request. */
 static int ask(struct tmgr_context *context, struct request *request, int64_t deadline,
 	struct tmgr_addresses **ret_addresses)
 {
+	uint32_t refs = 1;
 	int error, r;
 
 	submit(request);
 	r = tmgr_future_wait(context, &request->done, deadline);
-	if (r < 0) {
-		if (take_back(request))
-			unref(request);
-		return r;
-	}
-	r = tmgr_future_result(&request->done, &error, NULL);
-	if (r == 0 && error == 0) {
+	if (r == 0)
+		r = tmgr_future_result(&request->done, &error, NULL);
+	else if (take_back(request))
+		refs = 2;
+	if (r == 0)
+		r = error;
+	if (r == 0) {
 		*ret_addresses = request->addresses;
 		request->addresses = NULL;
 	}
-	return r < 0 ? r : error;
+	unref(request, refs);
+	return r;
 }
 
 /* ---- Public --------------------------------------------------------------------------------- */
@@ -302,9 +304,7 @@ int tmgr_resolve(struct tmgr_context *context, const char *host, unsigned port, 
 	request->refs = 2;
 	request->port = port;
 	memcpy(request->host, host, length);
-	r = ask(context, request, deadline, ret_addresses);
-	unref(request);
-	return r;
+	return ask(context, request, deadline, ret_addresses);
 }
 
 void tmgr_addresses_destroy(struct tmgr_addresses *addresses)

@@ -235,7 +235,7 @@ static int accept_all(struct server *server)
 		r = max > 0 ? wait_for_few(server, max - 1, TMGR_NEVER) : 0;
 		if (r == 0)
 			r = tmgr_accept(server->context, server->listener, TMGR_NEVER, &stream);
-		if (r < 0)
+		if (r != 0)
 			break;
 		r = begin_handler(server, stream);
 		/* That one is lost; what others give back when they end may do for the next. */

@@ -45,8 +45,8 @@ struct tmgr_stream {
 	struct tmgr__list writers;
 	char *kept; /* of put: options.write_buffer bytes, or NULL; unwritten from start to end */
 	size_t kept_start, kept_end;
-	bool cut; /* a write was cut short after cut_at bytes */
-	size_t cut_at;
+	bool cut;       /* a write was cut short */
+	size_t written; /* of it; or of the present one, before it goes on */
 };
 
 /* A stream that has no descriptor yet: NULL, or tmgr__io_init() gives it one; free() ends it. */

@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <taskmgr/host.h>
@@ -70,7 +71,15 @@ static void be_idle(struct tmgr_stream *stream)
 		release_buffer(stream);
 }
 
-/* What a read(2) gave: bytes, 0 at the end, or the error that the connection ended with. */
+/* A socket's own call goes a shorter way than read(2). */
+static ssize_t read_some(const struct tmgr_stream *stream, void *to, size_t size)
+{
+	if (stream->kind == TMGR__STREAM_SOCKET)
+		return recv(stream->io.fd, to, size, 0);
+	return read(stream->io.fd, to, size);
+}
+
+/* What that gave: bytes, 0 at the end, or the error that the connection ended with. */
 static ssize_t judge(struct tmgr_stream *stream, ssize_t n, size_t size)
 {
 	if (n > 0) {
@@ -112,7 +121,7 @@ static ssize_t receive(struct tmgr_context *context, struct tmgr_stream *stream,
 			to = stream->buffer + stream->end;
 			size = stream->capacity - stream->end;
 		}
-		n = read(stream->io.fd, to, size);
+		n = read_some(stream, to, size);
 		if (n >= 0 || (errno != EAGAIN && errno != EINTR))
 			break;
 		tried = true;
@@ -131,12 +140,13 @@ static ssize_t fill(struct tmgr_context *context, struct tmgr_stream *stream, in
 	return receive(context, stream, NULL, 0, deadline);
 }
 
-/* Become the reader; whoever is not cancelled. */
+/* Become the reader, unless cancelled: what waits first is told so by its wait. */
 static int begin(struct tmgr_context *context, struct tmgr_stream *stream)
 {
 	if (__atomic_exchange_n(&stream->reading, true, __ATOMIC_ACQUIRE))
 		return -EBUSY;
-	if (tmgr_context_interrupted(context) == 0)
+	if ((stream->drained && stream->start == stream->end) ||
+		tmgr_context_interrupted(context) == 0)
 		return 0;
 	__atomic_store_n(&stream->reading, false, __ATOMIC_RELEASE);
 	return -ECANCELED;

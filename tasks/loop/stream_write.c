@@ -48,7 +48,7 @@ static bool turn_move(struct tmgr_stream *stream, uint32_t from, uint32_t to)
 		&stream->turn, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-static void turn_pass(struct tmgr_stream *stream)
+static __attribute__((noinline)) void turn_pass(struct tmgr_stream *stream)
 {
 	struct tmgr__list *node;
 	struct writer *writer = NULL;
@@ -89,7 +89,8 @@ static void turn_give_up(struct tmgr_stream *stream, struct writer *writer)
 	turn_pass(stream);
 }
 
-static int turn_wait(struct tmgr_context *context, struct tmgr_stream *stream, int64_t deadline)
+static __attribute__((noinline)) int turn_wait(
+	struct tmgr_context *context, struct tmgr_stream *stream, int64_t deadline)
 {
 	struct writer writer = { .turn = TMGR_FUTURE_INIT };
 	int r;
@@ -197,8 +198,10 @@ static void advance(struct tmgr_stream *stream, struct work *work, size_t n)
 	n -= before;
 	work->written += n;
 	while (n > 0) {
-		size_t left = work->vectors[0].iov_len - work->offset;
+		size_t left;
 
+		check(work->count > 0);
+		left = work->vectors[0].iov_len - work->offset;
 		if (n < left) {
 			work->offset += n;
 			return;
@@ -238,30 +241,30 @@ static int write_all(struct tmgr_context *context, struct tmgr_stream *stream, s
 	/* Of a connection that has ended nothing is left to be gone on with. */
 	if (r < 0 && work->written > 0 && r != -EPIPE && r != -ECONNRESET) {
 		stream->cut = true;
-		stream->cut_at = work->written;
+		stream->written = work->written;
 	}
 	return r;
 }
 
-/* The usual case: one buffer, which the system takes. Whether it did. */
-static bool write_at_once(struct tmgr_stream *stream, struct work *work)
+/* In its turn: what is left of a buffer. Apart, to keep the usual way through a write short. */
+static __attribute__((noinline)) int write_rest(struct tmgr_context *context,
+	struct tmgr_stream *stream, const void *data, size_t size, int64_t deadline)
 {
-	const struct iovec *vector = work->vectors;
-	ssize_t n;
+	struct iovec vector = { (void *)data, size };
+	struct work work = {
+		.vectors = &vector,
+		.count = 1,
+		.offset = stream->written,
+		.written = stream->written,
+	};
 
-	if (stream->kind != TMGR__STREAM_SOCKET || kept(stream) > 0)
-		return false;
-	n = send(stream->io.fd, vector->iov_base, vector->iov_len, MSG_NOSIGNAL);
-	if (n > 0)
-		advance(stream, work, (size_t)n);
-	return work->count == 0;
+	return stream->cut ? -ECONNABORTED : write_all(context, stream, &work, deadline);
 }
 
 int tmgr_stream_write(struct tmgr_context *context, struct tmgr_stream *stream, const void *data,
 	size_t size, int64_t deadline)
 {
-	struct iovec vector = { (void *)data, size };
-	struct work work = { .vectors = &vector, .count = 1 };
+	ssize_t n = 0;
 	int r;
 
 	if (!stream || (!data && size > 0))
@@ -269,12 +272,18 @@ int tmgr_stream_write(struct tmgr_context *context, struct tmgr_stream *stream, 
 	r = turn_begin(context, stream, deadline);
 	if (r < 0)
 		return r;
-	if (stream->cut)
-		r = -ECONNABORTED;
-	else if (size > 0 && write_at_once(stream, &work))
+	/* The usual case: the system takes it all. */
+	if (stream->kind == TMGR__STREAM_SOCKET && kept(stream) == 0 && !stream->cut && size > 0)
+		n = send(stream->io.fd, data, size, MSG_NOSIGNAL);
+	if (n > 0 && n == (ssize_t)size) {
 		tmgr_context_count_operation(context);
-	else
-		r = write_all(context, stream, &work, deadline);
+	} else if (n < 0 && errno != EAGAIN && errno != EINTR) {
+		r = -errno;
+	} else {
+		if (!stream->cut)
+			stream->written = n > 0 ? (size_t)n : 0;
+		r = write_rest(context, stream, data, size, deadline);
+	}
 	turn_end(stream);
 	return r;
 }
@@ -351,7 +360,7 @@ size_t tmgr_stream_resume(struct tmgr_stream *stream)
 
 	if (!stream || !stream->cut)
 		return 0;
-	written = stream->cut_at;
+	written = stream->written;
 	stream->cut = false;
 	return written;
 }

@@ -96,24 +96,22 @@ static double cycle_of_coroutines(void *self)
 	return run_in_loop(coroutines_in_loop, self);
 }
 
-static void measure_long_tasks(const char *figure, const char *cancel_figure, struct many many,
-	double goal, double cancel_goal, size_t rounds)
+/* Two rows: the whole cycle of each, and the cancel of all. */
+static void measure_long_tasks(size_t count, size_t rounds, const struct measure_row *rows)
 {
+	struct many many = { .count = count };
 	struct measure_pair pair = { cycle_of_tasks, cycle_of_coroutines, &many, .ours = { 0 } };
-	struct measure_row row = { .figure = figure,
-		.unit = MEASURE_NANOSECONDS,
-		.other_name = "coroutines, no manager",
-		.kind = MEASURE_AT_MOST,
-		.goal = goal };
+	struct measure_row cancels = rows[1];
 
 	/* The first rounds make the stacks. */
-	measure_run_pair(&pair, 2, rounds);
-	measure_print_pair(&row, &pair);
-	row.figure = cancel_figure;
-	row.ours = measure_median(&many.cancels);
-	row.other = measure_median(&many.bare_cancels);
-	row.goal = cancel_goal;
-	measure_print(&row);
+	if (measure_run_pair(&pair, 2, rounds)) {
+		measure_print_pair(&rows[0], &pair);
+		cancels.ours = measure_median(&many.cancels);
+		cancels.other = measure_median(&many.bare_cancels);
+		measure_print(&cancels);
+	} else {
+		measure_failed(rows[0].figure, "a wait ended otherwise than it must");
+	}
 	measure_clear_pair(&pair);
 	measure_clear(&many.cancels);
 	measure_clear(&many.bare_cancels);
@@ -180,17 +178,28 @@ static void measure_executes(void)
 	measure_clear_pair(&pair);
 }
 
+#define ROW(text, most)                                                                         \
+	{                                                                                       \
+		.figure = (text), .unit = MEASURE_NANOSECONDS,                                  \
+		.other_name = "coroutines, no manager", .kind = MEASURE_AT_MOST, .goal = (most) \
+	}
+
 int main(void)
 {
+	static const struct measure_row thousand[] = {
+		ROW("long tasks on a loop, 1000: whole cycle, each", 800),
+		ROW("    from cancel until run has returned", 500e3),
+	};
+	static const struct measure_row many[] = {
+		ROW("long tasks on a loop, 100,000, warm: cycle, each", 3000),
+		ROW("    from cancel until run has returned", 100e6),
+	};
+
 	for (size_t i = 0; i < TASKS_MAX; i++)
 		snprintf(names[i], sizeof(names[i]), "task%zu", i);
 	measure_begin();
-	measure_long_tasks("long tasks on a loop, 1000: whole cycle, each",
-		"    1000: from cancel until run has returned", (struct many){ .count = 1000 }, 800,
-		500000, 51);
-	measure_long_tasks("long tasks on a loop, 100,000, warm: whole cycle, each",
-		"    100,000: from cancel until run has returned", (struct many){ .count = 100000 },
-		3000, 100e6, 7);
+	measure_long_tasks(1000, 51, thousand);
+	measure_long_tasks(100000, 7, many);
 	measure_executes();
 	return measure_end();
 }

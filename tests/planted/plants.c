@@ -11,10 +11,10 @@
 
 #include "taskmgr/policy.h"
 
-int __real_tmgr_manager_add_execute_task(struct tmgr_manager *manager, const char *name,
-	struct tmgr_task task, enum tmgr_policy policy);
-int __wrap_tmgr_manager_add_execute_task(struct tmgr_manager *manager, const char *name,
-	struct tmgr_task task, enum tmgr_policy policy);
+int __real_tmgr_manager_add_execute_task_with(struct tmgr_manager *manager, const char *name,
+	struct tmgr_task task, enum tmgr_policy policy, const struct tmgr_task_options *options);
+int __wrap_tmgr_manager_add_execute_task_with(struct tmgr_manager *manager, const char *name,
+	struct tmgr_task task, enum tmgr_policy policy, const struct tmgr_task_options *options);
 int __real_tmgr_task_cleanup(struct tmgr_task task, struct tmgr_context *context);
 int __wrap_tmgr_task_cleanup(struct tmgr_task task, struct tmgr_context *context);
 int __real_tmgr_manager_cancel(struct tmgr_manager *manager);
@@ -32,14 +32,14 @@ static bool strikes(int plant)
 	return chosen != NULL && atoi(chosen) == plant && atomic_fetch_add(&calls, 1) % 20 == 19;
 }
 
-int __wrap_tmgr_manager_add_execute_task(struct tmgr_manager *manager, const char *name,
-	struct tmgr_task task, enum tmgr_policy policy)
+int __wrap_tmgr_manager_add_execute_task_with(struct tmgr_manager *manager, const char *name,
+	struct tmgr_task task, enum tmgr_policy policy, const struct tmgr_task_options *options)
 {
 	if (!tmgr_token_fired(tmgr_manager_token(manager)) && strikes(LOST_ADD)) {
 		tmgr_task_destroy(task);
 		return 0;
 	}
-	return __real_tmgr_manager_add_execute_task(manager, name, task, policy);
+	return __real_tmgr_manager_add_execute_task_with(manager, name, task, policy, options);
 }
 
 int __wrap_tmgr_task_cleanup(struct tmgr_task task, struct tmgr_context *context)

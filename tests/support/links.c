@@ -1,6 +1,10 @@
 #include <stdlib.h>
+#include <string.h>
 
+#include "tests/support/expect.h"
 #include "tests/support/links.h"
+
+char much[MUCH], got[MUCH + 1000];
 
 struct tmgr_listener *listen_here(struct tmgr_endpoint *ret_endpoint)
 {
@@ -47,4 +51,55 @@ void link_make(enum link_kind kind, const struct tmgr_stream_options *options,
 		r = make_tcp(options, ret_streams);
 	if (r < 0)
 		abort();
+}
+
+void two_begin(struct two *two, enum link_kind kind, const struct tmgr_stream_options *options)
+{
+	*two = (struct two){ .seen = { 77, 77, 77, 77 }, .is_pipe = kind == LINK_PIPE };
+	for (size_t i = 0; i < MUCH && much[MUCH - 1] == 0; i++)
+		much[i] = (char)(i * 7 + i / 251 + (i == MUCH - 1));
+	link_make(kind, options, two->streams);
+}
+
+void two_end(struct two *two)
+{
+	tmgr_stream_destroy(two->streams[0]);
+	tmgr_stream_destroy(two->streams[1]);
+}
+
+int two_write(struct tmgr_context *context, struct two *two, const char *text)
+{
+	return tmgr_stream_write(context, two->streams[1], text, strlen(text), TMGR_NEVER);
+}
+
+int read_to_the_end(void *self, struct tmgr_context *context)
+{
+	struct two *two = self;
+	ssize_t n;
+
+	do {
+		size_t room = sizeof(got) - two->length;
+
+		n = tmgr_stream_read(context, two->streams[0], got + two->length,
+			room < 50000 ? room : 50000, TMGR_NEVER);
+		if (n > 0)
+			two->length += (size_t)n;
+	} while (n > 0);
+	return (int)n;
+}
+
+bool on_all_links(
+	enum link_kind from, const struct tmgr_stream_options *options, crew_function *function)
+{
+	int r = 0;
+
+	wrong = 0;
+	for (int h = 0; h < CREW_HOSTS; h++)
+		for (int kind = (int)from; kind < LINKS && r == 0; kind++) {
+			struct two two;
+
+			two_begin(&two, (enum link_kind)kind, options);
+			r = crew_run(h, function, &two, NULL, NULL);
+		}
+	return r == 0 && wrong == 0;
 }

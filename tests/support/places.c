@@ -8,7 +8,10 @@
 const char *place_name(enum place place)
 {
 	static const char *const names[] = {
-		[PLACE_MAIN] = "no context", [PLACE_THREAD] = "thread", [PLACE_LOOP] = "loop"
+		[PLACE_MAIN] = "no context",
+		[PLACE_THREAD] = "thread",
+		[PLACE_LOOP] = "loop",
+		[PLACE_HOSTED] = "task on a loop",
 	};
 
 	return names[place];
@@ -41,6 +44,31 @@ static int run_task(struct tmgr_task task)
 	return r;
 }
 
+/* The loop would serve for ever. */
+static int call_and_stop(void *self, struct tmgr_context *context)
+{
+	call(self, context);
+	tmgr_manager_cancel(tmgr_context_manager(context));
+	return 0;
+}
+
+static int run_hosted(struct call *made)
+{
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	struct tmgr_task_options options = { .loop = NULL };
+	int r = tmgr_loop_create(NULL, &options.loop);
+
+	if (r == 0) {
+		tmgr_manager_add_task(manager, "loop", tmgr_loop_task(options.loop), TMGR_STRICT);
+		tmgr_manager_add_task_with(manager, "task", tmgr_task_function(call_and_stop, made),
+			TMGR_ERROR, &options);
+		r = tmgr_manager_run(manager, NULL);
+	}
+	tmgr_manager_destroy(manager);
+	tmgr_loop_unref(options.loop);
+	return r;
+}
+
 int place_run(enum place place, place_function *function, void *self)
 {
 	struct call made = { .function = function, .self = self, .result = -ENOEXEC };
@@ -50,7 +78,9 @@ int place_run(enum place place, place_function *function, void *self)
 
 	if (place == PLACE_MAIN)
 		return function(self, NULL);
-	if (place == PLACE_THREAD) {
+	if (place == PLACE_HOSTED) {
+		r = run_hosted(&made);
+	} else if (place == PLACE_THREAD) {
 		r = run_task(tmgr_task_function(call, &made));
 	} else {
 		r = tmgr_loop_create(&options, &loop);

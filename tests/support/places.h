@@ -1,5 +1,6 @@
 /*
- * The places where the same function runs: a thread outside of tasks, a task's thread, a coroutine.
+ * The places where the same function runs: a thread outside of tasks, a task's thread, a coroutine, a task
+ * on a loop.
  */
 #ifndef TESTS_SUPPORT_PLACES_H
 #define TESTS_SUPPORT_PLACES_H
@@ -10,6 +11,7 @@ enum place {
 	PLACE_MAIN,   /* the test's thread, without a context: assertions are allowed */
 	PLACE_THREAD, /* the thread of a task */
 	PLACE_LOOP,   /* the main function of a loop */
+	PLACE_HOSTED, /* a task that a loop hosts */
 	PLACES,
 };
 

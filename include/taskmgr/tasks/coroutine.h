@@ -138,6 +138,26 @@ TMGR_API int tmgr_coroutine_await(struct tmgr_context *context, struct tmgr_coro
 	int64_t deadline, void **ret_value);
 
 /**
+ * Wait for a coroutine's end, whatever happens to the caller: a cancel does not end this wait, for
+ * the coroutine may be using the caller's memory. It is told of a cancel by itself where it was
+ * spawned below the caller.
+ *
+ * @param context    the task's or coroutine's, of any host, or NULL
+ * @param coroutine  a coroutine
+ * @param deadline   absolute, monotonic, nanoseconds
+ *
+ * @return what its function returned, or
+ * @retval 0           it returned 0
+ * @retval -ECANCELED  it was cancelled
+ * @retval -ETIMEDOUT  the deadline came first
+ * @retval -EINVAL     coroutine is NULL
+ *
+ * @thread the task's; may block
+ */
+TMGR_API int tmgr_coroutine_join(
+	struct tmgr_context *context, struct tmgr_coroutine *coroutine, int64_t deadline);
+
+/**
  * Cancel a coroutine: what it awaits is cancelled too, its waits return -ECANCELED from now on, and
  * it ends when its function returns. An error other than that stands in the report.
  *

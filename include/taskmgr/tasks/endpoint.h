@@ -215,7 +215,8 @@ TMGR_API int tmgr_accept(struct tmgr_context *context, struct tmgr_listener *lis
  *
  * Handlers are children of the caller: all have ended when this returns. At the cancel no more is
  * accepted, and the handlers are cancelled; with options.drain_ns only when that has passed, and
- * tmgr_stream_stopping() tells them before.
+ * tmgr_stream_stopping() tells them before. A connection whose handler has not begun by then, or
+ * for which there is no memory or thread, is closed.
  *
  * @param context   the task's
  * @param listener  a listener; stays open

@@ -32,8 +32,8 @@ struct tmgr_stream;
 struct tmgr_stream_options {
 	/**
 	 * First size of the buffer that is read into, bytes: 4096. It is allocated when it is first
-	 * needed, which tmgr_stream_read() with room enough does not, and grows with what is asked
-	 * for.
+	 * needed, which tmgr_stream_read() of at least 1024 bytes does not, and grows with what is
+	 * asked for; once it is empty again it is given back if it is larger than 64 KiB.
 	 */
 	size_t read_buffer;
 	/** Bytes that tmgr_stream_put() keeps before it writes: 16384. Allocated at the first. */
@@ -194,6 +194,7 @@ TMGR_API bool tmgr_stream_stopping(const struct tmgr_stream *stream);
  * @retval -ECANCELED   the token fired first
  * @retval -ETIMEDOUT   the deadline came first
  * @retval -EBUSY       another one reads
+ * @retval -EXDEV       it would wait, and belongs to another loop
  * @retval -EINVAL      stream or buffer is NULL, or size is 0
  * @retval -ECONNRESET  of the connection; every other error of read(2) likewise
  *
@@ -351,6 +352,7 @@ TMGR_API int tmgr_stream_consume(struct tmgr_stream *stream, size_t size);
  * @retval -ETIMEDOUT     the deadline came first
  * @retval -EPIPE         nobody reads any more, or the output was shut down
  * @retval -ECONNRESET    of the connection; every other error of write(2) likewise
+ * @retval -EXDEV         it would wait, and the stream belongs to another loop
  * @retval -ECONNABORTED  a write before was cut short
  * @retval -EINVAL        stream is NULL, or data is and size is not 0
  *

@@ -21,7 +21,9 @@
 
 /* ---- Servers: serve what is accepted from a listening socket, and do not return ---- */
 
-/* On a loop of ours, a coroutine for each connection: tmgr_wait_fd() around read() and write(). */
+/* On a loop of ours, a coroutine for each connection, reading and writing a stream. */
+void echo_serve_streams(int listening);
+/* The same with tmgr_wait_fd() around read() and write(). */
 void echo_serve_waits(int listening);
 /* Callbacks on libev. */
 void echo_serve_ev(int listening);

@@ -154,7 +154,7 @@ static bool receive_answer(struct loading *loading, uint32_t i)
 	loading->got[i] += (size_t)n;
 	if (loading->got[i] < size)
 		return true;
-	/* What is echoed is looked at where it came in one piece, as it always does but for luck. */
+	/* An echo that came in one piece is compared; it nearly always does. */
 	if (loading->got[i] > size || ((size_t)n == ECHO_SIZE && size == ECHO_SIZE &&
 					      memcmp(answer, loading->load->request, size) != 0))
 		return false;

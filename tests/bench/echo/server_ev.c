@@ -1,4 +1,4 @@
-/* Callbacks on libev, as one would write them: read, try to write, watch for room when there is none. */
+/* Callbacks on libev, as one would write them: read, try to write, else watch for room. */
 #include <errno.h>
 #include <ev.h>
 #include <stdlib.h>

@@ -1,31 +1,16 @@
-/* Coroutines, one for each connection. */
+/* A coroutine for each connection, waiting for its descriptor. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <taskmgr/taskmgr.h>
-#include <taskmgr/tasks/coroutine.h>
 
 #include "tests/bench/echo/echo.h"
+#include "tests/bench/in_loop.h"
 #include "tests/bench/measure.h"
 
 #define BUFFER_SIZE 65536
-
-/* Run the first coroutine of a loop, in a manager, as a daemon does. */
-static void run_loop(int (*function)(void *self, struct tmgr_context *context), int listening)
-{
-	struct tmgr_loop_options options = { .main = function, .self = &listening };
-	struct tmgr_manager *manager = tmgr_manager_create(NULL);
-	struct tmgr_loop *loop;
-
-	measure_check("loop", tmgr_loop_create(&options, &loop));
-	tmgr_manager_add_task(manager, "echo", tmgr_loop_task(loop), TMGR_ERROR);
-	tmgr_loop_unref(loop);
-	measure_check("run", tmgr_manager_run(manager, NULL));
-}
-
-/* ---- Waiting for the descriptor ---- */
 
 static int write_all(struct tmgr_context *context, int fd, const char *data, size_t size)
 {
@@ -87,5 +72,8 @@ static int accept_all(void *self, struct tmgr_context *context)
 
 void echo_serve_waits(int listening)
 {
-	run_loop(accept_all, listening);
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+
+	add_loop(manager, "echo", accept_all, &listening);
+	measure_check("run", tmgr_manager_run(manager, NULL));
 }

@@ -1,0 +1,177 @@
+/*
+ * Spawning: from a coroutine onto its own loop, which shares nothing with anybody, and from any
+ * thread. A coroutine is counted in a family, that of the hosted task, or of the loop's own, which it
+ * was spawned below; a task ends after its family.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "internal.h"
+
+/* Nobody refers to its strand any more. */
+static void release_strand(void *owner)
+{
+	tmgr__coroutine_unref(owner);
+}
+
+static void *strand_memory(struct tmgr_coroutine *coroutine)
+{
+	return coroutine + 1;
+}
+
+void tmgr__coroutine_set_name(struct tmgr_coroutine *coroutine, const char *name)
+{
+	size_t length;
+
+	/* Most have none, and so has who was here before. */
+	if (!name && !coroutine->named && coroutine->own_name[0])
+		return;
+	coroutine->named = name != NULL;
+	if (!name)
+		name = "coroutine";
+	length = strnlen(name, TMGR_COROUTINE_NAME_MAX);
+	memcpy(coroutine->own_name, name, length);
+	coroutine->own_name[length] = '\0';
+}
+
+/* A coroutine below `parent`, to be started or unmade. */
+static int make(struct tmgr_loop *loop, struct tmgr_context *parent, struct tmgr__family *family,
+	const struct tmgr_coroutine_options *options, struct tmgr_coroutine **ret_coroutine)
+{
+	size_t max = loop->options.coroutines_max;
+	struct tmgr_coroutine *coroutine;
+
+	if (max > 0 && __atomic_load_n(&loop->coroutines, __ATOMIC_RELAXED) >= max)
+		return -EAGAIN;
+	coroutine = tmgr__coroutine_make(loop);
+	if (!coroutine)
+		return -ENOMEM;
+	tmgr__coroutine_set_name(coroutine, options ? options->name : NULL);
+	coroutine->family = family;
+	if (coroutine->strand) {
+		coroutine->context = coroutine->strand;
+		tmgr_strand_init_again(coroutine->strand, parent);
+		*ret_coroutine = coroutine;
+		return 0;
+	}
+	coroutine->context = coroutine->strand = tmgr_strand_init(
+		strand_memory(coroutine), &(struct tmgr_strand_setup){
+						  .parent = parent,
+						  .waiter = &coroutine->waiter,
+						  .host = &loop->host,
+						  .name = coroutine->own_name,
+						  .release = release_strand,
+						  .owner = coroutine,
+					  });
+	*ret_coroutine = coroutine;
+	return 0;
+}
+
+static void give_handle(struct tmgr_coroutine *coroutine, struct tmgr_coroutine **ret_coroutine)
+{
+	if (!ret_coroutine)
+		return;
+	coroutine->refs++;
+	coroutine->wanted = true;
+	*ret_coroutine = coroutine;
+}
+
+int tmgr_coroutine_spawn(struct tmgr_context *context,
+	int (*function)(void *self, struct tmgr_context *context), void *self,
+	const struct tmgr_coroutine_options *options, struct tmgr_coroutine **ret_coroutine)
+{
+	struct tmgr_coroutine *spawner = tmgr__coroutine_of(context), *coroutine;
+	struct tmgr_loop *loop = tmgr__loop_here;
+	int r;
+
+	if (!spawner || spawner->loop != loop || !function)
+		return -EINVAL;
+	if (tmgr_context_cancelled(context))
+		return -ECANCELED;
+	r = make(loop, context, spawner->hosted ? &spawner->own : spawner->family, options,
+		&coroutine);
+	if (r < 0)
+		return r;
+	coroutine->function = function;
+	coroutine->self = self;
+	coroutine->family->alive++;
+	give_handle(coroutine, ret_coroutine);
+	if (options && options->at_once)
+		tmgr__coroutine_run_at_once(coroutine);
+	else
+		tmgr__coroutine_start(coroutine);
+	return 0;
+}
+
+void tmgr__coroutine_start_posted(void *self)
+{
+	struct tmgr_coroutine *coroutine = self;
+
+	if (!coroutine->hosted)
+		coroutine->family->alive++;
+	tmgr__coroutine_start(coroutine);
+}
+
+void tmgr__coroutine_start_anywhere(struct tmgr_coroutine *coroutine)
+{
+	coroutine->held = true;
+	if (coroutine->loop == tmgr__loop_here) {
+		tmgr__coroutine_start_posted(coroutine);
+		return;
+	}
+	coroutine->call.function = tmgr__coroutine_start_posted;
+	coroutine->call.self = coroutine;
+	tmgr__loop_post(coroutine->loop, &coroutine->call);
+}
+
+int tmgr_loop_spawn(struct tmgr_loop *loop,
+	int (*function)(void *self, struct tmgr_context *context), void *self,
+	const struct tmgr_coroutine_options *options, struct tmgr_coroutine **ret_coroutine)
+{
+	struct tmgr_coroutine *coroutine;
+	int r;
+
+	if (!loop || !function || (options && options->at_once))
+		return -EINVAL;
+	if (!tmgr__loop_hold(loop))
+		return -ESHUTDOWN;
+	if (__atomic_load_n(&loop->state, __ATOMIC_ACQUIRE) != TMGR__LOOP_RUNNING)
+		r = -ESHUTDOWN;
+	else
+		r = make(loop, loop->context, &loop->family, options, &coroutine);
+	if (r < 0) {
+		tmgr__loop_release(loop);
+		return r;
+	}
+	coroutine->function = function;
+	coroutine->self = self;
+	give_handle(coroutine, ret_coroutine);
+	tmgr__coroutine_start_anywhere(coroutine);
+	return 0;
+}
+
+void tmgr__family_cancel(
+	struct tmgr_loop *loop, const struct tmgr__family *family, const char *text)
+{
+	struct tmgr__list *node;
+
+	tmgr__list_for (node, &loop->all) {
+		struct tmgr_coroutine *coroutine = container_of(node, struct tmgr_coroutine, all);
+
+		if (!coroutine->hosted && coroutine->family == family)
+			tmgr_token_cancel(tmgr_strand_token(coroutine->context), 0, text);
+	}
+}
+
+void tmgr__family_join(struct tmgr_loop *loop, struct tmgr__family *family,
+	struct tmgr_context *context, int result)
+{
+	if (family->alive == 0)
+		return;
+	if (result != 0)
+		tmgr__family_cancel(loop, family, "the task that spawned it failed");
+	tmgr_uninterrupted_begin(context, TMGR_NEVER);
+	while (family->alive > 0)
+		tmgr_wait_announced(context, &family->joiner, "coroutines", TMGR_NEVER);
+	tmgr_uninterrupted_end(context);
+}
