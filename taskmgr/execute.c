@@ -28,6 +28,16 @@ void tmgr__execute_settle_unexecuted(struct tmgr_manager *manager)
 	}
 }
 
+/* The same where all others are about to execute. */
+static void settle_without_execute(struct tmgr_manager *manager)
+{
+	struct tmgr__list *node;
+
+	tmgr__list_for (node, &manager->tasks)
+		if (!(tmgr__record_of(node)->phases & TMGR_EXECUTE))
+			tmgr_future_complete(&tmgr__record_of(node)->done, 0, NULL);
+}
+
 /* Let all executes start, long-running ones first. */
 static void start_executes(struct tmgr_manager *manager)
 {
@@ -65,7 +75,7 @@ static void start_executes(struct tmgr_manager *manager)
 	tmgr__list_splice(&manager->pool.hosted, &hosted);
 	tmgr__manager_look_quiet(manager);
 	tmgr__manager_unlock(manager);
-	tmgr__execute_settle_unexecuted(manager);
+	settle_without_execute(manager);
 	tmgr__run_set_gate(manager, TMGR__GATE_OPEN);
 	tmgr__pool_open(manager);
 	tmgr__host_open(manager);

@@ -13,6 +13,9 @@
 /* The watcher looks at a cleanup that is not done after this. */
 #define LOOK_NS (10 * TMGR_MILLISECOND)
 
+/* Tasks that are passed under one lock, where there is nothing to call. */
+#define BATCH 64
+
 /* The phases that run on this thread. */
 static int call_phase(struct tmgr__record *record, enum tmgr_phase phase)
 {
@@ -155,11 +158,36 @@ void tmgr__phase_clean_up(struct tmgr__record *record)
 		clean_up(record, false);
 }
 
+/*
+ * Under the lock: those before a node, in reverse, that have no cleanup are done at once. Returns the
+ * first that has one, or the end. Many daemons have thousands of small tasks, and few cleanups.
+ */
+static struct tmgr__list *pass_without_cleanup(
+	struct tmgr_manager *manager, struct tmgr__list *node, int64_t now)
+{
+	for (int i = 0; i < BATCH && node != &manager->tasks; i++, node = node->previous) {
+		if (tmgr__record_of(node)->phases & TMGR_CLEANUP)
+			break;
+		check(!decide_cleanup(tmgr__record_of(node), now));
+	}
+	return node;
+}
+
 void tmgr__phase_clean_up_all(struct tmgr_manager *manager)
 {
-	struct tmgr__list *node;
+	struct tmgr__list *node = manager->tasks.previous;
 
-	tmgr__list_for_reverse(node, &manager->tasks) tmgr__phase_clean_up(tmgr__record_of(node));
+	while (node != &manager->tasks) {
+		if (tmgr__record_of(node)->phases & TMGR_CLEANUP) {
+			tmgr__phase_clean_up(tmgr__record_of(node));
+			node = node->previous;
+			continue;
+		}
+		tmgr__manager_lock(manager);
+		manager->state = TMGR_MANAGER_CLEANING;
+		node = pass_without_cleanup(manager, node, tmgr__manager_now(manager));
+		tmgr__manager_unlock(manager);
+	}
 }
 
 /* Under the lock: note that initialize failed; one that only obeyed the stop has not. */
@@ -206,28 +234,37 @@ static int initialize(struct tmgr__record *record)
 	return error;
 }
 
-static void skip_initialize(struct tmgr__record *record)
+/* Those from a node on that have no initialize. Returns the first that has one, or the end. */
+static struct tmgr__list *pass_without_initialize(
+	struct tmgr_manager *manager, struct tmgr__list *node)
 {
-	struct tmgr_manager *manager = record->manager;
+	int64_t now = tmgr__manager_now(manager);
 
 	tmgr__manager_lock(manager);
-	tmgr__manager_set_state(
-		manager, record, TMGR_STATE_INITIALIZED, tmgr__manager_now(manager));
+	for (int i = 0; i < BATCH && node != &manager->tasks; i++, node = node->next) {
+		struct tmgr__record *record = tmgr__record_of(node);
+
+		if (record->phases & TMGR_INITIALIZE)
+			break;
+		tmgr__manager_set_state(manager, record, TMGR_STATE_INITIALIZED, now);
+	}
 	tmgr__manager_unlock(manager);
+	return node;
 }
 
 void tmgr__phase_initialize_all(struct tmgr_manager *manager)
 {
-	struct tmgr__list *node;
+	struct tmgr__list *node = manager->tasks.next;
 
-	tmgr__list_for (node, &manager->tasks) {
+	while (node != &manager->tasks && !tmgr__run_is_stopping(manager)) {
 		struct tmgr__record *record = tmgr__record_of(node);
 
-		if (tmgr__run_is_stopping(manager))
+		if (!(record->phases & TMGR_INITIALIZE)) {
+			node = pass_without_initialize(manager, node);
+			continue;
+		}
+		if (initialize(record) < 0)
 			return;
-		if (!(record->phases & TMGR_INITIALIZE))
-			skip_initialize(record);
-		else if (initialize(record) < 0)
-			return;
+		node = node->next;
 	}
 }

@@ -114,6 +114,7 @@ static void of_coroutines_that_are_null(void)
 	IS(tmgr_coroutine_result(NULL) == NULL, 1);
 	IS(tmgr_coroutine_await(NULL, NULL, TMGR_NOW, &value), -EINVAL);
 	IS(value == &coroutine, 1);
+	IS(tmgr_coroutine_join(NULL, NULL, TMGR_NOW), -EINVAL);
 	IS(tmgr_coroutine_cancel(NULL, 0, NULL), -EINVAL);
 	IS(tmgr_coroutine_set_value(NULL, NULL), -EINVAL);
 }
@@ -178,12 +179,14 @@ static void of_spawning(struct tmgr_context *context)
 	IS(tmgr_loop_spawn(tmgr_loop_current(), no_task, NULL, NULL, &other), -EAGAIN);
 	IS(other == NULL, 1);
 	IS(tmgr_coroutine_await(context, coroutine, TMGR_NOW, &value), -ETIMEDOUT);
+	IS(tmgr_coroutine_join(context, coroutine, TMGR_NOW), -ETIMEDOUT);
 	IS(tmgr_future_result(tmgr_coroutine_future(coroutine), &error, &value), -EAGAIN);
 	IS(tmgr_future_result(tmgr_coroutine_result(coroutine), &error, &value), -EAGAIN);
 	IS(error == 7 && value == &error, 1);
 	IS(tmgr_coroutine_cancel(coroutine, 0, NULL), 0);
 	IS(tmgr_coroutine_cancel(coroutine, 0, NULL), -EALREADY);
 	IS(tmgr_coroutine_await(context, coroutine, TMGR_NEVER, &value), -ECANCELED);
+	IS(tmgr_coroutine_join(context, coroutine, TMGR_NOW), -ECANCELED);
 	IS(value == &error, 1);
 	IS(tmgr_coroutine_cancel(coroutine, 0, NULL), -EALREADY);
 	tmgr_coroutine_unref(coroutine);

@@ -247,6 +247,7 @@ int __wrap_pthread_create(
 	return __real_pthread_create(ret, attributes, function, argument);
 }
 
+/* As many as mmap() has: NOLINTNEXTLINE(readability-function-size) */
 void *__wrap_mmap(void *at, size_t length, int protection, int flags, int fd, off_t offset)
 {
 	if (strikes(&fault.mapping)) {
