@@ -108,15 +108,16 @@ static struct tmgr_stream *client(struct service *service)
 static bool answers(struct tmgr_stream *stream)
 {
 	int64_t limit = tmgr_after(LATCH_LIMIT_S * TMGR_SECOND);
+	static const char ping[] = "ping\n";
 	char buffer[1024];
 	size_t length = 0;
 
-	if (tmgr_stream_write(NULL, stream, "ping\n", 5, limit) < 0)
+	if (tmgr_stream_write(NULL, stream, ping, 5, limit) < 0)
 		return false;
 	while (length < 5) {
 		ssize_t n = tmgr_stream_read(NULL, stream, buffer, sizeof(buffer), limit);
 
-		if (n <= 0 || memcmp(buffer, "ping\n" + length, (size_t)n) != 0)
+		if (n <= 0 || memcmp(buffer, ping + length, (size_t)n) != 0)
 			return false;
 		length += (size_t)n;
 	}
