@@ -134,7 +134,7 @@ static int make_record(struct adding *add)
 	if (record)
 		tmgr__record_init(record, add->name, add->task);
 	else
-		record = tmgr__record_create(add->name, add->task, kind);
+		record = tmgr__record_create(&add->manager->records, add->name, add->task, kind);
 	if (!record)
 		return -ENOMEM;
 	add->record = record;

@@ -101,7 +101,7 @@ static struct tmgr__record *make_child(struct tmgr_group *group, struct tmgr_tas
 	if (record)
 		tmgr__record_init(record, name, task);
 	else
-		record = tmgr__record_create(name, task, TMGR__RECORD_EXECUTE);
+		record = tmgr__record_create(NULL, name, task, TMGR__RECORD_EXECUTE);
 	if (!record)
 		return NULL;
 	record->manager = manager;

@@ -153,6 +153,7 @@ void tmgr_manager_unref(struct tmgr_manager *manager)
 		tmgr__record_unref(record);
 	}
 	free_refused(manager);
+	tmgr__arena_fini(&manager->records);
 	tmgr_token_unref(manager->token);
 	tmgr__timers_unref(manager->timers);
 	tmgr__events_unref(manager->events);

@@ -65,6 +65,7 @@ struct tmgr_manager {
 	struct tmgr__events *events;
 	bool own_events; /* hosted by a task, and yet with observers of its own */
 
+	struct tmgr__arena records; /* of long-running tasks */
 	struct tmgr__list tasks;    /* long-running, in order of adding */
 	struct tmgr__names names;   /* of these */
 	struct tmgr__list executes; /* not yet ended, or with a handle */

@@ -46,7 +46,12 @@ void tmgr__record_set_state(struct tmgr__record *record, enum tmgr_state to, int
 /* The memory goes when neither the record nor its token is referred to. */
 static void release_token(struct tmgr_token *token)
 {
-	free(container_of(token, struct tmgr__record, token));
+	struct tmgr__record *record = container_of(token, struct tmgr__record, token);
+
+	if (record->block)
+		tmgr__arena_give(record->block);
+	else
+		free(record);
 }
 
 void tmgr__record_init(struct tmgr__record *record, const char *name, struct tmgr_task task)
@@ -75,25 +80,32 @@ void tmgr__record_init(struct tmgr__record *record, const char *name, struct tmg
 	record->text[0] = '\0';
 }
 
-struct tmgr__record *tmgr__record_create(
-	const char *name, struct tmgr_task task, enum tmgr__record_kind kind)
+struct tmgr__record *tmgr__record_create(struct tmgr__arena *arena, const char *name,
+	struct tmgr_task task, enum tmgr__record_kind kind)
 {
 	bool with_cleanup = kind == TMGR__RECORD_TASK_WITH_CLEANUP;
 	size_t size = sizeof(struct tmgr__record) +
 		      (with_cleanup ? sizeof(struct tmgr__cleanup) : 0);
 	size_t room = kind == TMGR__RECORD_EXECUTE ? TMGR_NAME_MAX + 1 : strlen(name) + 1;
-	struct tmgr__record *record = malloc(size + room);
+	struct tmgr__arena_block *block = NULL;
+	struct tmgr__record *record;
 
+	/* Execute-tasks come and go: their memory is used again by itself. */
+	if (kind == TMGR__RECORD_EXECUTE)
+		record = malloc(size + room);
+	else
+		record = tmgr__arena_take(arena, size + room, &block);
 	if (!record)
 		return NULL;
 	record->name = (char *)record + size;
 	tmgr__record_init(record, name, task);
+	record->block = block;
 	if (!with_cleanup)
 		return record;
 	record->cleanup = (struct tmgr__cleanup *)(record + 1);
 	memset(record->cleanup, 0, sizeof(*record->cleanup));
 	if (tmgr_token_create(NULL, &record->cleanup->token) < 0) {
-		free(record);
+		tmgr__arena_give(block);
 		return NULL;
 	}
 	return record;

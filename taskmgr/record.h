@@ -10,6 +10,7 @@
 #include <taskmgr/future.h>
 #include <taskmgr/manager.h>
 
+#include "base/arena.h"
 #include "base/list.h"
 #include "context.h"
 #include "policy.h"
@@ -86,7 +87,8 @@ struct tmgr__record {
 	int64_t initialize_ns, execute_ns, cleanup_took_ns;
 	uint64_t reload_seen;          /* guarded by the reload's lock */
 	struct tmgr__cleanup *cleanup; /* behind the record, or NULL */
-	struct tmgr_future done;       /* execute has ended; its own lock */
+	struct tmgr__arena_block *block; /* of its memory, or NULL */
+	struct tmgr_future done;         /* execute has ended; its own lock */
 	struct tmgr_waiter waiter;
 	struct tmgr_token token; /* its own lock */
 	struct tmgr_context context;
@@ -107,9 +109,9 @@ unsigned tmgr__record_moves(enum tmgr_state from);
 /* The only writer of a state; an illegal move is a bug of ours. */
 void tmgr__record_set_state(struct tmgr__record *record, enum tmgr_state to, int64_t now);
 
-/* A record with one reference, or NULL. */
-struct tmgr__record *tmgr__record_create(
-	const char *name, struct tmgr_task task, enum tmgr__record_kind kind);
+/* A record with one reference, or NULL. Of a long-running task it is a piece of an arena. */
+struct tmgr__record *tmgr__record_create(struct tmgr__arena *arena, const char *name,
+	struct tmgr_task task, enum tmgr__record_kind kind);
 struct tmgr__record *tmgr__record_ref(struct tmgr__record *record);
 void tmgr__record_unref(struct tmgr__record *record);
 /* Whether nothing but the caller's reference is left, so that its memory may be used again. */

@@ -70,7 +70,13 @@ static struct tmgr__record *new_record(void)
 {
 	static struct probe probe = PROBE(.name = "probe");
 
-	return tmgr__record_create("probe", probe_task(&probe), TMGR__RECORD_TASK_WITH_CLEANUP);
+	static struct tmgr__arena arena;
+	struct tmgr__record *record;
+
+	record = tmgr__record_create(
+		&arena, "probe", probe_task(&probe), TMGR__RECORD_TASK_WITH_CLEANUP);
+	tmgr__arena_fini(&arena);
+	return record;
 }
 
 static void each_legal_move_happens_and_is_dated(void **state)

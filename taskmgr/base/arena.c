@@ -1,0 +1,79 @@
+#include "arena.h"
+
+#include <stdlib.h>
+
+#include "check.h"
+
+#define BLOCK_MIN ((size_t)4096)
+#define BLOCK_MAX ((size_t)256 * 1024)
+#define ALIGNMENT ((size_t)16)
+
+struct tmgr__arena_block {
+	uint32_t refs; /* atomic: pieces that are out, and the arena that cuts it */
+	size_t used, size;
+	_Alignas(16) unsigned char memory[];
+};
+
+static struct tmgr__arena_block *make_block(const struct tmgr__arena *arena, size_t least)
+{
+	size_t size = arena->block ? arena->block->size * 2 : BLOCK_MIN;
+	struct tmgr__arena_block *block;
+
+	if (size > BLOCK_MAX)
+		size = BLOCK_MAX;
+#if defined(__SANITIZE_ADDRESS__)
+	/* Each alone, so that the sanitizer sees what is used after its end. */
+	size = 0;
+#endif
+	if (size < least)
+		size = least;
+	block = malloc(sizeof(*block) + size);
+	if (block) {
+		block->refs = 1;
+		block->used = 0;
+		block->size = size;
+	}
+	return block;
+}
+
+void *tmgr__arena_take(
+	struct tmgr__arena *arena, size_t size, struct tmgr__arena_block **ret_block)
+{
+	struct tmgr__arena_block *block;
+	void *piece = NULL;
+
+	size = (size + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
+	tmgr__lock_acquire(&arena->lock);
+	block = arena->block;
+	if (!block || block->size - block->used < size) {
+		block = make_block(arena, size);
+		if (block && arena->block)
+			tmgr__arena_give(arena->block);
+		if (block)
+			arena->block = block;
+	}
+	if (block) {
+		piece = block->memory + block->used;
+		block->used += size;
+		__atomic_fetch_add(&block->refs, 1, __ATOMIC_RELAXED);
+	}
+	tmgr__lock_release(&arena->lock);
+	*ret_block = block;
+	return piece;
+}
+
+void tmgr__arena_give(struct tmgr__arena_block *block)
+{
+	uint32_t refs = __atomic_fetch_sub(&block->refs, 1, __ATOMIC_ACQ_REL);
+
+	check(refs > 0);
+	if (refs == 1)
+		free(block);
+}
+
+void tmgr__arena_fini(struct tmgr__arena *arena)
+{
+	if (arena->block)
+		tmgr__arena_give(arena->block);
+	arena->block = NULL;
+}
