@@ -131,34 +131,65 @@ static bool is_before(const struct tmgr_manager *manager, struct tmgr_executor *
 	return false;
 }
 
-/* A host that never runs would let its tasks wait for ever. */
-static int check_host(struct tmgr_manager *manager, struct tmgr__record *record)
+/*
+ * The rule that a long-running task on a host breaks, or NULL. Many tasks in a row are on one host,
+ * which is looked for once.
+ */
+static const char *host_rule(struct tmgr_manager *manager, const struct tmgr__record *record,
+	const struct tmgr_executor *served)
 {
-	const char *rule = NULL;
-
 	if (!record->on)
-		return 0;
-	if (!tmgr__host_is_served(manager, record->on))
-		rule = "its loop is neither in this manager nor running";
-	else if (manager->options.stop_order == TMGR_STOP_REVERSE && record->long_running &&
-		 !__atomic_load_n(&record->on->runner, __ATOMIC_ACQUIRE) &&
-		 !is_before(manager, record->on, record))
-		rule = "to stop in reverse order a loop is added before what it runs";
-	if (!rule)
-		return 0;
-	tmgr__run_note_start_error(manager, record->name, -EINVAL, rule);
-	return -EINVAL;
+		return NULL;
+	/* A host that never runs would let its tasks wait for ever. */
+	if (record->on != served && !tmgr__host_is_served(manager, record->on))
+		return "its loop is neither in this manager nor running";
+	if (manager->options.stop_order == TMGR_STOP_REVERSE &&
+		!__atomic_load_n(&record->on->runner, __ATOMIC_ACQUIRE) &&
+		!is_before(manager, record->on, record))
+		return "to stop in reverse order a loop is added before what it runs";
+	return NULL;
+}
+
+/* Execute-tasks may be added just now; those that come later are looked at there. */
+static bool executes_are_served(struct tmgr_manager *manager)
+{
+	const struct tmgr_executor *known = NULL;
+	struct tmgr__list *node;
+	bool served = true;
+
+	tmgr__manager_lock(manager);
+	tmgr__list_for (node, &manager->executes) {
+		const struct tmgr__record *record = tmgr__record_of(node);
+
+		if (!record->on || record->on == known)
+			continue;
+		served = served && tmgr__host_is_served(manager, record->on);
+		known = record->on;
+	}
+	tmgr__manager_unlock(manager);
+	return served;
 }
 
 static int check_hosts(struct tmgr_manager *manager)
 {
-	struct tmgr__list *lists[] = { &manager->tasks, &manager->executes }, *node;
-	int r = 0;
+	const struct tmgr_executor *served = NULL;
+	struct tmgr__list *node;
 
-	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
-		for (node = lists[i]->next; r == 0 && node != lists[i]; node = node->next)
-			r = check_host(manager, tmgr__record_of(node));
-	return r;
+	tmgr__list_for (node, &manager->tasks) {
+		struct tmgr__record *record = tmgr__record_of(node);
+		const char *rule = host_rule(manager, record, served);
+
+		served = record->on ? record->on : served;
+		if (!rule)
+			continue;
+		tmgr__run_note_start_error(manager, record->name, -EINVAL, rule);
+		return -EINVAL;
+	}
+	if (executes_are_served(manager))
+		return 0;
+	tmgr__run_note_start_error(manager, "", -EINVAL,
+		"the loop of an execute-task is neither in this manager nor running");
+	return -EINVAL;
 }
 
 int tmgr__run_prepare(struct tmgr_manager *manager)

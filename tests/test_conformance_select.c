@@ -1,7 +1,8 @@
 /*
- * Replays tests/conformance/select.jsonl on the core's channels with real threads: each goroutine
- * of a case is a task with a thread of its own, time is virtual, and a step is over when everybody
- * has finished or sleeps.
+ * Replays tests/conformance/select.jsonl on the core's channels, with real threads and with
+ * coroutines: each goroutine of a case is a task with a thread of its own, or all are on one loop.
+ * Time is virtual, and a step is over when everybody has finished or is blocked: sleeps in the
+ * kernel, or is shown to wait for its select, once the loop has done all it had to do.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,10 +13,12 @@
 
 #include <taskmgr/channel.h>
 #include <taskmgr/manager.h>
+#include <taskmgr/tasks/loop.h>
 
 #include "taskmgr/clock.h"
 
 #include "tests/support/actor.h"
+#include "tests/support/latch.h"
 #include "tests/support/leak.h"
 #include "tests/support/recorder.h"
 
@@ -28,7 +31,10 @@
 struct goroutine {
 	char name[16];
 	struct actor actor;
-	struct tmgr__virtual_clock *clock;
+	struct replay *replay;
+	/* On a loop, in place of the actor: */
+	struct tmgr_channel *commands;
+	atomic_int begun, done;
 	struct tmgr_select_case cases[CASES_MAX];
 	int items[CASES_MAX];
 	size_t count;
@@ -37,6 +43,8 @@ struct goroutine {
 
 struct replay {
 	const char *name;
+	struct tmgr_loop *loop; /* NULL: on threads */
+	struct tmgr_manager *manager;
 	struct tmgr__virtual_clock clock;
 	struct goroutine goroutines[GOROUTINES_MAX];
 	size_t goroutine_count;
@@ -76,7 +84,7 @@ static struct goroutine *goroutine_named(struct replay *replay, const char *name
 	}
 	assert_true(replay->goroutine_count < GOROUTINES_MAX);
 	goroutine = &replay->goroutines[replay->goroutine_count++];
-	*goroutine = (struct goroutine){ .actor = ACTOR_INIT, .clock = &replay->clock };
+	*goroutine = (struct goroutine){ .actor = ACTOR_INIT, .replay = replay };
 	snprintf(goroutine->name, sizeof(goroutine->name), "%s", name);
 	return goroutine;
 }
@@ -94,10 +102,106 @@ static void do_select(void *argument, struct tmgr_context *context)
 {
 	struct goroutine *goroutine = argument;
 
-	tmgr__clock_use(&goroutine->clock->clock);
+	tmgr__clock_use(&goroutine->replay->clock.clock);
 	goroutine->result = tmgr_select(context, goroutine->cases, goroutine->count, TMGR_NEVER);
-	tmgr__clock_use(NULL);
+	if (goroutine->replay->loop == NULL)
+		tmgr__clock_use(NULL);
 }
+
+/* ---- On a loop ------------------------------------------------------------------------------ */
+
+static int obey(void *self, struct tmgr_context *context)
+{
+	struct goroutine *goroutine = self;
+	char command;
+
+	for (;;) {
+		int r;
+
+		/* It goes on after the cancel, until there are no more commands. */
+		tmgr_uninterrupted_begin(context, TMGR_NEVER);
+		r = tmgr_channel_receive(context, goroutine->commands, &command, TMGR_NEVER);
+		tmgr_uninterrupted_end(context);
+		if (r < 0)
+			return 0;
+		atomic_fetch_add(&goroutine->begun, 1);
+		do_select(goroutine, context);
+		atomic_fetch_add(&goroutine->done, 1);
+	}
+}
+
+static void open_latch(void *self)
+{
+	latch_open(self);
+}
+
+/* Two turns of the loop: in the second all has been run that was woken before. */
+static void let_loop_turn(struct replay *replay)
+{
+	for (int i = 0; replay->loop != NULL && i < 2; i++) {
+		struct latch turned = LATCH_INIT;
+		struct tmgr_loop_call call;
+
+		expect(replay, tmgr_loop_post(replay->loop, &call, open_latch, &turned) == 0,
+			"takes no posts", "loop");
+		expect(replay, latch_wait(&turned), "does not turn", "loop");
+	}
+}
+
+static bool is_busy(struct goroutine *goroutine)
+{
+	if (goroutine->replay->loop == NULL)
+		return actor_busy(&goroutine->actor);
+	let_loop_turn(goroutine->replay);
+	return atomic_load(&goroutine->begun) > atomic_load(&goroutine->done);
+}
+
+static bool finishes(struct goroutine *goroutine)
+{
+	return goroutine->replay->loop != NULL ? !is_busy(goroutine)
+					       : actor_finishes(&goroutine->actor);
+}
+
+static bool waits_in_select(struct replay *replay, const char *name)
+{
+	struct tmgr_snapshot *snapshot;
+	bool waits = false;
+
+	if (tmgr_manager_snapshot(replay->manager, &snapshot) < 0)
+		return false;
+	for (size_t i = 0; i < snapshot->count; i++)
+		waits |= strcmp(snapshot->tasks[i].path, name) == 0 &&
+			 strcmp(snapshot->tasks[i].waiting, "select") == 0;
+	tmgr_snapshot_destroy(snapshot);
+	return waits;
+}
+
+static bool settles_blocked(struct goroutine *goroutine)
+{
+	if (goroutine->replay->loop == NULL)
+		return actor_settles_blocked(&goroutine->actor);
+	return is_busy(goroutine) && waits_in_select(goroutine->replay, goroutine->name);
+}
+
+static void begin(struct goroutine *goroutine)
+{
+	char command = 0;
+
+	if (goroutine->replay->loop != NULL)
+		tmgr_channel_send(NULL, goroutine->commands, &command, TMGR_NEVER);
+	else
+		actor_begin(&goroutine->actor, do_select, goroutine);
+}
+
+static void quit(struct goroutine *goroutine)
+{
+	if (goroutine->replay->loop != NULL)
+		tmgr_channel_close(goroutine->commands);
+	else
+		actor_quit(&goroutine->actor);
+}
+
+/* ---- Cases ---------------------------------------------------------------------------------- */
 
 static void begin_select(struct replay *replay, json_t *step)
 {
@@ -106,7 +210,7 @@ static void begin_select(struct replay *replay, json_t *step)
 	size_t i;
 
 	assert_true(json_array_size(cases) <= CASES_MAX);
-	expect(replay, !actor_busy(&goroutine->actor), "is still blocked", goroutine->name);
+	expect(replay, !is_busy(goroutine), "is still blocked", goroutine->name);
 	if (replay->wrong[0] != '\0')
 		return;
 	json_array_foreach(cases, i, one)
@@ -129,7 +233,7 @@ static void begin_select(struct replay *replay, json_t *step)
 	}
 	goroutine->count = json_array_size(cases);
 	goroutine->result = -1000;
-	actor_begin(&goroutine->actor, do_select, goroutine);
+	begin(goroutine);
 }
 
 /* What one goroutine's select fired, against what it should have. */
@@ -140,7 +244,7 @@ static void check_fire(struct replay *replay, json_t *fire)
 	int index = number_of(fire, "case");
 	const struct tmgr_select_case *one = &goroutine->cases[index];
 
-	if (!actor_finishes(&goroutine->actor)) {
+	if (!finishes(goroutine)) {
 		expect(replay, false, "does not fire", goroutine->name);
 		return;
 	}
@@ -179,6 +283,7 @@ static void play_step(struct replay *replay, json_t *step, bool *busy)
 	} else {
 		tmgr__virtual_clock_set(
 			&replay->clock, EPOCH + number_of(step, "now") * TMGR_MILLISECOND);
+		let_loop_turn(replay);
 	}
 	if (replay->wrong[0] != '\0')
 		return;
@@ -190,8 +295,8 @@ static void play_step(struct replay *replay, json_t *step, bool *busy)
 	}
 	for (i = 0; i < replay->goroutine_count; i++) {
 		if (busy[i])
-			expect(replay, actor_settles_blocked(&replay->goroutines[i].actor),
-				"is not blocked", replay->goroutines[i].name);
+			expect(replay, settles_blocked(&replay->goroutines[i]), "is not blocked",
+				replay->goroutines[i].name);
 	}
 }
 
@@ -201,14 +306,13 @@ static void check_blocked(struct replay *replay, json_t *blocked)
 	json_t *name;
 
 	for (i = 0; i < replay->goroutine_count; i++)
-		count += actor_busy(&replay->goroutines[i].actor);
+		count += is_busy(&replay->goroutines[i]);
 	expect(replay, count == json_array_size(blocked), "how many are blocked at the end", "all");
 	json_array_foreach(blocked, i, name)
 	{
 		struct goroutine *goroutine = goroutine_named(replay, json_string_value(name));
 
-		expect(replay, actor_busy(&goroutine->actor), "is not blocked at the end",
-			goroutine->name);
+		expect(replay, is_busy(goroutine), "is not blocked at the end", goroutine->name);
 	}
 }
 
@@ -260,17 +364,26 @@ static struct tmgr_manager *make_goroutines(struct replay *replay, json_t *steps
 		if (strcmp(text_of(step, "op"), "select") == 0)
 			goroutine_named(replay, text_of(step, "goroutine"));
 	}
+	if (replay->loop != NULL)
+		assert_int_equal(tmgr_manager_add_task(manager, "loop",
+					 tmgr_loop_task(replay->loop), TMGR_STRICT),
+			0);
 	for (i = 0; i < replay->goroutine_count; i++) {
 		struct goroutine *goroutine = &replay->goroutines[i];
+		struct tmgr_task_options options = { .loop = replay->loop };
+		struct tmgr_task task = replay->loop != NULL ? tmgr_task_function(obey, goroutine)
+							     : actor_task(&goroutine->actor);
 
-		assert_int_equal(tmgr_manager_add_task(manager, goroutine->name,
-					 actor_task(&goroutine->actor), TMGR_STRICT),
+		if (replay->loop != NULL)
+			assert_int_equal(tmgr_channel_create(1, 1, &goroutine->commands), 0);
+		assert_int_equal(tmgr_manager_add_task_with(
+					 manager, goroutine->name, task, TMGR_STRICT, &options),
 			0);
 	}
 	return manager;
 }
 
-static void replay_case(json_t *all)
+static void replay_case(json_t *all, bool on_loop)
 {
 	struct replay *replay = calloc(1, sizeof(*replay));
 	json_t *steps = json_object_get(all, "steps"), *step;
@@ -281,9 +394,11 @@ static void replay_case(json_t *all)
 	size_t i;
 
 	replay->name = text_of(all, "name");
+	if (on_loop)
+		assert_int_equal(tmgr_loop_create(NULL, &replay->loop), 0);
 	tmgr__virtual_clock_init(&replay->clock, EPOCH);
 	make_channels(replay, json_object_get(all, "channels"));
-	manager = make_goroutines(replay, steps);
+	manager = replay->manager = make_goroutines(replay, steps);
 	runner_start(&runner, manager, NULL);
 	json_array_foreach(steps, i, step)
 	{
@@ -297,32 +412,33 @@ static void replay_case(json_t *all)
 	for (i = 0; i < replay->goroutine_count; i++) {
 		struct goroutine *goroutine = &replay->goroutines[i];
 
-		expect(replay, actor_finishes(&goroutine->actor), "cannot be cancelled",
-			goroutine->name);
+		expect(replay, finishes(goroutine), "cannot be cancelled", goroutine->name);
 		if (busy[i])
 			expect(replay, goroutine->result == -ECANCELED, "was not cancelled",
 				goroutine->name);
-		actor_quit(&goroutine->actor);
+		quit(goroutine);
 	}
 	expect(replay, runner_join(&runner) == 0, "does not end cleanly", "run");
 	check_buffers(replay, json_object_get(all, "buffers"));
 	tmgr_manager_destroy(manager);
 	for (i = 0; i < replay->channel_count; i++)
 		tmgr_channel_unref(replay->channels[i]);
+	for (i = 0; i < replay->goroutine_count; i++)
+		tmgr_channel_unref(replay->goroutines[i].commands);
+	tmgr_loop_unref(replay->loop);
 	memcpy(wrong, replay->wrong, sizeof(wrong));
 	free(replay);
 	if (wrong[0] != '\0')
 		fail_msg("%s", wrong);
 }
 
-static void all_cases_replay_with_real_threads(void **state)
+static void replay_all(bool on_loop)
 {
 	const char *top = getenv("TOP"), *only = getenv("CASE");
 	char path[4096], *line = NULL;
 	size_t size = 0, count = 0;
 	FILE *file;
 
-	(void)state;
 	snprintf(path, sizeof(path), "%s/tests/conformance/select.jsonl", top != NULL ? top : ".");
 	file = fopen(path, "re");
 	assert_non_null(file);
@@ -331,7 +447,7 @@ static void all_cases_replay_with_real_threads(void **state)
 
 		assert_non_null(all);
 		if (only == NULL || strcmp(only, text_of(all, "name")) == 0)
-			replay_case(all);
+			replay_case(all, on_loop);
 		json_decref(all);
 		count++;
 	}
@@ -340,10 +456,21 @@ static void all_cases_replay_with_real_threads(void **state)
 	assert_int_equal(count, 400);
 }
 
+static void all_cases_replay_with_real_threads(void **state)
+{
+	replay_all(false);
+}
+
+static void all_cases_replay_with_coroutines(void **state)
+{
+	replay_all(true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		leak_test(all_cases_replay_with_real_threads),
+		leak_test(all_cases_replay_with_coroutines),
 	};
 
 	return cmocka_run_group_tests_name("conformance_select", tests, NULL, NULL);

@@ -130,14 +130,20 @@ static void an_exit_in_main_is_the_end_of_its_loop(void **state)
 
 /* Two wrappers that park in turn, and end in another order than they began: what each registers for
  * a thread's exit must not be left behind for the next. */
+static int ended_first;
+
 static int sleep_first(void *self, struct tmgr_context *context)
 {
-	return tmgr_sleep(context, 2 * TMGR_MILLISECOND);
+	int r = tmgr_sleep(context, 2 * TMGR_MILLISECOND);
+
+	ended_first++;
+	return r;
 }
 
 static int exit_last(void *self, struct tmgr_context *context)
 {
-	tmgr_sleep(context, 6 * TMGR_MILLISECOND);
+	while (ended_first < 2)
+		tmgr_sleep(context, TMGR_MILLISECOND);
 	pthread_exit(NULL);
 }
 
