@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "tests/support/expect.h"
@@ -108,14 +107,12 @@ static void a_failing_allocation_leaves_nothing_behind(void **state)
 static void too_many_descriptors_come_back_as_that_error(void **state)
 {
 	struct tmgr_stream *streams[2];
-	struct rlimit old, none;
 
-	getrlimit(RLIMIT_NOFILE, &old);
-	none = (struct rlimit){ 0, old.rlim_max };
-	setrlimit(RLIMIT_NOFILE, &none);
+	if (!descriptors_used_up(true))
+		skip();
 	assert_int_equal(tmgr_stream_pair(NULL, streams), -EMFILE);
 	assert_int_equal(tmgr_stream_pipe(NULL, &streams[0], &streams[1]), -EMFILE);
-	setrlimit(RLIMIT_NOFILE, &old);
+	descriptors_used_up(false);
 }
 
 int main(void)

@@ -1,10 +1,30 @@
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#endif
 
 #include "tests/support/expect.h"
 #include "tests/support/links.h"
 
 char much[MUCH], got[MUCH + 1000];
+
+bool descriptors_used_up(bool on)
+{
+	static rlim_t before;
+	struct rlimit limit;
+
+#ifdef RUNNING_ON_VALGRIND
+	if (RUNNING_ON_VALGRIND)
+		return false;
+#endif
+	getrlimit(RLIMIT_NOFILE, &limit);
+	if (on)
+		before = limit.rlim_cur;
+	limit.rlim_cur = on ? 0 : before;
+	return setrlimit(RLIMIT_NOFILE, &limit) == 0;
+}
 
 struct tmgr_listener *listen_here(struct tmgr_endpoint *ret_endpoint)
 {

@@ -50,6 +50,12 @@ int read_to_the_end(void *self, struct tmgr_context *context);
 bool on_all_links(
 	enum link_kind from, const struct tmgr_stream_options *options, crew_function *function);
 
+/*
+ * Let no descriptor be opened any more, or again; false, and nothing is changed, where that cannot
+ * be had: valgrind keeps a limit of its own, and not for all calls.
+ */
+bool descriptors_used_up(bool on);
+
 /* A listener on a free port of this machine, and where it is. */
 struct tmgr_listener *listen_here(struct tmgr_endpoint *ret_endpoint);
 
