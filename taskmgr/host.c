@@ -104,6 +104,9 @@ struct tmgr_context *tmgr_hosted_context(struct tmgr_hosted *hosted)
 	return &((struct tmgr__record *)(void *)hosted)->context;
 }
 
+/* In the manager's `hosted_ending`: the run waits for the last. */
+#define ENDING_AWAITED ((uint32_t)1 << 31)
+
 /* Begin its execute, unless it was cancelled before. */
 static bool begin(struct tmgr__record *record, const struct tmgr_waiter_ops *ops, void *owner)
 {
@@ -138,16 +141,19 @@ static void settle(struct tmgr_manager *manager, struct tmgr__record *record)
 {
 	if (record)
 		tmgr__record_settle(record);
-	if (__atomic_sub_fetch(&manager->hosted_ending, 1, __ATOMIC_ACQ_REL) == 0)
+	if (__atomic_sub_fetch(&manager->hosted_ending, 1, __ATOMIC_ACQ_REL) == ENDING_AWAITED)
 		tmgr__futex_wake(&manager->hosted_ending, INT_MAX);
 }
 
 void tmgr__host_join(struct tmgr_manager *manager)
 {
-	uint32_t count;
+	uint32_t count = __atomic_or_fetch(
+		&manager->hosted_ending, ENDING_AWAITED, __ATOMIC_ACQ_REL);
 
-	while ((count = __atomic_load_n(&manager->hosted_ending, __ATOMIC_ACQUIRE)) > 0)
+	while (count != ENDING_AWAITED) {
 		tmgr__futex_wait(&manager->hosted_ending, count, TMGR_NEVER);
+		count = __atomic_load_n(&manager->hosted_ending, __ATOMIC_ACQUIRE);
+	}
 }
 
 static void end(struct tmgr__record *record, struct tmgr__end how)

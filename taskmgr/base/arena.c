@@ -5,8 +5,13 @@
 #include "check.h"
 
 #define BLOCK_MIN ((size_t)4096)
-#define BLOCK_MAX ((size_t)256 * 1024)
+#define BLOCK_MAX ((size_t)16 * 1024 * 1024)
 #define ALIGNMENT ((size_t)16)
+/*
+ * The last block is most of the memory: what the C library keeps is twice the largest piece that was
+ * given back to it (mallopt(3), M_TRIM_THRESHOLD). What is not used of a block is not resident.
+ */
+#define GROWTH 4
 
 struct tmgr__arena_block {
 	uint32_t refs; /* atomic: pieces that are out, and the arena that cuts it */
@@ -16,7 +21,7 @@ struct tmgr__arena_block {
 
 static struct tmgr__arena_block *make_block(const struct tmgr__arena *arena, size_t least)
 {
-	size_t size = arena->block ? arena->block->size * 2 : BLOCK_MIN;
+	size_t size = arena->block ? arena->block->size * GROWTH : BLOCK_MIN;
 	struct tmgr__arena_block *block;
 
 	if (size > BLOCK_MAX)
