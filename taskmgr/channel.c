@@ -116,15 +116,18 @@ void tmgr__wait_nodes_wake(struct tmgr__wait_node *node)
 }
 
 /* The oldest node of a list whose waiter can still be won; those before it are over and dropped. */
-static struct tmgr__wait_node *claim_oldest(struct tmgr__list *list)
+static inline struct tmgr__wait_node *claim_oldest(struct tmgr__list *list)
 {
 	struct tmgr__list *link;
 
 	while ((link = tmgr__list_pop(list))) {
 		struct tmgr__wait_node *node = container_of(link, struct tmgr__wait_node, link);
 
-		if (tmgr__wait_node_claim(node, 0))
+		if (tmgr__waiter_claim(node->waiter)) {
+			node->result = 0;
+			*node->winner = node;
 			return node;
+		}
 	}
 	return NULL;
 }
@@ -301,7 +304,8 @@ int tmgr_channel_receive(struct tmgr_context *context, struct tmgr_channel *chan
 	if (r < 0)
 		return r;
 	tmgr__lock_acquire(&channel->lock);
-	if (!tmgr__channel_try_receive(channel, ret_item, &result, &won)) {
+	if ((channel->count == 0 && !channel->closed && tmgr__list_empty(&channel->senders)) ||
+		!tmgr__channel_try_receive(channel, ret_item, &result, &won)) {
 		if (wait.limit > 0)
 			return wait_on(channel, &channel->receivers, ret_item, &wait);
 		tmgr__lock_release(&channel->lock);

@@ -121,11 +121,6 @@ static bool end_wait(struct tmgr_waiter *waiter, uint32_t to)
 		       &waiter->state, &state, to, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-bool tmgr__waiter_claim(struct tmgr_waiter *waiter)
-{
-	return end_wait(waiter, TMGR__WAITER_BUSY);
-}
-
 bool tmgr_waiter_expire(struct tmgr_waiter *waiter)
 {
 	return end_wait(waiter, TMGR__WAITER_LATE);

@@ -37,7 +37,18 @@ int tmgr__thread_park_fd(struct tmgr_waiter *waiter, int fd, short events, int64
  * Partner's side: win a waiter, do the copying, then complete it. False: it is not waiting any
  * more.
  */
-bool tmgr__waiter_claim(struct tmgr_waiter *waiter);
+static inline bool tmgr__waiter_claim(struct tmgr_waiter *waiter)
+{
+	uint32_t state = TMGR__WAITER_WAITING;
+
+	if (__builtin_expect(__atomic_compare_exchange_n(&waiter->state, &state, TMGR__WAITER_BUSY,
+				     false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED),
+		    1))
+		return true;
+	return state == TMGR__WAITER_SHIELDED &&
+	       __atomic_compare_exchange_n(&waiter->state, &state, TMGR__WAITER_BUSY, false,
+		       __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
 /* The waiter must have been claimed; after this only tmgr__waiter_wake() of this address. */
 static inline const struct tmgr_waiter_ops *tmgr__waiter_complete(struct tmgr_waiter *waiter)
 {
