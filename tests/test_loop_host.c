@@ -64,6 +64,24 @@ static void run_refuses_a_task_whose_loop_nobody_runs(void **state)
 	tmgr_loop_unref(loop);
 }
 
+static void a_loop_that_only_its_tasks_refer_to_is_there_to_be_named(void **state)
+{
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	struct probe a = PROBE(.name = "a");
+	struct tmgr_loop *loop;
+
+	assert_int_equal(tmgr_loop_create(NULL, &loop), 0);
+	assert_int_equal(add_on(manager, loop, &a), 0);
+	tmgr_loop_unref(loop);
+	assert_int_equal(tmgr_manager_run(manager, NULL), -EINVAL);
+	assert_string_equal(tmgr_manager_report(manager)->cause->name, "a");
+	assert_string_equal(tmgr_manager_report(manager)->cause->text,
+		"its loop is neither in this manager nor running");
+	tmgr_manager_destroy(manager);
+	assert_int_equal(a.destroyed, 1);
+	assert_int_equal(atomic_load(&a.executed), 0);
+}
+
 static void bad_options_for_a_loop_are_refused(void **state)
 {
 	struct tmgr_loop *loop;
@@ -396,6 +414,7 @@ int main(void)
 		host_test(one_that_is_parked_and_deaf_is_named),
 		host_test(a_stuck_coroutine_makes_its_task_and_its_loop_stuck),
 		host_test(run_refuses_a_task_whose_loop_nobody_runs),
+		host_test(a_loop_that_only_its_tasks_refer_to_is_there_to_be_named),
 		host_test(bad_options_for_a_loop_are_refused),
 		host_test(tasks_of_one_manager_run_on_a_loop_of_another),
 		host_test(execute_tasks_come_while_it_runs_and_not_when_it_has_ended),

@@ -72,7 +72,7 @@ struct tmgr_task_options {
 	/** The stop group of a STOP_GROUP task, as a name; NULL: the default group. Copied. */
 	const char *stop_group;
 	enum tmgr_host host;
-	/** With TMGR_HOST_LOOP, which it implies; borrowed until the task has ended. */
+	/** With TMGR_HOST_LOOP, which it implies; referred to until the task has ended. */
 	struct tmgr_loop *loop;
 	/** Stack of its own thread, bytes; 0: the manager's. */
 	size_t stack_size;

@@ -546,6 +546,9 @@ static void live(struct tmgr_loop *loop, struct tmgr_coroutine *coroutine)
 		run_strand(coroutine);
 	if (coroutine->held)
 		release_hold(coroutine);
+	/* Not the last one: the loop's own task has one too. */
+	if (coroutine->hosted)
+		tmgr_loop_unref(loop);
 	broken(coroutine);
 	if (coroutine->timer.node.linked)
 		tmgr__timer_remove(loop, &coroutine->timer);

@@ -22,6 +22,8 @@ static int hold(struct tmgr_executor *host, void **ret_place)
 		tmgr__loop_release(loop);
 		return -ENOMEM;
 	}
+	/* Who added the task may let go of the loop. */
+	tmgr_loop_ref(loop);
 	*ret_place = coroutine;
 	return 0;
 }
@@ -40,6 +42,7 @@ static void release(struct tmgr_executor *host, void *place)
 {
 	tmgr__coroutine_unref(place);
 	tmgr__loop_release(loop_of(host));
+	tmgr_loop_unref(loop_of(host));
 }
 
 static void post(struct tmgr_executor *host, struct tmgr_executor_call *call)
