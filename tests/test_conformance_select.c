@@ -35,6 +35,7 @@ struct goroutine {
 	/* On a loop, in place of the actor: */
 	struct tmgr_channel *commands;
 	atomic_int begun, done;
+	atomic_bool there; /* it takes commands */
 	struct tmgr_select_case cases[CASES_MAX];
 	int items[CASES_MAX];
 	size_t count;
@@ -115,6 +116,7 @@ static int obey(void *self, struct tmgr_context *context)
 	struct goroutine *goroutine = self;
 	char command;
 
+	atomic_store(&goroutine->there, true);
 	for (;;) {
 		int r;
 
@@ -128,6 +130,17 @@ static int obey(void *self, struct tmgr_context *context)
 		do_select(goroutine, context);
 		atomic_fetch_add(&goroutine->done, 1);
 	}
+}
+
+/* The loop may turn before its tasks have come to it. */
+static bool all_are_there(void *argument)
+{
+	struct replay *replay = argument;
+	bool there = true;
+
+	for (size_t i = 0; replay->loop != NULL && i < replay->goroutine_count; i++)
+		there &= atomic_load(&replay->goroutines[i].there);
+	return there;
 }
 
 static void open_latch(void *self)
@@ -400,6 +413,7 @@ static void replay_case(json_t *all, bool on_loop)
 	make_channels(replay, json_object_get(all, "channels"));
 	manager = replay->manager = make_goroutines(replay, steps);
 	runner_start(&runner, manager, NULL);
+	expect(replay, eventually(all_are_there, replay), "did not begin", "all");
 	json_array_foreach(steps, i, step)
 	{
 		replay->step = i;
