@@ -85,8 +85,8 @@ struct tmgr__record {
 	int64_t end_deadline; /* set by the task, or TMGR_NEVER */
 	int64_t began;        /* the running phase, or 0 */
 	int64_t initialize_ns, execute_ns, cleanup_took_ns;
-	uint64_t reload_seen;          /* guarded by the reload's lock */
-	struct tmgr__cleanup *cleanup; /* behind the record, or NULL */
+	uint64_t reload_seen;            /* guarded by the reload's lock */
+	struct tmgr__cleanup *cleanup;   /* behind the record, or NULL */
 	struct tmgr__arena_block *block; /* of its memory, or NULL */
 	struct tmgr_future done;         /* execute has ended; its own lock */
 	struct tmgr_waiter waiter;

@@ -41,8 +41,7 @@ static struct tmgr__arena_block *make_block(const struct tmgr__arena *arena, siz
 	return block;
 }
 
-void *tmgr__arena_take(
-	struct tmgr__arena *arena, size_t size, struct tmgr__arena_block **ret_block)
+void *tmgr__arena_take(struct tmgr__arena *arena, size_t size, struct tmgr__arena_block **ret_block)
 {
 	struct tmgr__arena_block *block;
 	void *piece = NULL;
