@@ -227,7 +227,8 @@ int measure_end(void)
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static void print_why_not(const char *figure, const char *format, va_list arguments)
+static void __attribute__((format(printf, 2, 0)))
+print_why_not(const char *figure, const char *format, va_list arguments)
 {
 	printf("%-52s | not measured: ", figure);
 	vprintf(format, arguments);
