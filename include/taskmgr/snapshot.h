@@ -51,8 +51,8 @@ enum tmgr_host {
 struct tmgr_snapshot_task {
 	char path[TMGR_EVENT_PATH_SIZE];
 	const char *kind; /**< static */
-	/** static: "sleep", "channel", "select", "descriptor", "future", "group"; "" when it is
-	 * not in a wait */
+	/** static, what kind of wait it is in: "sleep", "channel", "select", "descriptor",
+	 * "future", "group", "mutex", "queue", "coroutines" and others; "" when it is in none */
 	const char *waiting;
 	/** of STOP_GROUP; "" for the default one; valid as long as the manager is */
 	const char *group;
