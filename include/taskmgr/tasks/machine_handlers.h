@@ -58,21 +58,21 @@ struct tmgr_arguments {
 };
 
 /** An argument that is a number. */
-#define TMGR_NUMBER(argument_name, value)                                  \
+#define TMGR_ARG_NUMBER(argument_name, value)                              \
 	{                                                                  \
 		(argument_name), TMGR_ARGUMENT_NUMBER, (value), NULL, NULL \
 	}
 /** An argument that is a text. */
-#define TMGR_TEXT(argument_name, value)                               \
+#define TMGR_ARG_TEXT(argument_name, value)                           \
 	{                                                             \
 		(argument_name), TMGR_ARGUMENT_TEXT, 0, (value), NULL \
 	}
 /** An argument that is a pointer. */
-#define TMGR_POINTER(argument_name, value)                               \
+#define TMGR_ARG_POINTER(argument_name, value)                           \
 	{                                                                \
 		(argument_name), TMGR_ARGUMENT_POINTER, 0, NULL, (value) \
 	}
-/** Arguments for a call: TMGR_ARGUMENTS(TMGR_NUMBER("id", 123), TMGR_TEXT("name", name)). */
+/** Arguments for a call: TMGR_ARGUMENTS(TMGR_ARG_NUMBER("id", 123), TMGR_ARG_TEXT("name", name)). */
 #define TMGR_ARGUMENTS(...)                                                             \
 	(&(const struct tmgr_arguments){ (const struct tmgr_argument[]){ __VA_ARGS__ }, \
 		sizeof((const struct tmgr_argument[]){ __VA_ARGS__ }) /                 \

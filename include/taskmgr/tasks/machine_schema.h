@@ -7,9 +7,9 @@
  *     enum { OPENING, OPEN, CLOSED, DOOR_STATES };
  *
  *     static const struct tmgr_machine_state door[DOOR_STATES] = {
- *             [OPENING] = { "Opening", .remove = TMGR_STATES(OPEN, CLOSED) },
- *             [OPEN] = { "Open", .remove = TMGR_STATES(OPENING, CLOSED) },
- *             [CLOSED] = { "Closed", .remove = TMGR_STATES(OPENING, OPEN) },
+ *             [OPENING] = { .name = "Opening", .remove = TMGR_STATES(OPEN, CLOSED) },
+ *             [OPEN] = { .name = "Open", .remove = TMGR_STATES(OPENING, CLOSED) },
+ *             [CLOSED] = { .name = "Closed", .remove = TMGR_STATES(OPENING, OPEN) },
  *     };
  *
  *     r = tmgr_schema_compile(door, DOOR_STATES, NULL, &schema);

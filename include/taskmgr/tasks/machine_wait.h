@@ -49,7 +49,7 @@ struct tmgr_machine_condition {
 /** None of these states is active at one moment. */
 #define TMGR_WHEN_NOT(...) \
 	TMGR__CONDITION(.kind = TMGR_CONDITION_INACTIVE, .states = TMGR_STATES(__VA_ARGS__))
-/** The state is entered with arguments: TMGR_WHEN_ARGUMENTS(CONNECTED, TMGR_NUMBER("id", 123)). */
+/** The state is entered with arguments: TMGR_WHEN_ARGUMENTS(CONNECTED, TMGR_ARG_NUMBER("id", 123)). */
 #define TMGR_WHEN_ARGUMENTS(state, ...)                                                 \
 	TMGR__CONDITION(.kind = TMGR_CONDITION_ARGUMENTS, .states = TMGR_STATES(state), \
 		.arguments = TMGR_ARGUMENTS(__VA_ARGS__))
