@@ -46,7 +46,7 @@ static void handle_dispose(void *self, struct tmgr_machine *machine)
 	rig->disposed++;
 }
 
-void rig_bind(struct rig *rig)
+void rig_fill(struct rig *rig)
 {
 	size_t pairs = 0;
 
@@ -65,6 +65,11 @@ void rig_bind(struct rig *rig)
 		.any_state = handle_final,
 		.dispose = handle_dispose,
 	};
+}
+
+void rig_bind(struct rig *rig)
+{
+	rig_fill(rig);
 	assert_int_equal(tmgr_machine_bind(rig->machine, &rig->table, rig), 0);
 }
 

@@ -40,6 +40,8 @@ struct rig {
 /* Make one; handlers are bound where `act` was set. */
 void rig_make(struct rig *rig, const struct tmgr_machine_state *rows, unsigned count,
 	const struct tmgr_machine_options *options);
+/* Fill in its table; and bind it. */
+void rig_fill(struct rig *rig);
 void rig_bind(struct rig *rig);
 void rig_end(struct rig *rig);
 
