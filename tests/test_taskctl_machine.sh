@@ -40,7 +40,7 @@ same() # same out|err TEXT: it says exactly this
 
 silent() # silent WHAT
 {
-	[ ! -s "$dir/out" ] && [ ! -s "$dir/err" ] || fail "$1: says something"
+	[ -z "$(cat "$dir/out" "$dir/err")" ] || fail "$1: says something"
 }
 
 # ---- check: each kind of fault, and the nearest file without it ---------------------------------
@@ -123,7 +123,7 @@ run 1 check "$dir/m.states" "$dir/m.states"
 [ "$(cut -d: -f2 "$dir/err" | tr '\n' ' ')" = '3 4 6 3 4 6 ' ] || fail 'not all faults, or not in order'
 run 1 check "$dir/nothing.states"
 same err "taskctl: $dir/nothing.states: No such file or directory"
-for command in check generate graph; do
+for command in check generate graph replay; do
 	run 2 "$command"
 	run 2 "$command" --nonsense
 	run 0 "$command" --help
@@ -199,8 +199,11 @@ done
 
 # What was written is what the file says.
 cat >"$dir/main.c" <<'MAIN'
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#include <taskmgr/tasks/machine_telemetry.h>
 
 #include "turnstile.h"
 
@@ -217,8 +220,12 @@ static int is(const unsigned *list, unsigned a, unsigned b)
 		}                                  \
 	} while (0)
 
-int main(void)
+int main(int argc, char **argv)
 {
+	const struct tmgr_machine_recorder_options options = {
+		.time_of_day = INT64_C(1795233600000000000),
+	};
+	struct tmgr_machine_recorder *recorder;
 	struct tmgr_schema *schema;
 	struct tmgr_machine *machine;
 
@@ -248,6 +255,8 @@ int main(void)
 	must(tmgr_schema_timeout(schema, TURNSTILE_HTTP_POLLING)->states == NULL);
 
 	must(tmgr_machine_create(schema, NULL, &machine) == 0);
+	must(argc == 2);
+	must(tmgr_machine_recorder_create(machine, argv[1], &options, &recorder) == 0);
 	must(turnstile_add_locked(machine, NULL) == TMGR_MUTATION_EXECUTED);
 	must(turnstile_is_locked(machine) && turnstile_tick_locked(machine) == 1);
 	must(turnstile_add_coin(machine, NULL) == TMGR_MUTATION_EXECUTED);
@@ -258,6 +267,9 @@ int main(void)
 	must(turnstile_set_locked(machine, NULL) == TMGR_MUTATION_EXECUTED);
 	must(turnstile_toggle_locked(machine, NULL) == TMGR_MUTATION_EXECUTED);
 	must(!turnstile_is_locked(machine) && !turnstile_is_coin(machine));
+	must(tmgr_machine_add_error(machine, -EIO, "a \"motor\" \033[31m") ==
+		TMGR_MUTATION_EXECUTED);
+	tmgr_machine_recorder_destroy(recorder);
 	tmgr_machine_unref(machine);
 	tmgr_schema_unref(schema);
 	return 0;
@@ -265,8 +277,8 @@ int main(void)
 MAIN
 sanitize=${SANITIZE:+-fsanitize=$SANITIZE}
 # shellcheck disable=SC2086
-$CC $strict $sanitize -pthread -o "$dir/main" "$dir/main.c" "$dir/turnstile.c" "$BUILD/libtaskmgr.a" -lev -lm &&
-	"$dir/main" || fail 'the generated machine does not work'
+$CC $strict $sanitize -pthread -o "$dir/main" "$dir/main.c" "$dir/turnstile.c" "$BUILD/libtaskmgr.a" -lev -lm
+"$dir/main" "$dir/turnstile.rec" || fail 'the generated machine does not work'
 
 # What has errors is not written; warnings are told.
 rm -f "$dir"/m.[ch]
@@ -275,7 +287,7 @@ run 1 generate "$dir/m.states"
 [ ! -e "$dir/m.h" ] || fail 'written with errors'
 states 'state A' 'add A'
 run 0 generate "$dir/m.states"
-[ -e "$dir/m.h" ] && [ -e "$dir/m.c" ] || fail 'not written with warnings'
+cat "$dir/m.h" "$dir/m.c" >/dev/null || fail 'not written with warnings'
 grep -q adds-itself "$dir/err" || fail 'warnings were not told'
 run 1 generate -o "$dir/nowhere/m" "$dir/m.states"
 same err "$dir/m.states:3:5: warning: A: it adds itself [adds-itself]
@@ -322,6 +334,71 @@ flowchart LR
 	s3 -.->|require| s2
 	s3 -.-o|after| s0
 	s3 -.-o|after| s4'
+# ---- replay: what the program above recorded -----------------------------------------------------
+
+# Times are of that moment.
+without_times()
+{
+	sed 's/T04:00:[0-9.]*Z/T/; s/; [0-9.]* [nmu]*s\($\|;\)/; time\1/' "$dir/out" >"$dir/plain"
+	mv "$dir/plain" "$dir/out"
+}
+
+steps='turnstile, 5 states, recorded from 2026-11-21T; active: none
+1 2026-11-21T add Locked: +Locked:1; active: Locked; time
+2 2026-11-21T add HTTPPolling (automatic): cancelled; active: Locked; time
+3 2026-11-21T add Coin: -Locked:2 +Unlocked:1 +Coin:1; active: Unlocked Coin; time
+4 2026-11-21T add HTTPPolling (automatic): +HTTPPolling:1; active: Unlocked Coin HTTPPolling; time
+5 2026-11-21T remove Coin: -Coin:2 -HTTPPolling:2; active: Unlocked; time
+6 2026-11-21T add HTTPPolling (automatic): cancelled; active: Unlocked; time
+7 2026-11-21T set Locked: -Unlocked:2 +Locked:3; active: Locked; time
+8 2026-11-21T add HTTPPolling (automatic): cancelled; active: Locked; time
+9 2026-11-21T remove Locked: -Locked:4; active: none; time
+10 2026-11-21T add HTTPPolling (automatic): cancelled; active: none; time
+11 2026-11-21T add Exception (exception): +Exception:1; active: Exception; time; error: Input/output error: '
+steps=$steps'a "motor" \x1b[31m
+12 2026-11-21T add HTTPPolling (automatic): cancelled; active: Exception; time'
+run 0 replay "$dir/turnstile.rec"
+without_times
+same out "$steps"
+[ ! -s "$dir/err" ] || fail 'replay complains'
+run 0 replay --json "$dir/turnstile.rec"
+[ "$(wc -l <"$dir/out")" -eq 13 ] || fail 'not 13 lines of JSON'
+if command -v python3 >/dev/null; then
+	python3 -c '
+import json, sys
+lines = [json.loads(line) for line in open(sys.argv[1])]
+assert lines[0]["states"] == {"Locked": 0, "Unlocked": 0, "Coin": 0, "HTTPPolling": 0, "Exception": 0}
+assert lines[1]["entered"] == {"Locked": 1} and lines[1]["time"].startswith("2026-11-21T04:00:0")
+assert lines[11]["error"]["text"] == "a \"motor\" \033[31m"
+' "$dir/out" || fail 'JSON is not what was recorded'
+fi
+
+# Cut off, and changed: all before it is printed, and the place is told.
+size=$(stat -c %s "$dir/turnstile.rec")
+head -c $((size - 3)) "$dir/turnstile.rec" >"$dir/cut.rec"
+run 1 replay "$dir/cut.rec"
+without_times
+printf '%s\n' "$steps" | head -n 12 | cmp - "$dir/out" || fail 'not all before the cut'
+grep -q "^taskctl: $dir/cut.rec: at byte [0-9]*: the file ends within an item\$" "$dir/err" || fail 'no word of the cut'
+{ head -c $((size - 100)) "$dir/turnstile.rec" && printf 'X' && tail -c 99 "$dir/turnstile.rec"; } >"$dir/changed.rec"
+cat "$dir/turnstile.rec" >>"$dir/changed.rec"
+run 1 replay "$dir/changed.rec"
+without_times
+{
+	printf '%s\n' "$steps" | sed '12 s/.*/(1 steps were dropped here)/'
+	printf '%s\n' "$steps"
+} | cmp - "$dir/out" || fail 'not all around the damage'
+grep -q "^taskctl: $dir/changed.rec: at byte [0-9]*: its checksum is wrong\$" "$dir/err" || fail 'no word of the damage'
+run 1 replay "$dir/turnstile.states"
+same err "taskctl: $dir/turnstile.states: at byte 0: this is no item of a recording"
+: >"$dir/empty.rec"
+run 1 replay "$dir/empty.rec"
+same err "taskctl: $dir/empty.rec: nothing is recorded here"
+run 1 replay "$dir/nothing.rec"
+same err "taskctl: $dir/nothing.rec: No such file or directory"
+"$taskctl" machine replay "$dir/turnstile.rec" >/dev/full 2>"$dir/err" && fail 'a full disk was not noticed'
+same err 'taskctl: standard output: No space left on device'
+
 states 'state A'
 run 0 graph --dot "$dir/m.states"
 ! grep -q Exception "$dir/out" || fail 'Exception is drawn though nothing is said of it'

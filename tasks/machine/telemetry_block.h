@@ -19,7 +19,7 @@
  *	56 i32  error's code, u16 handler, u16 state
  *	64 u8   kind, u8 origin, u8 result, u8 length of the error's text
  *	68 u16  count of called, exits, enters, active
- *	76      4 unused
+ *	76 u32  id of its session: the lower half of that one's monotonic time; in memory 0
  *	80 u64  tick of each of exits, enters; u16 each of the four lists; the text
  */
 #ifndef TMGR__TELEMETRY_BLOCK_H
@@ -38,6 +38,9 @@ enum tmgr__block_kind { TMGR__BLOCK_SESSION = 1, TMGR__BLOCK_STEP = 2 };
 extern const unsigned char tmgr__block_magic[8];
 
 uint32_t tmgr__block_length(const unsigned char *block);
+/* Of a session, its id; of a step, that of its session. */
+uint32_t tmgr__session_id(const unsigned char *block);
+uint32_t tmgr__step_session(const unsigned char *block);
 /* Whether a length can be one; and whether the checksum is right. */
 bool tmgr__block_length_ok(uint32_t length);
 bool tmgr__block_sum_ok(const unsigned char *block);
@@ -74,8 +77,8 @@ struct tmgr__step_draft {
 /* At the end of a transition, by its tracer. */
 void tmgr__step_draft(struct tmgr__step_draft *draft, struct tmgr__step_source *source,
 	const struct tmgr_machine_transition *transition, bool executed);
-void tmgr__step_encode(
-	unsigned char *block, const struct tmgr__step_draft *draft, uint64_t sequence);
+void tmgr__step_encode(unsigned char *block, const struct tmgr__step_draft *draft,
+	uint64_t sequence, uint32_t session);
 
 /* A session, from the machine as it stands, without checksum; NULL: out of memory. */
 unsigned char *tmgr__session_encode(

@@ -29,6 +29,16 @@ uint32_t tmgr__block_length(const unsigned char *block)
 	return tmgr__get32(block);
 }
 
+uint32_t tmgr__session_id(const unsigned char *block)
+{
+	return tmgr__get32(block + 32);
+}
+
+uint32_t tmgr__step_session(const unsigned char *block)
+{
+	return tmgr__get32(block + 76);
+}
+
 bool tmgr__block_length_ok(uint32_t length)
 {
 	return length % 8 == 0 && length > TMGR__BLOCK_HEAD && length <= TMGR__BLOCK_MAX;
@@ -156,8 +166,8 @@ static void put_error(unsigned char *block, const struct tmgr_machine_error *err
 		block + 62, error && error->state < NO_STATE ? (uint16_t)error->state : NO_STATE);
 }
 
-void tmgr__step_encode(
-	unsigned char *block, const struct tmgr__step_draft *draft, uint64_t sequence)
+void tmgr__step_encode(unsigned char *block, const struct tmgr__step_draft *draft,
+	uint64_t sequence, uint32_t session)
 {
 	const struct tmgr_machine_transition *transition = draft->transition;
 	int64_t duration = transition->began > 0 ? draft->now - transition->began : 0;
@@ -179,7 +189,7 @@ void tmgr__step_encode(
 	tmgr__put16(block + 70, (uint16_t)transition->exit_count);
 	tmgr__put16(block + 72, (uint16_t)transition->enter_count);
 	tmgr__put16(block + 74, (uint16_t)draft->active_count);
-	tmgr__put32(block + 76, 0);
+	tmgr__put32(block + 76, session);
 	at = put_ticks(at, transition->ticks, transition->exits, transition->exit_count);
 	at = put_ticks(at, transition->ticks, transition->enters, transition->enter_count);
 	at = put_states(at, transition->called, transition->called_count);

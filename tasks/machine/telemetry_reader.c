@@ -1,6 +1,7 @@
 /*
- * Reads a recording block by block. A block that is not whole or not right is damage: the next session
- * is looked for by its magic, which stands at a multiple of 8 as all blocks do.
+ * Reads a recording block by block. A block that is not whole or not right is damage. If another one of
+ * the same session follows it, or a session, reading goes on there; else the next session is looked for
+ * by its magic, which stands at a multiple of 8 as all blocks do.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,10 +16,12 @@ struct tmgr_recording {
 	uint64_t next;   /* where to read on */
 	bool lost;       /* damage was found at offset: sessions are looked for */
 	bool cut;        /* which is that the file ends; it may have grown since */
+	uint64_t behind; /* where its length says that it ends; 0: that is not known */
 	const char *problem;
 	unsigned char *block;
 	size_t capacity;
 	bool has_session, has_step;
+	uint32_t session_id;
 	uint64_t sequence; /* of the last step of this session */
 	struct tmgr__session session;
 	struct tmgr__step_memory memory;
@@ -69,6 +72,15 @@ static int damage(struct tmgr_recording *recording, const char *problem)
 	recording->problem = problem;
 	recording->lost = true;
 	recording->cut = false;
+	recording->behind = 0;
+	return -EBADMSG;
+}
+
+/* The same of a block whose length may be right. */
+static int damage_within(struct tmgr_recording *recording, const char *problem)
+{
+	damage(recording, problem);
+	recording->behind = recording->offset + tmgr__block_length(recording->block);
 	return -EBADMSG;
 }
 
@@ -126,11 +138,21 @@ static int read_block(struct tmgr_recording *recording)
 	if (n < (int64_t)(length - TMGR__BLOCK_HEAD))
 		return cut(recording);
 	if (!tmgr__block_sum_ok(recording->block))
-		return damage(recording, "its checksum is wrong");
+		return damage_within(recording, "its checksum is wrong");
 	recording->next = recording->offset + length;
 	recording->lost = false;
 	return 1;
 }
+
+/* Whether the block is a step of the session. */
+static bool belongs(const struct tmgr_recording *recording)
+{
+	return recording->has_session && recording->block[8] == TMGR__BLOCK_STEP &&
+	       tmgr__block_length(recording->block) >= 80 &&
+	       tmgr__step_session(recording->block) == recording->session_id;
+}
+
+/* ---- Going on behind damage ----------------------------------------------------------------- */
 
 /* Find the next session behind damage: 1, 0 where there is none, or an error. */
 static int find_session(struct tmgr_recording *recording)
@@ -151,6 +173,51 @@ static int find_session(struct tmgr_recording *recording)
 	return ferror(recording->file) ? -EIO : 0;
 }
 
+/* Behind a block that is damaged, if its length is right, there stands another: 1, or 0 where there
+ * is none, or an error. */
+static int read_behind(struct tmgr_recording *recording)
+{
+	uint64_t offset = recording->offset, behind = recording->behind;
+	bool was_cut = recording->cut;
+	int r = 0;
+
+	if (behind > 0) {
+		recording->next = behind;
+		r = read_block(recording);
+	}
+	if (r > 0 && (recording->block[8] == TMGR__BLOCK_SESSION || belongs(recording)))
+		return 1;
+	if (r < 0 && r != -EBADMSG)
+		return r;
+	/* That is no other damage, but the same. */
+	recording->offset = offset;
+	recording->behind = behind;
+	recording->cut = was_cut;
+	recording->lost = true;
+	return 0;
+}
+
+/* Behind damage: the next block, or the next session, or the block that was cut off and is whole by
+ * now. */
+static int read_on(struct tmgr_recording *recording)
+{
+	int r = read_behind(recording);
+
+	if (r != 0)
+		return r;
+	r = find_session(recording);
+	if (r > 0)
+		return read_block(recording);
+	if (r == 0 && recording->cut) {
+		recording->next = recording->offset;
+		r = read_block(recording);
+		r = r == -EBADMSG && recording->cut ? 0 : r;
+	}
+	if (r == 0)
+		recording->problem = "";
+	return r;
+}
+
 /* ---- Items ---------------------------------------------------------------------------------- */
 
 static int read_session(struct tmgr_recording *recording)
@@ -167,6 +234,7 @@ static int read_session(struct tmgr_recording *recording)
 		return r == -EBADMSG ? damage(recording, "this session is not right") : r;
 	}
 	recording->has_session = true;
+	recording->session_id = tmgr__session_id(recording->block);
 	recording->sequence = 0;
 	return TMGR_RECORDING_SESSION;
 }
@@ -187,10 +255,10 @@ static int read_step(struct tmgr_recording *recording)
 	const struct tmgr_recording_session *session = &recording->session.session;
 	struct tmgr_machine_step *step = &recording->memory.step;
 
-	if (!recording->has_session)
-		return damage(recording, "there is a step before any session");
+	if (!belongs(recording))
+		return damage(recording, "this step is of another session");
 	if (!tmgr__step_decode(&recording->memory, &session->machine, recording->block))
-		return damage(recording, "this step is not one of the machine");
+		return damage_within(recording, "this step is not one of the machine");
 	if (step->sequence <= recording->sequence)
 		return damage(recording, "this step is out of order");
 	step->lost = step->sequence - recording->sequence - 1;
@@ -198,18 +266,6 @@ static int read_step(struct tmgr_recording *recording)
 	step->time_of_day = time_of_day(session, step->time);
 	recording->has_step = true;
 	return TMGR_RECORDING_STEP;
-}
-
-/* Behind damage: the next session, or the block that was cut off and is whole by now. */
-static int read_on(struct tmgr_recording *recording)
-{
-	int r = find_session(recording);
-
-	if (r == 0 && recording->cut) {
-		r = read_block(recording);
-		return r == -EBADMSG && recording->cut ? 0 : r;
-	}
-	return r > 0 ? read_block(recording) : r;
 }
 
 int tmgr_recording_next(struct tmgr_recording *recording)

@@ -38,7 +38,8 @@ static void record(struct tmgr_machine_recorder *recorder,
 	if (draft.size > recorder->size - recorder->filled) {
 		recorder->dropped++;
 	} else {
-		tmgr__step_encode(recorder->filling + recorder->filled, &draft, recorder->sequence);
+		tmgr__step_encode(recorder->filling + recorder->filled, &draft, recorder->sequence,
+			recorder->session_id);
 		recorder->filled += draft.size;
 	}
 	is_above = recorder->filled >= recorder->size / 2;
@@ -199,6 +200,8 @@ static void begin(void *self, struct tmgr_machine *machine)
 	recorder->sequence = recorder->dropped = 0;
 	recorder->session = tmgr__session_encode(
 		&recorder->source, tmgr_now(), recorder->time_of_day);
+	if (recorder->session)
+		recorder->session_id = tmgr__session_id(recorder->session);
 }
 
 /* The session, at a multiple of 8, where a reader looks for it; or the file is as it was. */

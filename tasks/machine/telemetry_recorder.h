@@ -20,6 +20,7 @@ struct tmgr_machine_recorder {
 	unsigned char *filling;
 	size_t size, filled; /* of each buffer; of the one that is filled */
 	uint64_t sequence, dropped, written;
+	uint32_t session_id;
 	int error;
 
 	struct tmgr__lock writing;

@@ -59,7 +59,7 @@ static void record(struct tmgr_machine_ring *ring, const struct tmgr_machine_tra
 		ring->head += left;
 	}
 	make_room(ring, draft.size);
-	tmgr__step_encode(ring->bytes + ring->head % ring->size, &draft, ++ring->sequence);
+	tmgr__step_encode(ring->bytes + ring->head % ring->size, &draft, ++ring->sequence, 0);
 	ring->head += draft.size;
 	tmgr__lock_release(&ring->lock);
 }
