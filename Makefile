@@ -33,6 +33,8 @@ TASKCTL_SOURCES := $(wildcard tasks/inspector/taskctl*.c)
 
 PKG_SOURCES := $(wildcard internal/examples/pkg/*/*.c)
 CMD_SOURCES := $(wildcard internal/examples/cmd/*/*.c)
+# Written by taskctl from states files, into the build.
+STATES_FILES := $(wildcard internal/examples/pkg/*/*.states)
 EXAMPLE_NAMES := $(sort $(patsubst internal/examples/cmd/%/,%,$(dir $(CMD_SOURCES))))
 
 # The fuzzer brings a main of its own in place of replay's.
@@ -67,6 +69,7 @@ SHARED_LIB := $(BUILD)/$(REALNAME)
 SHARED_LINKS := $(BUILD)/$(SONAME) $(BUILD)/libtaskmgr.so
 TASKCTL := $(BUILD)/taskctl
 TASKCTL_LIB := $(BUILD)/libtaskctl.a
+GENERATED := $(STATES_FILES:internal/examples/pkg/%.states=$(BUILD)/generated/%_states)
 EXAMPLES := $(EXAMPLE_NAMES:%=$(BUILD)/examples/%)
 EXAMPLES_LIB := $(BUILD)/libexamples.a
 SUPPORT_LIB := $(BUILD)/libsupport.a
@@ -110,7 +113,7 @@ ifdef FUZZ
 INSTRUMENTING := -fsanitize=fuzzer-no-link
 endif
 
-LANGUAGE := -std=c11 -D_GNU_SOURCE -Iinclude -iquote .
+LANGUAGE := -std=c11 -D_GNU_SOURCE -Iinclude -iquote . -iquote $(BUILD)/generated
 COMPILE = $(CC) $(LANGUAGE) -fPIC -fvisibility=hidden -pthread $(WARNINGS) $(HARDENING) \
 	$(CPPFLAGS) $(CFLAGS) $(SANITIZING) $(INSTRUMENTING)
 LINK = $(CC) -pthread $(CFLAGS) $(SANITIZING) $(INSTRUMENTING) $(LINK_HARDENING) -Wl,--as-needed \
@@ -172,13 +175,13 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags | $(PACKAGES)
 	@mkdir -p $(@D)
 	$(call run,CC,$<)$(COMPILE) -MMD -MP -c -o $@ $<
 
--include $(patsubst %.o,%.d,$(call objects,$(C_SOURCES)))
+-include $(patsubst %.o,%.d,$(call objects,$(C_SOURCES) $(GENERATED:=.c)))
 
 # ---- Libraries -------------------------------------------------------------------------------
 
 $(STATIC_LIB): $(call objects,$(LIB_SOURCES))
 $(TASKCTL_LIB): $(call objects,$(filter-out %/taskctl.c,$(TASKCTL_SOURCES)))
-$(EXAMPLES_LIB): $(call objects,$(PKG_SOURCES))
+$(EXAMPLES_LIB): $(call objects,$(PKG_SOURCES) $(GENERATED:=.c))
 $(SUPPORT_LIB): $(call objects,$(SUPPORT_SOURCES))
 $(STATIC_LIB) $(TASKCTL_LIB) $(EXAMPLES_LIB) $(SUPPORT_LIB): $(BUILD)/sources
 	@rm -f $@
@@ -197,6 +200,12 @@ $(SHARED_LINKS): $(SHARED_LIB)
 
 $(TASKCTL): $(BUILD)/obj/tasks/inspector/taskctl.o $(TASKCTL_LIB) $(STATIC_LIB)
 	$(call run,LD,$@)$(LINK) -o $@ $^ $(EV_LIBS)
+
+$(BUILD)/generated/%_states.c $(BUILD)/generated/%_states.h: internal/examples/pkg/%.states $(TASKCTL)
+	@mkdir -p $(@D)
+	$(call run,STATES,$<)$(TEST_WRAPPER) $(TASKCTL) machine generate -o $(basename $@) $<
+
+$(call objects,$(PKG_SOURCES) $(GENERATED:=.c)): | $(GENERATED:=.h)
 
 # ---- Examples --------------------------------------------------------------------------------
 
@@ -370,7 +379,7 @@ lint-spelling:
 lint-shell:
 	$(call run,LINT,shell)shellcheck $(filter-out %.md %.awk %.py,$(SHELL_SCRIPTS))
 
-lint-tidy:
+lint-tidy: $(GENERATED:=.h)
 	$(call run,LINT,tidy)printf '%s\n' $(C_SOURCES) | xargs -r -n 4 -P $(JOBS) sh -c \
 		'clang-tidy --quiet "$$@" -- $(LANGUAGE) 2>/dev/null' sh
 
