@@ -34,7 +34,7 @@ static void add_mutation(struct tmgr__text *text, const struct tmgr_machine_tran
 	};
 
 	tmgr__text_format(
-		text, "%s%s", origins[transition->origin], tmgr_mutation_name(transition->kind));
+		text, " %s%s", origins[transition->origin], tmgr_mutation_name(transition->kind));
 	add_states(text, transition->schema, "", transition->called, transition->called_count);
 }
 
