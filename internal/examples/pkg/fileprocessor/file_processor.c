@@ -4,7 +4,7 @@
 
 #include "file_processor.h"
 
-#include "fileprocessor/file_processor_states.h"
+#include "internal/examples/pkg/fileprocessor/file_processor_machine.h"
 
 /* Blocking work, in a task of its own: it is cancelled when the state ends. */
 static int count_lines(struct tmgr_context *context, int fd, long *ret_lines)

@@ -3,7 +3,7 @@
 
 #include "keeper.h"
 
-#include "keeper/keeper_states.h"
+#include "internal/examples/pkg/keeper/keeper_machine.h"
 
 #define DOUBLINGS 5
 

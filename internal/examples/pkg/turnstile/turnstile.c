@@ -1,6 +1,6 @@
 #include "turnstile.h"
 
-#include "turnstile/turnstile_states.h"
+#include "internal/examples/pkg/turnstile/turnstile_machine.h"
 
 /* What happens is over as soon as it has happened. */
 static void coin_state(void *self, struct tmgr_machine_event *event)
