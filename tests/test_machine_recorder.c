@@ -142,13 +142,13 @@ static void what_was_recorded_is_read(void **state)
 	const struct tmgr_machine_step *step;
 	char text[256];
 
-	tmgr_machine_add(machine, LOCKED, NULL);
+	tmgr_machine_add(machine, TURNSTILE_LOCKED, NULL);
 	recorder = record(machine, path, 0);
-	tmgr_machine_add(machine, COIN, NULL);
-	handling.refuse = LOCKED;
-	tmgr_machine_set(machine, LOCKED, NULL);
-	handling.fail = COIN;
-	tmgr_machine_add(machine, COIN, NULL);
+	tmgr_machine_add(machine, TURNSTILE_COIN, NULL);
+	handling.refuse = TURNSTILE_LOCKED;
+	tmgr_machine_set(machine, TURNSTILE_LOCKED, NULL);
+	handling.fail = TURNSTILE_COIN;
+	tmgr_machine_add(machine, TURNSTILE_COIN, NULL);
 	tmgr_machine_recorder_destroy(recorder);
 
 	assert_int_equal(tmgr_recording_open(path, &recording), 0);
@@ -157,11 +157,11 @@ static void what_was_recorded_is_read(void **state)
 	assert_null(tmgr_recording_step(recording));
 	session = tmgr_recording_session(recording);
 	assert_string_equal(session->machine.name, "gate");
-	assert_int_equal(session->machine.count, TURNSTILE_STATES + 1);
-	assert_string_equal(session->machine.names[COIN], "Coin");
+	assert_int_equal(session->machine.count, TURNSTILE__STATES);
+	assert_string_equal(session->machine.names[TURNSTILE_COIN], "Coin");
 	assert_int_equal(session->active.count, 1);
-	assert_int_equal(session->active.items[0], LOCKED);
-	assert_int_equal(session->ticks[LOCKED], 1);
+	assert_int_equal(session->active.items[0], TURNSTILE_LOCKED);
+	assert_int_equal(session->ticks[TURNSTILE_LOCKED], 1);
 	assert_int_equal(session->time_of_day, INT64_C(1795233600000000000));
 	tmgr_session_format(session, text, sizeof(text));
 	assert_string_equal(text,
@@ -186,7 +186,7 @@ static void what_was_recorded_is_read(void **state)
 	step = tmgr_recording_step(recording);
 	assert_int_equal(step->origin, TMGR_ORIGIN_EXCEPTION);
 	assert_int_equal(step->error.code, -EIO);
-	assert_int_equal(step->error.state, COIN);
+	assert_int_equal(step->error.state, TURNSTILE_COIN);
 	assert_string_equal(step->error.text, "a \"text\"\n\xff");
 	assert_int_equal(tmgr_recording_next(recording), TMGR_RECORDING_END);
 	assert_int_equal(tmgr_recording_next(recording), TMGR_RECORDING_END);
@@ -205,7 +205,7 @@ static void a_recording_is_read_while_it_is_written(void **state)
 	assert_int_equal(tmgr_recording_next(recording), TMGR_RECORDING_SESSION);
 	for (uint64_t i = 1; i <= 10; i++) {
 		assert_int_equal(tmgr_recording_next(recording), TMGR_RECORDING_END);
-		tmgr_machine_add(machine, COIN, NULL);
+		tmgr_machine_add(machine, TURNSTILE_COIN, NULL);
 		assert_int_equal(tmgr_recording_next(recording), TMGR_RECORDING_END);
 		assert_int_equal(tmgr_machine_recorder_write(recorder), 0);
 		assert_int_equal(tmgr_recording_next(recording), TMGR_RECORDING_STEP);
@@ -227,7 +227,7 @@ static void a_file_that_is_there_is_continued(void **state)
 
 		assert_int_equal(
 			tmgr_machine_recorder_create(machine, path, NULL, &second), -EBUSY);
-		tmgr_machine_add(machine, COIN, NULL);
+		tmgr_machine_add(machine, TURNSTILE_COIN, NULL);
 		tmgr_machine_recorder_destroy(recorder);
 		read_all(path, &reading);
 		assert_int_equal(reading.sessions, run);
@@ -255,7 +255,7 @@ static void another_file_is_left_alone(void **state)
 	assert_int_equal(
 		tmgr_machine_recorder_create(machine, "/nonexistent/f", NULL, &recorder), -ENOENT);
 	/* None of them watches the machine. */
-	assert_int_equal(tmgr_machine_add(machine, COIN, NULL), TMGR_MUTATION_EXECUTED);
+	assert_int_equal(tmgr_machine_add(machine, TURNSTILE_COIN, NULL), TMGR_MUTATION_EXECUTED);
 	tmgr_machine_unref(machine);
 }
 
@@ -270,7 +270,7 @@ static size_t make_two(const char *path, unsigned char *data, size_t size, size_
 		struct tmgr_machine_recorder *recorder = record(machine, path, 0);
 
 		for (int i = 0; i < 3; i++)
-			tmgr_machine_add(machine, COIN, NULL);
+			tmgr_machine_add(machine, TURNSTILE_COIN, NULL);
 		tmgr_machine_recorder_destroy(recorder);
 		if (session == 0)
 			*ret_second = slurp(path, data, size);
@@ -368,7 +368,7 @@ static void behind_a_torn_end_the_next_run_goes_on(void **state)
 		spill(path, data, cut);
 		read_all(path, &before);
 		recorder = record(machine, path, 0);
-		tmgr_machine_add(machine, COIN, NULL);
+		tmgr_machine_add(machine, TURNSTILE_COIN, NULL);
 		tmgr_machine_recorder_destroy(recorder);
 		read_all(path, &after);
 		/* What fills an item's end also fills the file up to where a session may begin. */
@@ -442,7 +442,8 @@ static void a_full_disk_drops_steps_and_disturbs_nobody(void **state)
 	/* Room for some, and a half. */
 	limit_files(1000);
 	for (int i = 0; i < 500; i++) {
-		assert_int_equal(tmgr_machine_add(machine, COIN, NULL), TMGR_MUTATION_EXECUTED);
+		assert_int_equal(
+			tmgr_machine_add(machine, TURNSTILE_COIN, NULL), TMGR_MUTATION_EXECUTED);
 		if (i % 5 == 0 && i > 50)
 			assert_int_equal(tmgr_machine_recorder_write(recorder), -EFBIG);
 	}
@@ -458,7 +459,7 @@ static void a_full_disk_drops_steps_and_disturbs_nobody(void **state)
 	/* There is room again: what waited is written, the rest is told to be lost. */
 	limit_files(RLIM_INFINITY);
 	assert_int_equal(tmgr_machine_recorder_write(recorder), 0);
-	tmgr_machine_add(machine, COIN, NULL);
+	tmgr_machine_add(machine, TURNSTILE_COIN, NULL);
 	assert_int_equal(tmgr_machine_recorder_write(recorder), 0);
 	assert_int_equal(tmgr_machine_recorder_stats(recorder, &stats), 0);
 	assert_int_equal(stats.error, 0);
@@ -505,7 +506,7 @@ static int record_until_killed(void *argument)
 
 	child_check(tmgr_machine_recorder_create(machine, argument, NULL, &recorder) == 0);
 	for (int i = 1; i < 1000000; i++) {
-		tmgr_machine_add(machine, COIN, NULL);
+		tmgr_machine_add(machine, TURNSTILE_COIN, NULL);
 		if (i % 3 == 0) {
 			child_check(tmgr_machine_recorder_write(recorder) == 0);
 			snprintf(line, sizeof(line), "wrote %d.", i);
@@ -560,7 +561,7 @@ static int drive(void *self, struct tmgr_context *context)
 	struct tmgr_machine_recorder_stats stats;
 
 	for (int i = 0; i < 20; i++)
-		tmgr_machine_add(driver->machine, COIN, NULL);
+		tmgr_machine_add(driver->machine, TURNSTILE_COIN, NULL);
 	do {
 		tmgr_sleep(context, TMGR_MILLISECOND);
 		tmgr_machine_recorder_stats(driver->recorder, &stats);
@@ -574,7 +575,7 @@ static int drive_in_cleanup(void *self, struct tmgr_context *context)
 	struct driver *driver = self;
 
 	for (int i = 0; i < 3; i++)
-		tmgr_machine_add(driver->machine, COIN, NULL);
+		tmgr_machine_add(driver->machine, TURNSTILE_COIN, NULL);
 	return 0;
 }
 
@@ -614,7 +615,7 @@ static int drive_without_room(void *self, struct tmgr_context *context)
 	struct driver *driver = self;
 
 	for (int i = 0; i < 100; i++)
-		tmgr_machine_add(driver->machine, COIN, NULL);
+		tmgr_machine_add(driver->machine, TURNSTILE_COIN, NULL);
 	return 0;
 }
 
@@ -671,11 +672,11 @@ static void nothing_is_allocated_while_a_machine_is_recorded(void **state)
 	struct tmgr_machine_recorder *recorder = record(machine, path, 0);
 	long before;
 
-	tmgr_machine_add(machine, COIN, NULL);
+	tmgr_machine_add(machine, TURNSTILE_COIN, NULL);
 	before = fault_allocations();
 	fault_fail_all_allocations(true);
 	for (int i = 0; i < 5000; i++) {
-		tmgr_machine_add(machine, COIN, NULL);
+		tmgr_machine_add(machine, TURNSTILE_COIN, NULL);
 		if (i % 100 == 0)
 			tmgr_machine_recorder_write(recorder);
 	}
@@ -700,7 +701,8 @@ static void without_memory_nothing_is_recorded_or_read(void **state)
 		r = tmgr_machine_recorder_create(machine, path, NULL, &recorder);
 		assert_int_equal(r, fault_happened() ? -ENOMEM : 0);
 		fault_off();
-		assert_int_equal(tmgr_machine_add(machine, COIN, NULL), TMGR_MUTATION_EXECUTED);
+		assert_int_equal(
+			tmgr_machine_add(machine, TURNSTILE_COIN, NULL), TMGR_MUTATION_EXECUTED);
 		tmgr_machine_recorder_destroy(recorder);
 		/* The machine keeps the room that its list of tracers has. */
 		assert_in_range(fault_live(), 0, 1);
@@ -773,7 +775,7 @@ static void bad_arguments_are_refused(void **state)
 static void *mutate(void *argument)
 {
 	for (int i = 0; i < WORN_OUT; i++)
-		tmgr_machine_add(argument, COIN, NULL);
+		tmgr_machine_add(argument, TURNSTILE_COIN, NULL);
 	return NULL;
 }
 
@@ -800,7 +802,7 @@ static void several_threads_drive_and_one_writes(void **state)
 	assert_int_equal(stats.steps, of_machine.transitions);
 	/* There is room for one more, which shows what was lost before it. */
 	assert_int_equal(tmgr_machine_recorder_write(recorder), 0);
-	tmgr_machine_add(machine, LOCKED, NULL);
+	tmgr_machine_add(machine, TURNSTILE_LOCKED, NULL);
 	tmgr_machine_recorder_destroy(recorder);
 	read_all(path, &reading);
 	assert_int_equal(reading.damages, 0);

@@ -60,7 +60,7 @@ static void a_ring_tells_transitions_as_json(void **state)
 
 	assert_int_equal(tmgr_machine_ring_create(machine, 0, &ring), 0);
 	assert_null(next(ring, &position));
-	assert_int_equal(tmgr_machine_add(machine, LOCKED, NULL), TMGR_MUTATION_EXECUTED);
+	assert_int_equal(tmgr_machine_add(machine, TURNSTILE_LOCKED, NULL), TMGR_MUTATION_EXECUTED);
 	line = next(ring, &position);
 	assert_non_null(line);
 	expect_line(line, "machine", "\"gate \\\"A\\\"\"");
@@ -79,7 +79,7 @@ static void a_ring_tells_transitions_as_json(void **state)
 	assert_true(json_integer_value(json_object_get(line, "monotonic_ns")) <= tmgr_now());
 	json_decref(line);
 
-	assert_int_equal(tmgr_machine_add(machine, COIN, NULL), TMGR_MUTATION_EXECUTED);
+	assert_int_equal(tmgr_machine_add(machine, TURNSTILE_COIN, NULL), TMGR_MUTATION_EXECUTED);
 	line = next(ring, &position);
 	expect_line(line, "left", "{\"Locked\":2}");
 	expect_line(line, "entered", "{\"Unlocked\":1,\"Coin\":1}");
@@ -92,14 +92,14 @@ static void a_ring_tells_transitions_as_json(void **state)
 
 static void what_was_refused_or_failed_is_told_as_such(void **state)
 {
-	struct handling handling = { .refuse = UNLOCKED, .fail = TMGR_STATES_END };
+	struct handling handling = { .refuse = TURNSTILE_UNLOCKED, .fail = TMGR_STATES_END };
 	struct tmgr_machine *machine = turnstile_make("gate", &handling);
 	struct tmgr_machine_ring *ring;
 	uint64_t position = 0;
 	json_t *line;
 
 	assert_int_equal(tmgr_machine_ring_create(machine, 0, &ring), 0);
-	assert_int_equal(tmgr_machine_add(machine, COIN, NULL), TMGR_MUTATION_CANCELLED);
+	assert_int_equal(tmgr_machine_add(machine, TURNSTILE_COIN, NULL), TMGR_MUTATION_CANCELLED);
 	line = next(ring, &position);
 	expect_line(line, "result", "\"cancelled\"");
 	expect_line(line, "left", "{}");
@@ -108,8 +108,8 @@ static void what_was_refused_or_failed_is_told_as_such(void **state)
 	json_decref(line);
 
 	/* Its state handler fails: it leaves again, and so does what was entered behind it. */
-	handling = (struct handling){ .refuse = TMGR_STATES_END, .fail = COIN };
-	assert_int_equal(tmgr_machine_add(machine, COIN, NULL), TMGR_MUTATION_CANCELLED);
+	handling = (struct handling){ .refuse = TMGR_STATES_END, .fail = TURNSTILE_COIN };
+	assert_int_equal(tmgr_machine_add(machine, TURNSTILE_COIN, NULL), TMGR_MUTATION_CANCELLED);
 	line = next(ring, &position);
 	expect_line(line, "result", "\"failed\"");
 	expect_line(line, "entered", "{\"Coin\":2,\"Unlocked\":2}");
@@ -136,7 +136,8 @@ static void a_full_ring_keeps_the_last(void **state)
 
 	assert_int_equal(tmgr_machine_ring_create(machine, 4096, &ring), 0);
 	for (int i = 0; i < 1000; i++)
-		assert_int_equal(tmgr_machine_add(machine, COIN, NULL), TMGR_MUTATION_EXECUTED);
+		assert_int_equal(
+			tmgr_machine_add(machine, TURNSTILE_COIN, NULL), TMGR_MUTATION_EXECUTED);
 	while ((line = next(ring, &position))) {
 		uint64_t sequence = (uint64_t)json_integer_value(json_object_get(line, "sequence"));
 
@@ -151,7 +152,8 @@ static void a_full_ring_keeps_the_last(void **state)
 
 	/* Read on from what was overwritten meanwhile. */
 	for (int i = 0; i < 100; i++)
-		assert_int_equal(tmgr_machine_add(machine, COIN, NULL), TMGR_MUTATION_EXECUTED);
+		assert_int_equal(
+			tmgr_machine_add(machine, TURNSTILE_COIN, NULL), TMGR_MUTATION_EXECUTED);
 	line = next(ring, &position);
 	assert_true(json_integer_value(json_object_get(line, "sequence")) > 1001);
 	json_decref(line);
@@ -169,7 +171,8 @@ static void lines_are_written_whole_or_not_at_all(void **state)
 
 	assert_int_equal(tmgr_machine_ring_create(machine, 0, &ring), 0);
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(tmgr_machine_add(machine, COIN, NULL), TMGR_MUTATION_EXECUTED);
+		assert_int_equal(
+			tmgr_machine_add(machine, TURNSTILE_COIN, NULL), TMGR_MUTATION_EXECUTED);
 	whole = tmgr_machine_ring_json(ring, &position, all, sizeof(all));
 	assert_true(whole > 0);
 	for (size_t size = 0; size <= (size_t)whole; size++) {
@@ -226,14 +229,14 @@ static void metrics_count_what_happened(void **state)
 
 	assert_int_equal(tmgr_machine_metrics_create(one, &metrics[0]), 0);
 	assert_int_equal(tmgr_machine_metrics_create(two, &metrics[2]), 0);
-	tmgr_machine_add(one, LOCKED, NULL);
-	tmgr_machine_add(one, COIN, NULL);
-	tmgr_machine_remove(one, COIN, NULL);
-	handling.refuse = LOCKED;
-	tmgr_machine_set(one, LOCKED, NULL);
+	tmgr_machine_add(one, TURNSTILE_LOCKED, NULL);
+	tmgr_machine_add(one, TURNSTILE_COIN, NULL);
+	tmgr_machine_remove(one, TURNSTILE_COIN, NULL);
+	handling.refuse = TURNSTILE_LOCKED;
+	tmgr_machine_set(one, TURNSTILE_LOCKED, NULL);
 	handling.refuse = TMGR_STATES_END;
-	handling.fail = COIN;
-	tmgr_machine_toggle(one, COIN, NULL);
+	handling.fail = TURNSTILE_COIN;
+	tmgr_machine_toggle(one, TURNSTILE_COIN, NULL);
 
 	text = metrics_text(metrics, 3);
 #define T "taskmgr_machine_"
@@ -279,7 +282,7 @@ static void the_histogram_only_grows(void **state)
 
 	assert_int_equal(tmgr_machine_metrics_create(machine, &metrics), 0);
 	for (int i = 0; i < 1000; i++)
-		tmgr_machine_add(machine, COIN, NULL);
+		tmgr_machine_add(machine, TURNSTILE_COIN, NULL);
 	text = metrics_text(&metrics, 1);
 	for (size_t i = 0; i < ARRAY_SIZE(bounds); i++) {
 		unsigned long long counted;
@@ -400,13 +403,13 @@ static void nothing_is_allocated_while_a_machine_is_watched(void **state)
 
 	assert_int_equal(tmgr_machine_ring_create(machine, 4096, &ring), 0);
 	assert_int_equal(tmgr_machine_metrics_create(machine, &metrics), 0);
-	tmgr_machine_add(machine, LOCKED, NULL);
+	tmgr_machine_add(machine, TURNSTILE_LOCKED, NULL);
 	before = fault_allocations();
 	fault_fail_all_allocations(true);
 	for (int i = 0; i < 1000; i++) {
-		handling.refuse = i % 3 == 0 ? COIN : TMGR_STATES_END;
-		tmgr_machine_add(machine, COIN, NULL);
-		tmgr_machine_set(machine, LOCKED, NULL);
+		handling.refuse = i % 3 == 0 ? TURNSTILE_COIN : TMGR_STATES_END;
+		tmgr_machine_add(machine, TURNSTILE_COIN, NULL);
+		tmgr_machine_set(machine, TURNSTILE_LOCKED, NULL);
 		tmgr_machine_ring_json(ring, &position, text, sizeof(text));
 	}
 	fault_off();
@@ -434,8 +437,8 @@ static void without_memory_nothing_is_watched_and_nothing_leaks(void **state)
 				  : tmgr_machine_ring_create(machine, 0, &ring);
 			assert_int_equal(r, fault_happened() ? -ENOMEM : 0);
 			fault_off();
-			assert_int_equal(
-				tmgr_machine_add(machine, COIN, NULL), TMGR_MUTATION_EXECUTED);
+			assert_int_equal(tmgr_machine_add(machine, TURNSTILE_COIN, NULL),
+				TMGR_MUTATION_EXECUTED);
 			tmgr_machine_metrics_destroy(metrics);
 			tmgr_machine_ring_destroy(ring);
 			/* The machine keeps the room that its list of tracers has. */

@@ -43,6 +43,8 @@ silent() # silent WHAT
 	[ -z "$(cat "$dir/out" "$dir/err")" ] || fail "$1: says something"
 }
 
+strict="-std=c11 -O1 -Wall -Wextra -Werror -I$top/include"
+
 # ---- check: each kind of fault, and the nearest file without it ---------------------------------
 
 # The text of a file: each argument a line, ~ a space.
@@ -138,6 +140,31 @@ awk '/^\.Sh/ { on = /STATES FILES/ } on && /^\.Ed/ { exit } inside { print } on 
 run 0 check "$dir/manual.states"
 silent 'check of the manual'
 
+# So is what docs/taskctl.md shows.
+block() # block WORD: the first block of this kind, or that begins with this command
+{
+	awk -v word="$1" '
+		/^```/ { inside = !inside && ($0 == "```" word || word ~ / /); at = 0; next }
+		inside && word ~ / / { if ($0 == "$ " word) at = 1; else if (/^\$/) at = 0; else if (at) print }
+		inside && word !~ / / { print }
+' docs/taskctl.md
+}
+
+mkdir "$dir/doc"
+block states >"$dir/doc/turnstile.states"
+run 0 check "$dir/doc/turnstile.states"
+silent 'check of docs/taskctl.md'
+run 0 generate "$dir/doc/turnstile.states"
+block c | sed '/^r = /,$d' >"$dir/doc/handlers.c"
+# shellcheck disable=SC2086
+$CC $strict -Wno-unused-parameter -Wno-unused-variable -c -o "$dir/doc/handlers.o" "$dir/doc/handlers.c" ||
+	fail 'the handlers of docs/taskctl.md do not compile'
+(cd "$dir/doc" && "$taskctl" machine graph --mermaid --active Locked turnstile.states) >"$dir/out"
+same out "$(block 'taskctl machine graph --mermaid --active Locked turnstile.states')"
+sed -i '/remove Locked/d' "$dir/doc/turnstile.states"
+(cd "$dir/doc" && "$taskctl" machine check turnstile.states) >"$dir/out" 2>"$dir/err"
+same err "$(block 'taskctl machine check turnstile.states')"
+
 # ---- generate -----------------------------------------------------------------------------------
 
 cat >"$dir/turnstile.states" <<'STATES'
@@ -172,7 +199,6 @@ STATES
 	echo '	remove All'
 } | awk '/^group/ { for (i = 0; i < 60; i++) $0 = $0 " State-number-" i } { print }' >"$dir/many.states"
 
-strict="-std=c11 -O1 -Wall -Wextra -Werror -I$top/include"
 for name in turnstile many; do
 	run 0 generate "$dir/$name.states"
 	silent "generate $name"

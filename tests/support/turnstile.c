@@ -4,16 +4,6 @@
 
 #include "taskmgr/base/check.h"
 
-/* Locked and Unlocked remove each other, Coin unlocks. */
-static const struct tmgr_machine_state table[TURNSTILE_STATES] = {
-	[LOCKED] = { .name = "Locked", .remove = TMGR_STATES(UNLOCKED) },
-	[UNLOCKED] = { .name = "Unlocked", .remove = TMGR_STATES(LOCKED) },
-	[COIN] = { .name = "Coin",
-		.multi = true,
-		.add = TMGR_STATES(UNLOCKED),
-		.remove = TMGR_STATES(LOCKED) },
-};
-
 static bool enter(void *self, struct tmgr_machine_event *event)
 {
 	const struct handling *handling = self;
@@ -29,15 +19,15 @@ static void state(void *self, struct tmgr_machine_event *event)
 		tmgr_machine_fail(event, -EIO, "a \"text\"\n\xff");
 }
 
-static const struct tmgr_state_handlers rows[TURNSTILE_STATES] = {
-	[LOCKED] = { .enter = enter, .state = state },
-	[UNLOCKED] = { .enter = enter, .state = state },
-	[COIN] = { .enter = enter, .state = state },
+static const struct tmgr_state_handlers rows[TURNSTILE__STATES] = {
+	[TURNSTILE_LOCKED] = { .enter = enter, .state = state },
+	[TURNSTILE_UNLOCKED] = { .enter = enter, .state = state },
+	[TURNSTILE_COIN] = { .enter = enter, .state = state },
 };
 
 static const struct tmgr_machine_handlers handlers = {
 	.states = rows,
-	.state_count = TURNSTILE_STATES,
+	.state_count = TURNSTILE__STATES,
 };
 
 struct tmgr_machine *turnstile_make(const char *name, struct handling *handling)
@@ -46,7 +36,7 @@ struct tmgr_machine *turnstile_make(const char *name, struct handling *handling)
 	struct tmgr_machine *machine;
 	struct tmgr_schema *schema;
 
-	check(tmgr_schema_compile(table, TURNSTILE_STATES, NULL, &schema) == 0);
+	check(turnstile_compile(&schema) == 0);
 	check(tmgr_machine_create(schema, &options, &machine) == 0);
 	tmgr_schema_unref(schema);
 	if (handling)

@@ -5,9 +5,8 @@
 #ifndef TESTS_SUPPORT_TURNSTILE_H
 #define TESTS_SUPPORT_TURNSTILE_H
 
-#include <taskmgr/tasks/machine.h>
-
-enum { LOCKED, UNLOCKED, COIN, TURNSTILE_STATES };
+/* From the states file beside this one. */
+#include "tests/support/turnstile_machine.h"
 
 /* Which state; TMGR_STATES_END: none. */
 struct handling {
