@@ -59,6 +59,7 @@ struct tmgr_coroutine {
 	int64_t deadline; /* of the present wait, or TMGR_NEVER; the timer may stand earlier */
 	int64_t since;    /* in its state */
 	struct tmgr__stack *stack;
+	struct tmgr__stack *inner;    /* of the generator it stands on, or NULL */
 	struct tmgr_context *context; /* its own: of its strand, or of the task that it runs */
 	struct tmgr_context *strand;  /* made once; NULL: not yet */
 	bool settled_wanted;          /* atomic */
@@ -248,10 +249,13 @@ void tmgr__loop_post(struct tmgr_loop *loop, struct tmgr_executor_call *call);
 void tmgr__loop_take_posts(struct tmgr_loop *loop);
 bool tmgr__loop_has_posts(const struct tmgr_loop *loop);
 
-/* Watching for stacks that run over (overflow.c): while any loop runs. */
+/* Watching for stacks that run over (overflow.c): while any loop runs, or generator stands. */
 void tmgr__overflow_watch(void);
 void tmgr__overflow_unwatch(void);
+/* The canary of the stack that the caller stands on, or has just left, is not whole. */
 _Noreturn void tmgr__overflow_broken(const struct tmgr_coroutine *coroutine);
+/* Where it stands whose stack the generator has on which the caller stands. */
+struct tmgr__stack **tmgr__overflow_inner(void);
 
 /* Ticks of the processor's clock; how many a nanosecond is not known. */
 static inline uint64_t tmgr__ticks(void)
