@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <taskmgr/tasks/generator.h>
 
@@ -474,6 +475,129 @@ static void a_million_can_be_parked_in_few_mappings(void **state)
 	}
 }
 
+#define BURST 4000
+
+static size_t stacks(void)
+{
+	struct tmgr_loop_stats stats = { .stacks = 0 };
+
+	tmgr_loop_stats(tmgr_loop_current(), &stats);
+	return stats.stacks;
+}
+
+static int wait_for_stacks(struct tmgr_context *context)
+{
+	int64_t limit = tmgr_after(30 * TMGR_SECOND);
+	long before = resident_kib(), after;
+	char line[128];
+
+	child_check(stacks() >= BURST);
+	while (stacks() > BURST / 2 && tmgr_now() < limit)
+		child_check_equal(tmgr_sleep(context, 100 * TMGR_MILLISECOND), 0);
+	after = resident_kib();
+	snprintf(line, sizeof(line), "%zu stacks left, %ld KiB instead of %ld", stacks(), after,
+		before);
+	child_say(line);
+	child_check(stacks() <= BURST / 2);
+	/* A page each, at least. */
+	child_check(on_valgrind() || before - after >= BURST / 2 * 4 * 9 / 10);
+	return 0;
+}
+
+static int nap(void *self, struct tmgr_context *context)
+{
+	return tmgr_sleep(context, 10 * TMGR_MILLISECOND);
+}
+
+static int yield_once(void *self, struct tmgr_context *context, struct tmgr_generator *generator)
+{
+	int number = 1;
+
+	return tmgr_yield_item(generator, &number, sizeof(number));
+}
+
+static int hold_generators(void *self, struct tmgr_context *context)
+{
+	static struct tmgr_iterator iterators[BURST];
+	struct tmgr_item item;
+
+	for (int i = 0; i < BURST; i++) {
+		iterators[i] = tmgr_generator(yield_once, NULL);
+		child_check_equal(tmgr_iterator_next(context, &iterators[i], &item), 1);
+	}
+	for (int i = 0; i < BURST; i++)
+		tmgr_iterator_close(context, &iterators[i]);
+	return 0;
+}
+
+static int burst_of_generators(void *self, struct tmgr_context *context)
+{
+	hold_generators(self, context);
+	return wait_for_stacks(context);
+}
+
+static int burst_of_coroutines(void *self, struct tmgr_context *context)
+{
+	for (int i = 0; i < BURST; i++)
+		spawn(context, "one of many", nap, NULL);
+	child_check_equal(tmgr_loop_wait_idle(context, TMGR_NEVER), 0);
+	return wait_for_stacks(context);
+}
+
+static int run_burst(void *argument)
+{
+	struct tmgr_loop_options options = { .main = *(coroutine_function **)argument };
+
+	return looped_run(&options).result;
+}
+
+static void after_a_burst_stacks_go_back_to_the_system(void **state)
+{
+	static coroutine_function *bursts[] = { burst_of_coroutines, burst_of_generators };
+	static struct child child;
+
+	if (SANITIZED) {
+		print_message("left out: sanitizers keep memory for stacks\n");
+		return;
+	}
+	for (int i = 0; i < 2; i++)
+		if (child_run(&child, run_burst, &bursts[i]) != 0)
+			fail_msg("%d: %s", i, child.text);
+}
+
+/* What the kernel says of the mapping that an address is in. */
+static bool has_flag(const void *address, const char *flag)
+{
+	FILE *file = fopen("/proc/self/smaps", "re");
+	unsigned long begin, end, at = (unsigned long)address;
+	bool inside = false, found = false;
+	char line[512];
+
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+		if (sscanf(line, "%lx-%lx ", &begin, &end) == 2)
+			inside = begin <= at && at < end;
+		else if (inside && strncmp(line, "VmFlags:", 8) == 0)
+			found = strstr(line, flag) != NULL;
+	}
+	if (file != NULL)
+		fclose(file);
+	return found;
+}
+
+static int look_at_its_mapping(void *self, struct tmgr_context *context)
+{
+	char here;
+
+	return has_flag(&here, " nh") ? 0 : -ENOTSUP;
+}
+
+static void stacks_are_in_no_huge_pages(void **state)
+{
+	if (access("/sys/kernel/mm/transparent_hugepage", F_OK) != 0 || on_valgrind())
+		skip();
+	assert_int_equal(looped_main(look_at_its_mapping, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -487,6 +611,8 @@ int main(void)
 		leak_test(a_generator_has_a_canary_where_its_coroutine_has),
 		leak_test(without_a_mapping_spawn_says_so_and_goes_on_later),
 		leak_test(a_million_can_be_parked_in_few_mappings),
+		leak_test(after_a_burst_stacks_go_back_to_the_system),
+		leak_test(stacks_are_in_no_huge_pages),
 		leak_test(half_of_each_size_can_be_used_with_each_guard),
 	};
 

@@ -39,7 +39,8 @@ static void release_memory(struct tmgr_coroutine *coroutine)
 			last = last->next;
 		loop->stacks = last->next;
 		loop->stack_count -= TMGR__LOOP_STACKS_STEP;
-		tmgr__stacks_give(stack, last, TMGR__LOOP_STACKS_STEP);
+		if (tmgr__stacks_give(stack, last, TMGR__LOOP_STACKS_STEP))
+			tmgr__loop_trim_later(loop);
 	}
 }
 

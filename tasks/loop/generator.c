@@ -168,7 +168,8 @@ static void give_stack_back(struct tmgr_generator *generator)
 #endif
 	generator->stack = NULL;
 	tmgr__overflow_unwatch();
-	tmgr__stack_give(stack);
+	if (tmgr__stack_give(stack) && tmgr__loop_here)
+		tmgr__loop_trim_later(tmgr__loop_here);
 }
 
 static void run(struct tmgr_generator *generator)

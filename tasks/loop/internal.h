@@ -234,6 +234,12 @@ void tmgr__timers_due(struct tmgr_loop *loop, int64_t now);
 extern const struct tmgr_executor_ops tmgr__loop_executor_ops;
 /* The loop (loop.c). */
 void tmgr__loop_describe(struct tmgr_executor *host, char *buffer, size_t size);
+/* Though it may sleep from now on it wakes to give pages of stacks back. */
+static inline void tmgr__loop_trim_later(struct tmgr_loop *loop)
+{
+	if (loop->trim_at == TMGR_NEVER)
+		loop->trim_at = loop->now + TMGR__STACKS_TRIM_NS;
+}
 /* It does not end before this is released. False: it has ended. Any thread. */
 bool tmgr__loop_hold(struct tmgr_loop *loop);
 void tmgr__loop_release(struct tmgr_loop *loop);
