@@ -180,6 +180,20 @@ static void what_cannot_be_connected_to_is_that_error(void **state)
 	}
 }
 
+/* The system may choose the port that nobody listens on as the one to come from. */
+static void a_connection_to_itself_is_refused(void **state)
+{
+	struct visit visitor = { .deadline = NEVER };
+
+	for (int h = 0; h < CREW_HOSTS; h++)
+		for (int tries = 0; tries < 2; tries++) {
+			tmgr_listener_destroy(listen_here(&visitor.to));
+			network_echo();
+			assert_int_equal(visit_only(h, &visitor), -ECONNREFUSED);
+			network_off();
+		}
+}
+
 static void a_connect_ends_at_its_deadline_or_cancel(void **state)
 {
 	for (int h = 0; h < CREW_HOSTS; h++)
@@ -482,6 +496,7 @@ int main(void)
 		leak_test(connections_by_unix_sockets_are_made_both_ways),
 		leak_test(a_connection_by_name_tries_all_addresses),
 		leak_test(what_cannot_be_connected_to_is_that_error),
+		leak_test(a_connection_to_itself_is_refused),
 		leak_test(a_connect_ends_at_its_deadline_or_cancel),
 		leak_test(a_full_unix_socket_is_waited_for),
 		leak_test(a_place_that_is_taken_is_refused_and_one_left_over_is_not),

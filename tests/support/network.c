@@ -21,6 +21,7 @@ static struct {
 	bool on;
 	const char *addresses, *hangs;
 	int error, connect_error;
+	bool echoes;
 	struct latch *hold;
 	int asked, asking, at_once, connected;
 } network;
@@ -64,6 +65,11 @@ void network_hang(const char *address)
 void network_fail(int error)
 {
 	network.connect_error = error;
+}
+
+void network_echo(void)
+{
+	network.echoes = true;
 }
 
 int network_connected(void)
@@ -152,6 +158,8 @@ int __wrap_connect(int fd, const struct sockaddr *address, socklen_t size)
 		errno = network.connect_error;
 		return -1;
 	}
+	if (network.echoes && bind(fd, address, size) < 0)
+		return -1;
 	if (!hangs(address))
 		return __real_connect(fd, address, size);
 	if (listen(fd, 1) == 0)
