@@ -145,6 +145,11 @@ struct tmgr_waiter *tmgr__waiter_of(struct tmgr_context *context)
 	return context ? context->waiter : tmgr__waiter_own();
 }
 
+void tmgr__wait_misused(const struct tmgr__wait *wait)
+{
+	tmgr__misuse_context(tmgr_context_name(wait->context));
+}
+
 void tmgr__wait_begin_shielded(
 	struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline)
 {
@@ -154,7 +159,7 @@ void tmgr__wait_begin_shielded(
 	wait->token = NULL;
 	wait->deadline = wait->limit = deadline;
 	wait->shielded = true;
-	check(__atomic_load_n(&wait->waiter->state, __ATOMIC_RELAXED) == TMGR__WAITER_IDLE);
+	tmgr__wait_look(wait);
 }
 
 int tmgr__wait_begin_slowly(struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline)

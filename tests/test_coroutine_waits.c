@@ -3,6 +3,7 @@
  * threads; and the library's wrappers on a loop.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include <taskmgr/tasks/sequence.h>
 #include <taskmgr/tasks/timeout.h>
 
+#include "tests/support/child.h"
 #include "tests/support/looped.h"
 #include "tests/support/recorded.h"
 
@@ -224,6 +226,67 @@ static void a_join_is_ended_by_its_deadline_and_by_no_cancel(void **state)
 	tmgr_flag_fini(&moved.flag);
 }
 
+/* ---- Contexts ------------------------------------------------------------------------------- */
+
+static int sleep_with_it(void *self, struct tmgr_context *context)
+{
+	return tmgr_sleep(self, TMGR_MINUTE);
+}
+
+static int yield_with_it(void *self, struct tmgr_context *context)
+{
+	return tmgr_yield(self);
+}
+
+/* What is spawned is given the context of who spawns. */
+static int lend_context(void *self, struct tmgr_context *context)
+{
+	coroutine_function *function = *(coroutine_function **)self;
+
+	spawn(context, "child", function, context);
+	return tmgr_sleep(context, TMGR_MINUTE);
+}
+
+static int lend_context_and_yield(void *self, struct tmgr_context *context)
+{
+	coroutine_function *function = *(coroutine_function **)self;
+
+	spawn(context, "child", function, context);
+	while (tmgr_yield(context) == 0)
+		;
+	return 0;
+}
+
+struct lending {
+	coroutine_function *parent, *child;
+};
+
+static int lend(void *argument)
+{
+	struct lending *lending = argument;
+
+	signal(SIGABRT, SIG_DFL);
+	return looped_main(lending->parent, &lending->child);
+}
+
+static void waiting_with_the_context_of_another_stops_the_program(void **state)
+{
+	static struct lending lendings[] = {
+		{ lend_context, sleep_with_it },
+		{ lend_context, yield_with_it },
+		{ lend_context_and_yield, sleep_with_it },
+		{ lend_context_and_yield, yield_with_it },
+	};
+	static struct child child;
+
+	for (size_t i = 0; i < sizeof(lendings) / sizeof(lendings[0]); i++) {
+		assert_int_not_equal(child_run(&child, lend, &lendings[i]), 0);
+		if (strstr(child.text, "misuse: the context of \"main\" is used by another "
+				       "function than the one it was given to") == NULL)
+			fail_msg("%zu: %s", i, child.text);
+	}
+}
+
 /* ---- Partners ------------------------------------------------------------------------------- */
 
 #define ITEMS 300
@@ -413,6 +476,7 @@ int main(void)
 		recorded_test(callbacks_come_in_order_on_the_loop_that_registered_them),
 		recorded_test(a_deadline_that_is_moved_on_comes_at_its_new_time),
 		recorded_test(a_join_is_ended_by_its_deadline_and_by_no_cancel),
+		recorded_test(waiting_with_the_context_of_another_stops_the_program),
 		recorded_test(channels_join_loops_and_threads_in_every_mix),
 		recorded_test(wrappers_park_and_do_not_block_the_loop),
 		recorded_test(a_manager_on_a_loop_parks),

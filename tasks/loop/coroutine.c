@@ -266,12 +266,19 @@ static void broken(struct tmgr_coroutine *coroutine)
 		tmgr__overflow_broken(coroutine);
 }
 
+/* Who waits with its context is itself. */
+static inline void expect_running(const struct tmgr_coroutine *coroutine)
+{
+	if (__builtin_expect(coroutine->loop->running != coroutine, 0))
+		tmgr__misuse_context(tmgr_context_name(coroutine->context));
+}
+
 static void park(struct tmgr_waiter *waiter, unsigned state, int64_t deadline)
 {
 	struct tmgr_coroutine *coroutine = waiter->owner;
 	struct tmgr_loop *loop = coroutine->loop;
 
-	check(loop->running == coroutine);
+	expect_running(coroutine);
 	if (deadline != TMGR_NEVER)
 		set_deadline(coroutine, deadline);
 	coroutine->state = TMGR__COROUTINE_PARKED;
@@ -306,7 +313,7 @@ static void let_others_run(struct tmgr_waiter *waiter)
 {
 	struct tmgr_coroutine *coroutine = waiter->owner;
 
-	check(coroutine->loop->running == coroutine);
+	expect_running(coroutine);
 	broken(coroutine);
 	tmgr__coroutine_push(coroutine);
 	suspend(coroutine->loop, coroutine);
