@@ -368,6 +368,20 @@ static int serve_here(void *self, struct tmgr_context *context)
 	return tmgr_serve(context, service->listener, &service->options);
 }
 
+static int last_error(struct tmgr_manager *manager, const char *name)
+{
+	struct tmgr_snapshot *snapshot;
+	int error = 77;
+
+	if (tmgr_manager_snapshot(manager, &snapshot) < 0)
+		return error;
+	for (size_t i = 0; i < snapshot->count; i++)
+		if (strcmp(snapshot->tasks[i].path, name) == 0)
+			error = snapshot->tasks[i].last_error;
+	tmgr_snapshot_destroy(snapshot);
+	return error;
+}
+
 /* With the text that it gave, as other errors of tasks; the next has none of that. */
 static void why_a_connection_ended_is_an_event(void **state)
 {
@@ -395,6 +409,7 @@ static void why_a_connection_ended_is_an_event(void **state)
 		}
 		tmgr_manager_cancel(manager);
 		assert_int_equal(runner_join(&runner), 0);
+		assert_int_equal(last_error(manager, "server"), -EBADMSG);
 		tmgr_manager_destroy(manager);
 		tmgr_listener_destroy(service.listener);
 		assert_string_equal(recorder_text(&recorder),
