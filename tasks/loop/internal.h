@@ -172,12 +172,18 @@ struct tmgr_loop {
 /* The loop that this thread runs, or NULL. */
 extern __thread struct tmgr_loop *tmgr__loop_here __attribute__((tls_model("initial-exec")));
 
-/* Coroutines (coroutine.c). */
-extern const struct tmgr_waiter_ops tmgr__coroutine_waiter_ops;
+/* Their memory (coroutine_memory.c). */
 /* A coroutine on a stack of its own, not started. NULL: no memory. Any thread. */
 struct tmgr_coroutine *tmgr__coroutine_make(struct tmgr_loop *loop);
 /* A reference less; the memory of one that was not started goes so too. Any thread. */
 void tmgr__coroutine_unref(struct tmgr_coroutine *coroutine);
+
+/* Coroutines (coroutine.c). */
+extern const struct tmgr_waiter_ops tmgr__coroutine_waiter_ops;
+/* What a stack runs: one coroutine after another, as long as a loop keeps it. */
+_Noreturn void tmgr__coroutine_main(void *self);
+/* The timer of one that waits. */
+void tmgr__coroutine_come_due(struct tmgr__timer *timer, int64_t now);
 /* It waits for its first turn. */
 void tmgr__coroutine_start(struct tmgr_coroutine *coroutine);
 /* It runs before the caller, which goes on when it waits or has ended. */
@@ -229,6 +235,9 @@ void tmgr__timer_set(struct tmgr_loop *loop, struct tmgr__timer *timer, int64_t 
 void tmgr__timer_remove(struct tmgr_loop *loop, struct tmgr__timer *timer);
 /* Do what is due. */
 void tmgr__timers_due(struct tmgr_loop *loop, int64_t now);
+
+/* Nothing can run, and nothing will by itself: those who wait for that go on (loop_calls.c). */
+void tmgr__loop_wake_idlers(struct tmgr_loop *loop);
 
 /* As a host (hosted.c). */
 extern const struct tmgr_executor_ops tmgr__loop_executor_ops;
