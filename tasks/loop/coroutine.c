@@ -17,20 +17,6 @@
 
 __thread struct tmgr_loop *tmgr__loop_here;
 
-void tmgr__coroutine_push(struct tmgr_coroutine *coroutine)
-{
-	struct tmgr_loop *loop = coroutine->loop;
-
-	coroutine->state = TMGR__COROUTINE_RUNNABLE;
-	coroutine->next = NULL;
-	if (loop->run_last)
-		loop->run_last->next = coroutine;
-	else
-		loop->run_first = coroutine;
-	loop->run_last = coroutine;
-	loop->runnable++;
-}
-
 static void push_front(struct tmgr_coroutine *coroutine)
 {
 	struct tmgr_loop *loop = coroutine->loop;
@@ -133,7 +119,7 @@ int tmgr__coroutine_backtrace(struct tmgr_coroutine *coroutine, void **addresses
 	struct tmgr_loop *loop = coroutine->loop;
 	struct tmgr_coroutine *here = loop->running;
 	struct tmgr__probe probe = { .addresses = addresses, .max = max };
-	struct tmgr_context *current;
+	struct tmgr_context *current = *loop->current;
 
 	if (coroutine == here)
 		return backtrace(addresses, max);
@@ -142,36 +128,33 @@ int tmgr__coroutine_backtrace(struct tmgr_coroutine *coroutine, void **addresses
 		return 0;
 	probe.asker = here ? &here->fiber : &loop->fiber;
 	loop->probe = &probe;
-	current = tmgr_context_switch(NULL);
 	tmgr__fiber_switch(probe.asker, &coroutine->fiber);
-	tmgr_context_switch(current);
+	*loop->current = current;
 	return probe.count;
 }
 
-/* Let the next run. Returns when this one goes on. */
+/* Let the next run. Returns when this one goes on. Who goes on says whose context is current. */
 static inline __attribute__((always_inline)) void suspend(
 	struct tmgr_loop *loop, struct tmgr_coroutine *coroutine)
 {
 	struct tmgr_coroutine *next = pick(loop);
-	struct tmgr_context *current;
+	struct tmgr_context *current = *loop->current;
 
 	note_switch(loop, next);
 	/* Woken before it parked, or alone: its saved stack pointer is an old one. */
 	if (next == coroutine)
 		return;
-	current = tmgr_context_switch(NULL);
 	if (next && next->begun)
 		tmgr__fiber_switch_alike(&coroutine->fiber, &next->fiber);
 	else
 		tmgr__fiber_switch(&coroutine->fiber, next ? &next->fiber : &loop->fiber);
-	tmgr_context_switch(current);
 	after_switch(loop);
 	while (__builtin_expect(loop->probe != NULL, 0)) {
 		answer_probe(loop, coroutine);
 		/* Now, or once more, it goes on. */
-		tmgr_context_switch(current);
 		after_switch(loop);
 	}
+	*loop->current = current;
 }
 
 void tmgr__coroutines_run(struct tmgr_loop *loop)
@@ -184,6 +167,7 @@ void tmgr__coroutines_run(struct tmgr_loop *loop)
 	loop->recent_count = 0;
 	note_switch(loop, next);
 	tmgr__fiber_switch(&loop->fiber, &next->fiber);
+	*loop->current = NULL;
 	after_switch(loop);
 }
 
@@ -318,27 +302,12 @@ const struct tmgr_waiter_ops tmgr__coroutine_waiter_ops = {
 
 /* ---- Beginning and ending ------------------------------------------------------------------- */
 
-static void enlist(struct tmgr_coroutine *coroutine)
-{
-	struct tmgr_loop *loop = coroutine->loop;
-
-	tmgr__list_append(&loop->all, &coroutine->all);
-	__atomic_store_n(&loop->coroutines, loop->coroutines + 1, __ATOMIC_RELAXED);
-	coroutine->since = loop->now;
-}
-
-void tmgr__coroutine_start(struct tmgr_coroutine *coroutine)
-{
-	enlist(coroutine);
-	tmgr__coroutine_push(coroutine);
-}
-
 void tmgr__coroutine_run_at_once(struct tmgr_coroutine *coroutine)
 {
 	struct tmgr_loop *loop = coroutine->loop;
 	struct tmgr_coroutine *here = loop->running;
 
-	enlist(coroutine);
+	tmgr__coroutine_enlist(coroutine);
 	push_front(here);
 	push_front(coroutine);
 	if (loop->budget < 2)
@@ -372,9 +341,7 @@ static void run_strand(struct tmgr_coroutine *coroutine)
 		r = coroutine->function(coroutine->self, context);
 		if (r > 0)
 			r = -TMGR_EFAILED;
-		/* Read once, right after it returned. */
-		result = tmgr_context_cancelled(context) ? -ECANCELED : r;
-		tmgr_strand_end(context);
+		result = tmgr_strand_end(context) ? -ECANCELED : r;
 	}
 	coroutine->result = result;
 	coroutine->kept = keeps_error(coroutine, r);
@@ -410,7 +377,7 @@ static void release_hold(struct tmgr_coroutine *coroutine)
 /* From the switch to it to its end. */
 static void live(struct tmgr_loop *loop, struct tmgr_coroutine *coroutine)
 {
-	tmgr_context_switch(NULL);
+	*loop->current = NULL;
 	after_switch(loop);
 	coroutine->begun = true;
 	if (coroutine->hosted)
@@ -428,7 +395,6 @@ static void live(struct tmgr_loop *loop, struct tmgr_coroutine *coroutine)
 	tmgr__list_remove(&coroutine->all);
 	__atomic_store_n(&loop->coroutines, loop->coroutines - 1, __ATOMIC_RELAXED);
 	coroutine->state = TMGR__COROUTINE_ENDED;
-	tmgr_context_switch(NULL);
 }
 
 _Noreturn void tmgr__coroutine_main(void *self)

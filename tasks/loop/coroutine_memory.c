@@ -107,31 +107,15 @@ static struct tmgr_coroutine *make_cold(struct tmgr_loop *loop, struct tmgr__sta
 	return coroutine;
 }
 
-/* Of one that has ended on this loop: its stack is where the next begins. */
-static void make_warm(struct tmgr_coroutine *coroutine)
-{
-	coroutine->refs = 1;
-	coroutine->future.done = 0;
-	coroutine->value = NULL;
-	coroutine->hosted = NULL;
-	coroutine->begun = coroutine->wanted = coroutine->kept = false;
-	if (coroutine->settled_wanted) {
-		coroutine->settled_wanted = coroutine->watched = false;
-		tmgr_future_init(&coroutine->settled);
-	}
-}
-
 struct tmgr_coroutine *tmgr__coroutine_make(struct tmgr_loop *loop)
 {
-	struct tmgr__stack *stack = take_stack(loop);
-	struct tmgr_coroutine *coroutine;
+	struct tmgr_coroutine *coroutine = NULL;
+	struct tmgr__stack *stack;
 
-	if (!stack)
-		return NULL;
-	coroutine = stack->warm;
-	stack->warm = NULL;
-	if (!coroutine)
-		return make_cold(loop, stack);
-	make_warm(coroutine);
-	return coroutine;
+	if (loop == tmgr__loop_here)
+		coroutine = tmgr__coroutine_make_warm(loop);
+	if (coroutine)
+		return coroutine;
+	stack = take_stack(loop);
+	return stack ? make_cold(loop, stack) : NULL;
 }

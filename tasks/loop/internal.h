@@ -118,6 +118,7 @@ struct tmgr_loop {
 
 	/* Running. */
 	struct tmgr_coroutine *running;
+	struct tmgr_context **current; /* which context is, on the loop's thread */
 	struct tmgr_coroutine *run_first, *run_last;
 	size_t runnable;
 	unsigned budget;
@@ -175,6 +176,31 @@ extern __thread struct tmgr_loop *tmgr__loop_here __attribute__((tls_model("init
 /* Their memory (coroutine_memory.c). */
 /* A coroutine on a stack of its own, not started. NULL: no memory. Any thread. */
 struct tmgr_coroutine *tmgr__coroutine_make(struct tmgr_loop *loop);
+/*
+ * The same where one has ended on this loop: its stack is where the next begins. NULL: none is left.
+ * The loop's thread.
+ */
+static inline struct tmgr_coroutine *tmgr__coroutine_make_warm(struct tmgr_loop *loop)
+{
+	struct tmgr__stack *stack = loop->stacks;
+	struct tmgr_coroutine *coroutine = stack ? stack->warm : NULL;
+
+	if (!coroutine)
+		return NULL;
+	stack->warm = NULL;
+	loop->stacks = stack->next;
+	loop->stack_count--;
+	coroutine->refs = 1;
+	coroutine->future.done = 0;
+	coroutine->value = NULL;
+	coroutine->hosted = NULL;
+	coroutine->begun = coroutine->wanted = coroutine->kept = false;
+	if (coroutine->settled_wanted) {
+		coroutine->settled_wanted = coroutine->watched = false;
+		tmgr_future_init(&coroutine->settled);
+	}
+	return coroutine;
+}
 /* A reference less; the memory of one that was not started goes so too. Any thread. */
 void tmgr__coroutine_unref(struct tmgr_coroutine *coroutine);
 
@@ -184,14 +210,39 @@ extern const struct tmgr_waiter_ops tmgr__coroutine_waiter_ops;
 _Noreturn void tmgr__coroutine_main(void *self);
 /* The timer of one that waits. */
 void tmgr__coroutine_come_due(struct tmgr__timer *timer, int64_t now);
-/* It waits for its first turn. */
-void tmgr__coroutine_start(struct tmgr_coroutine *coroutine);
 /* It runs before the caller, which goes on when it waits or has ended. */
 void tmgr__coroutine_run_at_once(struct tmgr_coroutine *coroutine);
 /* On the loop's stack: run what is runnable, as far as the budget goes. */
 void tmgr__coroutines_run(struct tmgr_loop *loop);
 /* Put one whose wait has ended behind the others. The loop's thread. */
-void tmgr__coroutine_push(struct tmgr_coroutine *coroutine);
+static inline void tmgr__coroutine_push(struct tmgr_coroutine *coroutine)
+{
+	struct tmgr_loop *loop = coroutine->loop;
+
+	coroutine->state = TMGR__COROUTINE_RUNNABLE;
+	coroutine->next = NULL;
+	if (loop->run_last)
+		loop->run_last->next = coroutine;
+	else
+		loop->run_first = coroutine;
+	loop->run_last = coroutine;
+	loop->runnable++;
+}
+/* It is one of the loop's from now on. Likewise. */
+static inline void tmgr__coroutine_enlist(struct tmgr_coroutine *coroutine)
+{
+	struct tmgr_loop *loop = coroutine->loop;
+
+	tmgr__list_append(&loop->all, &coroutine->all);
+	__atomic_store_n(&loop->coroutines, loop->coroutines + 1, __ATOMIC_RELAXED);
+	coroutine->since = loop->now;
+}
+/* It waits for its first turn. Likewise. */
+static inline void tmgr__coroutine_start(struct tmgr_coroutine *coroutine)
+{
+	tmgr__coroutine_enlist(coroutine);
+	tmgr__coroutine_push(coroutine);
+}
 /* A call that was posted to start one. */
 void tmgr__coroutine_start_posted(void *self);
 /* It will never go on: its loop's thread has exited. */
@@ -201,8 +252,14 @@ static inline struct tmgr_coroutine *tmgr__coroutine_here(void)
 {
 	return tmgr__loop_here ? tmgr__loop_here->running : NULL;
 }
-/* Spawning (spawn.c). NULL: the default name. */
-void tmgr__coroutine_set_name(struct tmgr_coroutine *coroutine, const char *name);
+/* Spawning (spawn.c). */
+void tmgr__coroutine_write_name(struct tmgr_coroutine *coroutine, const char *name);
+/* NULL: the default name. Most have none, and so has who was here before. */
+static inline void tmgr__coroutine_set_name(struct tmgr_coroutine *coroutine, const char *name)
+{
+	if (name || coroutine->named || !coroutine->own_name[0])
+		tmgr__coroutine_write_name(coroutine, name);
+}
 /* Start one from any thread; its loop is held for it. */
 void tmgr__coroutine_start_anywhere(struct tmgr_coroutine *coroutine);
 /* Complete what tmgr_coroutine_result() gave (coroutine_handle.c). */

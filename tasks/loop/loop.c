@@ -336,6 +336,7 @@ static void enter(struct tmgr_loop *loop, struct tmgr_context *context)
 	struct tmgr_token *token;
 
 	loop->context = context;
+	loop->current = tmgr_context_place();
 	loop->now = loop->clock_began = tmgr_now();
 	loop->ticks = loop->ticks_began = tmgr__ticks();
 	/* Ten ticks a microsecond is less than any clock has. */
