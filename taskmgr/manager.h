@@ -179,6 +179,8 @@ size_t tmgr__manager_path(
 bool tmgr__record_end(struct tmgr__record *record, struct tmgr__end end, int64_t now);
 /* Under the lock: it never began, since it was cancelled. */
 void tmgr__record_skip(struct tmgr__record *record, int64_t now);
+/* Under the lock: it leaves its stop group, if it has one. */
+void tmgr__record_leave_group(struct tmgr__record *record);
 /* Whether tmgr__record_settle() has something to do. */
 bool tmgr__record_unsettled(const struct tmgr__record *record);
 /*

@@ -190,22 +190,46 @@ void tmgr__phase_clean_up_all(struct tmgr_manager *manager)
 	}
 }
 
-/* Under the lock: note that initialize failed; one that only obeyed the stop has not. */
+/*
+ * Under the lock: whether an initialize only obeyed: the stop of all, or the cancel of its task by
+ * a handle, which takes nobody with it. A token that fired for any other reason did not ask for it.
+ */
+static bool has_obeyed(const struct tmgr__record *record, int error)
+{
+	const struct tmgr_manager *manager = record->manager;
+
+	if (error != -ECANCELED || !tmgr_context_cancelled(&record->context))
+		return false;
+	return record->by_handle || manager->stopping || tmgr_token_fired(manager->token);
+}
+
+/* Under the lock: note that initialize failed. */
 static void initialize_failed(struct tmgr__record *record, int error, int detail)
 {
 	struct tmgr_cause cause = { .reason = TMGR_REASON_TASK_FAILED, .code = error };
 
-	if (error == -ECANCELED && tmgr_context_cancelled(&record->context))
-		return;
 	tmgr__record_fail(record, TMGR_REPORT_ERROR, TMGR_STAGE_INITIALIZE, error, detail);
 	tmgr__text_copy(cause.text, sizeof(cause.text), record->name);
 	tmgr__manager_begin_stop(record->manager, &cause);
 }
 
+/* It was not initialized, without being at fault: it is done, and the others go on. No lock held. */
+static void leave_out(struct tmgr__record *record)
+{
+	tmgr__manager_lock(record->manager);
+	tmgr__record_leave_group(record);
+	tmgr__manager_unlock(record->manager);
+	record->left_out = true;
+	tmgr__host_release(record);
+	tmgr_future_complete(&record->done, 0, NULL);
+}
+
+/* An error means that no further one is initialized. */
 static int initialize(struct tmgr__record *record)
 {
 	struct tmgr_manager *manager = record->manager;
 	int detail, error;
+	bool obeyed;
 	int64_t now;
 
 	set_phase(record, TMGR_STATE_INITIALIZING);
@@ -222,7 +246,8 @@ static int initialize(struct tmgr__record *record)
 	}
 	record->initialize_ns = now - record->began;
 	record->began = 0;
-	if (error < 0)
+	obeyed = has_obeyed(record, error);
+	if (error < 0 && !obeyed)
 		initialize_failed(record, error, detail);
 	if (error == 0)
 		tmgr__manager_set_state(manager, record, TMGR_STATE_INITIALIZED, now);
@@ -231,7 +256,9 @@ static int initialize(struct tmgr__record *record)
 	tmgr__manager_unlock(manager);
 	if (error < 0 && record->cleanup_after_failed_initialize && (record->phases & TMGR_CLEANUP))
 		clean_up(record, true);
-	return error;
+	if (error < 0 && obeyed)
+		leave_out(record);
+	return obeyed ? 0 : error;
 }
 
 /* Those from a node on that have no initialize. Returns the first that has one, or the end. */

@@ -117,7 +117,8 @@ static void *thread_main(void *self)
 	struct tmgr__end end;
 
 	tmgr__thread_enter(manager->clock, record->name, record->signal_stack);
-	if (!wait_at_gate(manager))
+	/* Written before the gate is opened. */
+	if (!wait_at_gate(manager) || record->left_out)
 		return NULL;
 	pthread_cleanup_push(exit_in_task, record);
 	end = tmgr__record_execute(record);

@@ -154,6 +154,35 @@ static void an_initialize_that_waits_is_cut_short_and_that_is_no_error(void **st
 	assert_int_equal(probes[2].initialized, 0);
 }
 
+static int set_own_deadline(struct probe *probe, struct tmgr_context *context)
+{
+	(void)probe;
+	tmgr_token_set_deadline(tmgr_context_token(context), tmgr_after(TMGR_MILLISECOND));
+	return tmgr_sleep_until(context, TMGR_NEVER);
+}
+
+/* Nobody asked it to stop: what it was to set up is not there. */
+static void an_initialize_that_its_own_deadline_ends_has_failed(void **state)
+{
+	struct probe a = PROBE(.name = "a"), c = PROBE(.name = "c");
+	struct probe b = PROBE(.name = "b", .on_initialize = set_own_deadline);
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	const struct tmgr_report *report;
+
+	(void)state;
+	assert_int_equal(tmgr_manager_add_task(manager, "a", probe_task(&a), TMGR_STRICT), 0);
+	assert_int_equal(tmgr_manager_add_task(manager, "b", probe_task(&b), TMGR_STRICT), 0);
+	assert_int_equal(tmgr_manager_add_task(manager, "c", probe_task(&c), TMGR_STRICT), 0);
+	assert_int_equal(tmgr_manager_run(manager, NULL), -ECANCELED);
+	report = tmgr_manager_report(manager);
+	assert_string_equal(report->cause->name, "b");
+	assert_int_equal(report->cause->stage, TMGR_STAGE_INITIALIZE);
+	assert_int_equal(report->exit_code, 1);
+	tmgr_manager_destroy(manager);
+	assert_int_equal(a.cleaned_up, 1);
+	assert_int_equal(b.cleaned_up + c.initialized + a.executed + c.executed, 0);
+}
+
 static void an_error_of_an_initialize_that_was_cut_short_is_reported(void **state)
 {
 	struct latch hold = LATCH_INIT;
@@ -236,6 +265,7 @@ int main(void)
 		leak_test(at_each_moment_from_inside),
 		leak_test(at_each_moment_from_outside),
 		leak_test(an_initialize_that_waits_is_cut_short_and_that_is_no_error),
+		leak_test(an_initialize_that_its_own_deadline_ends_has_failed),
 		leak_test(an_error_of_an_initialize_that_was_cut_short_is_reported),
 		leak_test(at_any_moment_whatsoever),
 		leak_test(an_execute_task_that_was_queued_is_destroyed_and_not_executed),
