@@ -158,11 +158,11 @@ static void fill_record(const struct adding *add)
 	/* What the handle tells if it never executes. */
 	record->result = add->phases & TMGR_EXECUTE ? -ECANCELED : 0;
 	record->host = options->host;
-	if (options->loop) {
-		/* A loop begins with its host. */
-		record->on = (struct tmgr_executor *)(void *)options->loop;
+	if (options->loop)
 		record->host = TMGR_HOST_LOOP;
-	}
+	/* A loop begins with its host. What never executes would hold it for ever. */
+	if (options->loop && (add->phases & TMGR_EXECUTE))
+		record->on = (struct tmgr_executor *)(void *)options->loop;
 	if (record->host == TMGR_HOST_DEFAULT)
 		record->host = add->long_running ? TMGR_HOST_THREAD : TMGR_HOST_POOL;
 	record->stack_size = options->stack_size;

@@ -5,6 +5,7 @@
 
 #include <taskmgr/group.h>
 #include <taskmgr/manager.h>
+#include <taskmgr/tasks/loop.h>
 
 #include "tests/support/child.h"
 #include "tests/support/leak.h"
@@ -424,6 +425,29 @@ static void a_task_that_passes_a_deadline_it_set_is_stuck(void **state)
 	assert_int_equal(child_run(&child, pass_own_end_deadline, NULL), 0);
 }
 
+static void a_loop_does_not_wait_for_a_task_that_never_executes(void **state)
+{
+	struct probe set_up = PROBE(.name = "set up"),
+		     last = PROBE(.name = "last", .on_execute = cancel_manager);
+	struct tmgr_manager_options in_time = { .shutdown_ns = 5 * TMGR_SECOND };
+	struct tmgr_manager *manager = tmgr_manager_create(&in_time);
+	struct tmgr_task_options on_loop = { .host = TMGR_HOST_LOOP };
+
+	(void)state;
+	assert_int_equal(tmgr_loop_create(NULL, &on_loop.loop), 0);
+	assert_int_equal(
+		tmgr_manager_add_task(manager, "loop", tmgr_loop_task(on_loop.loop), TMGR_STRICT),
+		0);
+	assert_int_equal(tmgr_manager_add_task_with(manager, "set up",
+				 probe_initialize_only(&set_up), TMGR_ERROR, &on_loop),
+		0);
+	assert_int_equal(tmgr_manager_add_task(manager, "last", probe_task(&last), TMGR_STRICT), 0);
+	tmgr_loop_unref(on_loop.loop);
+	assert_int_equal(tmgr_manager_run(manager, NULL), 0);
+	tmgr_manager_destroy(manager);
+	assert_int_equal(set_up.initialized, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -435,6 +459,7 @@ int main(void)
 		leak_test(stopping_in_reverse_ends_each_layer_before_the_next),
 		leak_test(stopping_in_reverse_tells_a_task_before_its_children),
 		leak_test(a_task_that_passes_a_deadline_it_set_is_stuck),
+		leak_test(a_loop_does_not_wait_for_a_task_that_never_executes),
 	};
 
 	return cmocka_run_group_tests_name("stop", tests, NULL, NULL);
