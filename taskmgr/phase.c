@@ -224,8 +224,8 @@ static void leave_out(struct tmgr__record *record)
 	tmgr_future_complete(&record->done, 0, NULL);
 }
 
-/* An error means that no further one is initialized. */
-static int initialize(struct tmgr__record *record)
+/* When it fails all stop: then no further one is initialized. */
+static void initialize(struct tmgr__record *record)
 {
 	struct tmgr_manager *manager = record->manager;
 	int detail, error;
@@ -242,7 +242,7 @@ static int initialize(struct tmgr__record *record)
 		 * It was named as stuck, and has come back after all; too late to be initialized.
 		 */
 		tmgr__manager_unlock(manager);
-		return -TMGR_ESTUCK;
+		return;
 	}
 	record->initialize_ns = now - record->began;
 	record->began = 0;
@@ -258,7 +258,6 @@ static int initialize(struct tmgr__record *record)
 		clean_up(record, true);
 	if (error < 0 && obeyed)
 		leave_out(record);
-	return obeyed ? 0 : error;
 }
 
 /* Those from a node on that have no initialize. Returns the first that has one, or the end. */
@@ -290,8 +289,7 @@ void tmgr__phase_initialize_all(struct tmgr_manager *manager)
 			node = pass_without_initialize(manager, node);
 			continue;
 		}
-		if (initialize(record) < 0)
-			return;
+		initialize(record);
 		node = node->next;
 	}
 }

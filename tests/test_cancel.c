@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include <taskmgr/manager.h>
+#include <taskmgr/tasks/loop.h>
 
 #include "tests/support/leak.h"
 #include "tests/support/recorder.h"
@@ -154,6 +155,89 @@ static void an_initialize_that_waits_is_cut_short_and_that_is_no_error(void **st
 	assert_int_equal(probes[2].initialized, 0);
 }
 
+static int cancel_own_initialize(struct probe *probe, struct tmgr_context *context)
+{
+	struct tmgr_handle *handle = probe->user;
+	int r = handle != NULL ? tmgr_handle_cancel(*handle, 0, NULL) : 0;
+
+	return r < 0 ? r : tmgr_sleep_until(context, TMGR_NEVER);
+}
+
+struct cut {
+	bool before_run;
+	enum tmgr_stop_order order;
+	enum tmgr_host host;
+};
+
+static struct tmgr_handle add_cut(struct tmgr_manager *manager, struct probe *cut,
+	enum tmgr_host host, struct tmgr_loop *loop)
+{
+	struct tmgr_handle handle = { 0 };
+	struct tmgr_task_options options = { .host = host, .ret_handle = &handle };
+
+	if (host == TMGR_HOST_LOOP)
+		options.loop = loop;
+	assert_int_equal(tmgr_manager_add_task_with(
+				 manager, "cut", probe_task(cut), TMGR_STOP_GROUP, &options),
+		0);
+	return handle;
+}
+
+/* Before run, or while it initializes: the task is done, and all others are set up and execute. */
+static void cut_initialize_short(struct cut how)
+{
+	struct tmgr_manager_options in_order = { .stop_order = how.order };
+	struct tmgr_manager *manager = tmgr_manager_create(&in_order);
+	struct probe a = PROBE(.name = "a"), b = PROBE(.name = "b", .end = PROBE_RETURNS);
+	struct probe cut = PROBE(.name = "cut", .on_initialize = cancel_own_initialize);
+	struct latch hold = LATCH_INIT;
+	struct tmgr_handle handle;
+	struct tmgr_loop *loop;
+	struct runner runner;
+	int result = 1;
+
+	b.hold_execute = &hold;
+	assert_int_equal(tmgr_loop_create(NULL, &loop), 0);
+	assert_int_equal(
+		tmgr_manager_add_task(manager, "loop", tmgr_loop_task(loop), TMGR_STRICT), 0);
+	assert_int_equal(tmgr_manager_add_task(manager, "a", probe_task(&a), TMGR_STRICT), 0);
+	handle = add_cut(manager, &cut, how.host, loop);
+	assert_int_equal(tmgr_manager_add_task(manager, "b", probe_task(&b), TMGR_STOP_GROUP), 0);
+	tmgr_loop_unref(loop);
+	if (how.before_run)
+		assert_int_equal(tmgr_handle_cancel(handle, 0, NULL), 0);
+	else
+		cut.user = &handle;
+	runner_start(&runner, manager, NULL);
+	assert_true(latch_arrived(&a.executing, 1));
+	assert_true(latch_arrived(&hold, 1));
+	assert_int_equal(tmgr_handle_wait(NULL, handle, TMGR_NEVER), 0);
+	assert_int_equal(tmgr_handle_result(handle, &result), 0);
+	assert_int_equal(result, -ECANCELED);
+	assert_int_equal(tmgr_handle_release(handle), 0);
+	assert_false(tmgr_token_fired(tmgr_manager_token(manager)));
+	/* It has left its stop group, and b is the last of it. */
+	latch_open(&hold);
+	assert_int_equal(runner_join(&runner), 0);
+	assert_int_equal(tmgr_manager_report(manager)->stop.reason, TMGR_REASON_GROUP_DONE);
+	tmgr_manager_destroy(manager);
+	assert_int_equal(cut.executed + cut.cleaned_up, 0);
+	assert_int_equal(a.cleaned_up + b.cleaned_up, 2);
+}
+
+static void an_initialize_cut_short_by_a_handle_takes_nobody_with_it(void **state)
+{
+	static const enum tmgr_host hosts[] = { TMGR_HOST_THREAD, TMGR_HOST_POOL, TMGR_HOST_LOOP };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+		cut_initialize_short((struct cut){ true, TMGR_STOP_AT_ONCE, hosts[i] });
+		cut_initialize_short((struct cut){ false, TMGR_STOP_AT_ONCE, hosts[i] });
+		cut_initialize_short((struct cut){ true, TMGR_STOP_REVERSE, hosts[i] });
+		cut_initialize_short((struct cut){ false, TMGR_STOP_REVERSE, hosts[i] });
+	}
+}
+
 static int set_own_deadline(struct probe *probe, struct tmgr_context *context)
 {
 	(void)probe;
@@ -265,6 +349,7 @@ int main(void)
 		leak_test(at_each_moment_from_inside),
 		leak_test(at_each_moment_from_outside),
 		leak_test(an_initialize_that_waits_is_cut_short_and_that_is_no_error),
+		leak_test(an_initialize_cut_short_by_a_handle_takes_nobody_with_it),
 		leak_test(an_initialize_that_its_own_deadline_ends_has_failed),
 		leak_test(an_error_of_an_initialize_that_was_cut_short_is_reported),
 		leak_test(at_any_moment_whatsoever),

@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include <taskmgr/manager.h>
-#include <taskmgr/tasks/loop.h>
 
 #include "tests/support/child.h"
 #include "tests/support/leak.h"
@@ -63,6 +62,28 @@ static void a_task_cancelled_by_its_handle_ended_cleanly_and_alone(void **state)
 	assert_int_equal(tmgr_handle_release(handle), 0);
 	finish(manager, &runner);
 	assert_int_equal(a.cleaned_up, 1);
+}
+
+static void an_error_of_a_task_cancelled_by_its_handle_is_recorded_and_stops_nobody(void **state)
+{
+	struct probe a = PROBE(.name = "a", .execute_result = -EIO), b = PROBE(.name = "b");
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	struct tmgr_handle handle = add_with_handle(manager, &a, TMGR_STRICT);
+	struct runner runner;
+
+	(void)state;
+	assert_int_equal(tmgr_manager_add_task(manager, "b", probe_task(&b), TMGR_STRICT), 0);
+	runner_start(&runner, manager, NULL);
+	assert_true(latch_arrived(&b.executing, 1));
+	assert_int_equal(tmgr_handle_cancel(handle, 0, NULL), 0);
+	assert_int_equal(tmgr_handle_wait(NULL, handle, TMGR_NEVER), 0);
+	assert_false(tmgr_token_fired(tmgr_manager_token(manager)));
+	assert_int_equal(tmgr_handle_release(handle), 0);
+	tmgr_manager_cancel(manager);
+	assert_int_equal(runner_join(&runner), -EIO);
+	assert_string_equal(tmgr_manager_report(manager)->cause->name, "a");
+	assert_int_equal(tmgr_manager_report(manager)->stop.reason, TMGR_REASON_CANCELLED);
+	tmgr_manager_destroy(manager);
 }
 
 static struct tmgr_cause seen_cause;
@@ -179,89 +200,6 @@ static void one_cancelled_before_it_began_does_not_begin(void **state)
 	finish(manager, &runner);
 	assert_int_equal(x.executed, 0);
 	assert_int_equal(x.destroyed, 1);
-}
-
-static int cancel_own_initialize(struct probe *probe, struct tmgr_context *context)
-{
-	struct tmgr_handle *handle = probe->user;
-	int r = handle != NULL ? tmgr_handle_cancel(*handle, 0, NULL) : 0;
-
-	return r < 0 ? r : tmgr_sleep_until(context, TMGR_NEVER);
-}
-
-struct cut {
-	bool before_run;
-	enum tmgr_stop_order order;
-	enum tmgr_host host;
-};
-
-static struct tmgr_handle add_cut(struct tmgr_manager *manager, struct probe *cut,
-	enum tmgr_host host, struct tmgr_loop *loop)
-{
-	struct tmgr_handle handle = { 0 };
-	struct tmgr_task_options options = { .host = host, .ret_handle = &handle };
-
-	if (host == TMGR_HOST_LOOP)
-		options.loop = loop;
-	assert_int_equal(tmgr_manager_add_task_with(
-				 manager, "cut", probe_task(cut), TMGR_STOP_GROUP, &options),
-		0);
-	return handle;
-}
-
-/* Before run, or while it initializes: the task is done, and all others are set up and execute. */
-static void cut_initialize_short(struct cut how)
-{
-	struct tmgr_manager_options in_order = { .stop_order = how.order };
-	struct tmgr_manager *manager = tmgr_manager_create(&in_order);
-	struct probe a = PROBE(.name = "a"), b = PROBE(.name = "b", .end = PROBE_RETURNS);
-	struct probe cut = PROBE(.name = "cut", .on_initialize = cancel_own_initialize);
-	struct latch hold = LATCH_INIT;
-	struct tmgr_handle handle;
-	struct tmgr_loop *loop;
-	struct runner runner;
-	int result = 1;
-
-	b.hold_execute = &hold;
-	assert_int_equal(tmgr_loop_create(NULL, &loop), 0);
-	assert_int_equal(
-		tmgr_manager_add_task(manager, "loop", tmgr_loop_task(loop), TMGR_STRICT), 0);
-	assert_int_equal(tmgr_manager_add_task(manager, "a", probe_task(&a), TMGR_STRICT), 0);
-	handle = add_cut(manager, &cut, how.host, loop);
-	assert_int_equal(tmgr_manager_add_task(manager, "b", probe_task(&b), TMGR_STOP_GROUP), 0);
-	tmgr_loop_unref(loop);
-	if (how.before_run)
-		assert_int_equal(tmgr_handle_cancel(handle, 0, NULL), 0);
-	else
-		cut.user = &handle;
-	runner_start(&runner, manager, NULL);
-	assert_true(latch_arrived(&a.executing, 1));
-	assert_true(latch_arrived(&hold, 1));
-	assert_int_equal(tmgr_handle_wait(NULL, handle, TMGR_NEVER), 0);
-	assert_int_equal(tmgr_handle_result(handle, &result), 0);
-	assert_int_equal(result, -ECANCELED);
-	assert_int_equal(tmgr_handle_release(handle), 0);
-	assert_false(tmgr_token_fired(tmgr_manager_token(manager)));
-	/* It has left its stop group, and b is the last of it. */
-	latch_open(&hold);
-	assert_int_equal(runner_join(&runner), 0);
-	assert_int_equal(tmgr_manager_report(manager)->stop.reason, TMGR_REASON_GROUP_DONE);
-	tmgr_manager_destroy(manager);
-	assert_int_equal(cut.executed + cut.cleaned_up, 0);
-	assert_int_equal(a.cleaned_up + b.cleaned_up, 2);
-}
-
-static void an_initialize_cut_short_by_a_handle_takes_nobody_with_it(void **state)
-{
-	static const enum tmgr_host hosts[] = { TMGR_HOST_THREAD, TMGR_HOST_POOL, TMGR_HOST_LOOP };
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
-		cut_initialize_short((struct cut){ true, TMGR_STOP_AT_ONCE, hosts[i] });
-		cut_initialize_short((struct cut){ false, TMGR_STOP_AT_ONCE, hosts[i] });
-		cut_initialize_short((struct cut){ true, TMGR_STOP_REVERSE, hosts[i] });
-		cut_initialize_short((struct cut){ false, TMGR_STOP_REVERSE, hosts[i] });
-	}
 }
 
 static void a_released_handle_and_none_are_stale_everywhere(void **state)
@@ -462,12 +400,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		leak_test(a_task_cancelled_by_its_handle_ended_cleanly_and_alone),
+		leak_test(an_error_of_a_task_cancelled_by_its_handle_is_recorded_and_stops_nobody),
 		leak_test(the_task_sees_the_cause_its_canceller_gave),
 		leak_test(a_cancelled_member_leaves_its_stop_group),
 		leak_test(the_result_is_what_the_task_returned),
 		leak_test(one_that_never_ran_has_the_result_ecanceled),
 		leak_test(one_cancelled_before_it_began_does_not_begin),
-		leak_test(an_initialize_cut_short_by_a_handle_takes_nobody_with_it),
 		leak_test(a_released_handle_and_none_are_stale_everywhere),
 		leak_test(a_new_handle_is_not_taken_for_an_old_one),
 		leak_test(a_wait_ends_at_its_deadline),
