@@ -238,6 +238,30 @@ static void an_initialize_cut_short_by_a_handle_takes_nobody_with_it(void **stat
 	}
 }
 
+/* It is above all of the run, so nobody but the run would look at the clock for it. */
+static void a_token_with_a_deadline_stops_the_run_when_it_comes(void **state)
+{
+	struct latch hold = LATCH_INIT;
+	struct probe deaf = PROBE(.name = "deaf", .hold_execute = &hold);
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	int64_t deadline = tmgr_after(30 * TMGR_MILLISECOND);
+	struct tmgr_token *token;
+	struct runner runner;
+
+	(void)state;
+	assert_int_equal(tmgr_token_create(NULL, &token), 0);
+	assert_int_equal(tmgr_token_set_deadline(token, deadline), 0);
+	assert_int_equal(tmgr_manager_add_task(manager, "deaf", probe_task(&deaf), TMGR_STRICT), 0);
+	runner_start(&runner, manager, token);
+	assert_true(manager_reaches(manager, TMGR_MANAGER_STOPPING));
+	assert_true(tmgr_now() >= deadline);
+	latch_open(&hold);
+	assert_int_equal(runner_join(&runner), 0);
+	assert_int_equal(tmgr_manager_report(manager)->stop.reason, TMGR_REASON_DEADLINE);
+	tmgr_manager_destroy(manager);
+	tmgr_token_unref(token);
+}
+
 static int set_own_deadline(struct probe *probe, struct tmgr_context *context)
 {
 	(void)probe;
@@ -349,6 +373,7 @@ int main(void)
 		leak_test(at_each_moment_from_inside),
 		leak_test(at_each_moment_from_outside),
 		leak_test(an_initialize_that_waits_is_cut_short_and_that_is_no_error),
+		leak_test(a_token_with_a_deadline_stops_the_run_when_it_comes),
 		leak_test(an_initialize_cut_short_by_a_handle_takes_nobody_with_it),
 		leak_test(an_initialize_that_its_own_deadline_ends_has_failed),
 		leak_test(an_error_of_an_initialize_that_was_cut_short_is_reported),

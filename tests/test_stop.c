@@ -253,21 +253,22 @@ static int tell_the_end(struct probe *probe, struct tmgr_context *context)
 	return r;
 }
 
-static struct probe helper = PROBE(.name = "helper", .recorder = &recorder,
-	.on_execute = tell_the_end);
-
 static int add_helper(struct probe *probe, struct tmgr_context *context)
 {
-	int r = tmgr_manager_add_execute_task(
-		tmgr_context_manager(context), "helper", probe_execute_task(&helper), TMGR_STRICT);
+	struct probe *helper = probe->user;
+	int r = tmgr_manager_add_execute_task(tmgr_context_manager(context), helper->name,
+		probe_execute_task(helper), TMGR_STRICT);
 
 	return r < 0 ? r : tell_the_end(probe, context);
 }
 
 static void stopping_in_reverse_ends_each_layer_before_the_next(void **state)
 {
+	struct probe its = PROBE(.name = "its", .recorder = &recorder, .on_execute = tell_the_end);
+	struct probe helper = PROBE(.name = "helper", .recorder = &recorder,
+		.on_execute = add_helper, .user = &its);
 	struct probe a = PROBE(.name = "a", .on_execute = tell_the_end);
-	struct probe b = PROBE(.name = "b", .on_execute = add_helper);
+	struct probe b = PROBE(.name = "b", .on_execute = add_helper, .user = &helper);
 	struct probe c = PROBE(.name = "c", .on_execute = tell_the_end);
 	struct probe x = PROBE(.name = "x", .recorder = &recorder, .on_execute = tell_the_end);
 	struct tmgr_manager_options options = { .stop_order = TMGR_STOP_REVERSE };
@@ -275,8 +276,6 @@ static void stopping_in_reverse_ends_each_layer_before_the_next(void **state)
 	struct runner runner;
 
 	(void)state;
-	helper.destroyed = helper.executed = 0;
-	latch_init(&helper.executing);
 	add(manager, &a, TMGR_STRICT);
 	add(manager, &b, TMGR_STRICT);
 	add(manager, &c, TMGR_STRICT);
@@ -286,7 +285,7 @@ static void stopping_in_reverse_ends_each_layer_before_the_next(void **state)
 	runner_start(&runner, manager, NULL);
 	assert_true(latch_arrived(&a.executing, 1) && latch_arrived(&b.executing, 1) &&
 		    latch_arrived(&c.executing, 1) && latch_arrived(&x.executing, 1));
-	assert_true(latch_arrived(&helper.executing, 1));
+	assert_true(latch_arrived(&helper.executing, 1) && latch_arrived(&its.executing, 1));
 	recorder_clear(&recorder);
 	assert_int_equal(tmgr_manager_cancel(manager), 0);
 	assert_int_equal(runner_join(&runner), 0);
@@ -295,13 +294,16 @@ static void stopping_in_reverse_ends_each_layer_before_the_next(void **state)
 	assert_true(recorder_position(&recorder, "-c") < recorder_position(&recorder, "b!"));
 	assert_true(recorder_position(&recorder, "-c") < recorder_position(&recorder, "helper!"));
 	assert_true(recorder_position(&recorder, "helper!") < recorder_position(&recorder, "-b"));
+	/* What its helper has added is still its own. */
+	assert_true(recorder_position(&recorder, "-c") < recorder_position(&recorder, "its!"));
+	assert_true(recorder_position(&recorder, "its!") < recorder_position(&recorder, "-b"));
 	assert_true(recorder_position(&recorder, "b!") < recorder_position(&recorder, "-b"));
 	assert_true(recorder_position(&recorder, "-b") < recorder_position(&recorder, "a!"));
 	assert_true(recorder_position(&recorder, "a!") < recorder_position(&recorder, "-a"));
 	assert_true(recorder_has(&recorder, "x!") && recorder_has(&recorder, "helper!"));
 	tmgr_manager_destroy(manager);
 	assert_int_equal(x.destroyed, 1);
-	assert_int_equal(helper.destroyed, 1);
+	assert_int_equal(helper.destroyed + its.destroyed, 2);
 }
 
 static struct {
