@@ -343,22 +343,16 @@ static void tell_failure(struct adding *add, int error)
 	const char *name = add->name ? add->name : "(no name)";
 	const char *rule = add->rule ? add->rule : state_rule(error);
 	char path[TMGR_NAME_MAX + 1];
-	struct tmgr_event event = { .kind = TMGR_EVENT_FAILED, .level = TMGR_LEVEL_ERROR };
 
+	/* One that came after the cancel is no mistake. */
+	if (error == -ESHUTDOWN)
+		return;
 	tmgr__text_copy(path, sizeof(path), name);
 	tmgr__manager_lock(manager);
-	/* One that came after the cancel is no mistake. */
-	if (manager->state == TMGR_MANAGER_ADDING && error != -ESHUTDOWN)
+	if (manager->state == TMGR_MANAGER_ADDING)
 		tmgr__manager_refuse(manager, path, error, rule);
-	if (error != -ESHUTDOWN && tmgr__events_wanted(manager->events, TMGR_LEVEL_ERROR)) {
-		event.time = tmgr__manager_now(manager);
-		event.code = error;
-		tmgr__manager_path(manager, path, event.path, sizeof(event.path));
-		snprintf(event.text, sizeof(event.text), "add%s%s", rule ? ": " : "",
-			rule ? rule : "");
-		tmgr__events_put(manager->events, &event);
-		manager->deferred |= TMGR__DEFER_WAKE_EVENTS;
-	}
+	tmgr__manager_tell_misuse(
+		manager, path, "add", (struct tmgr__told_error){ error, rule ? rule : "" });
 	tmgr__manager_unlock(manager);
 }
 

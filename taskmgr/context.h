@@ -78,7 +78,7 @@ static inline int tmgr__wait_begin(
 	wait->deadline = deadline;
 	wait->shielded = false;
 	tmgr__waiter_count(wait->waiter);
-	check(__atomic_load_n(&wait->waiter->state, __ATOMIC_RELAXED) == TMGR__WAITER_IDLE);
+	tmgr__waiter_check_idle(wait->waiter, context);
 	limit = __atomic_load_n(&wait->token->limit, __ATOMIC_ACQUIRE);
 	wait->limit = limit < deadline ? limit : deadline;
 	return tmgr_token_fired(wait->token) ? -ECANCELED : 0;

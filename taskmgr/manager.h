@@ -161,6 +161,19 @@ void tmgr__manager_begin_stop(struct tmgr_manager *manager, const struct tmgr_ca
 void tmgr__manager_add_entry(struct tmgr_manager *manager, struct tmgr_report_entry *entry);
 void tmgr__manager_event(struct tmgr_manager *manager, enum tmgr_event_kind kind,
 	const struct tmgr__record *record, int code, const char *text);
+/* An error, and the rule or the text that goes with it. */
+struct tmgr__told_error {
+	int code;
+	const char *text;
+};
+
+/*
+ * An event of a call that failed (`what`), by a task that may have no record; "" for none. The text
+ * is not NULL.
+ */
+void tmgr__manager_tell_misuse(struct tmgr_manager *manager, const char *name, const char *what,
+	struct tmgr__told_error error);
+void tmgr__manager_tell_stop(struct tmgr_manager *manager, const struct tmgr_cause *cause);
 void tmgr__manager_set_state(struct tmgr_manager *manager, struct tmgr__record *record,
 	enum tmgr_state state, int64_t now);
 /* A deadline of a record has moved to `at`: the watcher looks then. */

@@ -3,6 +3,7 @@
  * adding, cleanup in reverse. Which cleanups are called, and how long they may take, is decided here.
  */
 #include <errno.h>
+#include <pthread.h>
 
 #include "base/check.h"
 #include "base/text.h"
@@ -16,6 +17,35 @@
 /* Tasks that are passed under one lock, where there is nothing to call. */
 #define BATCH 64
 
+static void exit_in_initialize(void *self)
+{
+	tmgr__misuse("pthread_exit() in initialize", self);
+}
+
+static void exit_in_cleanup(void *self)
+{
+	tmgr__misuse("pthread_exit() in cleanup", self);
+}
+
+static int call(struct tmgr__record *record, enum tmgr_phase phase)
+{
+	if (phase == TMGR_INITIALIZE)
+		return tmgr_task_initialize(record->task, &record->context);
+	return tmgr_task_cleanup(record->task, &record->context);
+}
+
+/* The thread is whoever's called run, and run would never end. */
+static int call_on_thread(struct tmgr__record *record, enum tmgr_phase phase)
+{
+	int r;
+
+	pthread_cleanup_push(
+		phase == TMGR_INITIALIZE ? exit_in_initialize : exit_in_cleanup, record->name);
+	r = call(record, phase);
+	pthread_cleanup_pop(0);
+	return r;
+}
+
 /* The phases that run on this thread. */
 static int call_phase(struct tmgr__record *record, enum tmgr_phase phase)
 {
@@ -23,10 +53,12 @@ static int call_phase(struct tmgr__record *record, enum tmgr_phase phase)
 	int r;
 
 	tmgr__context_enter(context);
-	if (phase == TMGR_INITIALIZE)
-		r = tmgr_task_initialize(record->task, context);
+	/* What is to be called at a thread's exit is one list a thread, which coroutines would mix
+	 * up. */
+	if (context->outer && context->outer->host)
+		r = call(record, phase);
 	else
-		r = tmgr_task_cleanup(record->task, context);
+		r = call_on_thread(record, phase);
 	tmgr__context_leave(context);
 	return r;
 }

@@ -145,6 +145,11 @@ struct tmgr_waiter *tmgr__waiter_of(struct tmgr_context *context)
 	return context ? context->waiter : tmgr__waiter_own();
 }
 
+_Noreturn void tmgr__waiter_shared(const struct tmgr_context *context)
+{
+	tmgr__misuse("two threads wait with one context", tmgr_context_name(context));
+}
+
 void tmgr__wait_begin_shielded(
 	struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline)
 {
@@ -154,7 +159,7 @@ void tmgr__wait_begin_shielded(
 	wait->token = NULL;
 	wait->deadline = wait->limit = deadline;
 	wait->shielded = true;
-	check(__atomic_load_n(&wait->waiter->state, __ATOMIC_RELAXED) == TMGR__WAITER_IDLE);
+	tmgr__waiter_check_idle(wait->waiter, context);
 }
 
 int tmgr__wait_begin_slowly(struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline)

@@ -70,6 +70,17 @@ static inline void tmgr__waiter_count(struct tmgr_waiter *waiter)
 		waiter->ops->yield(waiter);
 }
 
+/* A bug of the caller: stops the program. */
+_Noreturn void tmgr__waiter_shared(const struct tmgr_context *context);
+
+static inline void tmgr__waiter_check_idle(
+	const struct tmgr_waiter *waiter, const struct tmgr_context *context)
+{
+	if (__builtin_expect(
+		    __atomic_load_n(&waiter->state, __ATOMIC_RELAXED) != TMGR__WAITER_IDLE, 0))
+		tmgr__waiter_shared(context);
+}
+
 /* One wait, from its owner's side. */
 struct tmgr__wait {
 	struct tmgr_waiter *waiter;
