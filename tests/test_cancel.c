@@ -367,6 +367,44 @@ static void an_execute_task_that_was_queued_is_destroyed_and_not_executed(void *
 	assert_int_equal(queued.destroyed, 2);
 }
 
+static bool has_ended(void *handle)
+{
+	int result;
+
+	return tmgr_handle_result(*(struct tmgr_handle *)handle, &result) == 0;
+}
+
+/* All threads that the pool may have are blocked in what does not hear of the stop. */
+static void what_is_queued_behind_a_blocked_one_is_dropped_at_once(void **state)
+{
+	struct tmgr_manager_options one = { .pool_threads_max = 1, .pool_queue_max = 10 };
+	struct latch hold = LATCH_INIT;
+	struct probe deaf = PROBE(.name = "deaf", .hold_execute = &hold);
+	struct probe queued = PROBE(.name = "queued");
+	struct tmgr_handle handle = { 0 };
+	struct tmgr_task_options options = { .ret_handle = &handle };
+	struct tmgr_manager *manager = tmgr_manager_create(&one);
+	struct runner runner;
+
+	(void)state;
+	assert_int_equal(tmgr_manager_add_execute_task(
+				 manager, "deaf", probe_execute_task(&deaf), TMGR_ERROR),
+		0);
+	runner_start(&runner, manager, NULL);
+	assert_true(latch_arrived(&hold, 1));
+	assert_int_equal(tmgr_manager_add_execute_task_with(manager, "queued",
+				 probe_execute_task(&queued), TMGR_ERROR, &options),
+		0);
+	assert_int_equal(tmgr_manager_cancel(manager), 0);
+	assert_true(eventually(has_ended, &handle));
+	assert_int_equal(queued.destroyed, 1);
+	assert_int_equal(queued.executed, 0);
+	latch_open(&hold);
+	assert_int_equal(runner_join(&runner), 0);
+	assert_int_equal(tmgr_handle_release(handle), 0);
+	tmgr_manager_destroy(manager);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -379,6 +417,7 @@ int main(void)
 		leak_test(an_error_of_an_initialize_that_was_cut_short_is_reported),
 		leak_test(at_any_moment_whatsoever),
 		leak_test(an_execute_task_that_was_queued_is_destroyed_and_not_executed),
+		leak_test(what_is_queued_behind_a_blocked_one_is_dropped_at_once),
 	};
 
 	return cmocka_run_group_tests_name("cancel", tests, NULL, NULL);

@@ -13,11 +13,16 @@
 #include "tests/support/leak.h"
 #include "tests/support/recorder.h"
 
-static void run_in_child(int (*body)(void *argument))
+static void run_in_child_with(int (*body)(void *argument), bool how)
 {
 	struct child child;
 
-	assert_int_equal(child_run(&child, body, NULL), 0);
+	assert_int_equal(child_run(&child, body, &how), 0);
+}
+
+static void run_in_child(int (*body)(void *argument))
+{
+	run_in_child_with(body, false);
 }
 
 static void add(struct tmgr_manager *manager, struct probe *probe)
@@ -178,12 +183,13 @@ static int leave_one_inside_stuck(void *argument)
 	static struct probe a = PROBE(.name = "a"), b = PROBE(.name = "b");
 	static struct probe in = PROBE(.name = "in"),
 			    deaf = PROBE(.name = "deaf", .hold_execute = &never);
-	struct tmgr_manager_options soon = { .stop_ns = 50 * TMGR_MILLISECOND };
-	struct tmgr_manager *inner = tmgr_manager_create(&soon), *outer = tmgr_manager_create(NULL);
+	struct tmgr_manager_options soon = { .shutdown_ns = 300 * TMGR_MILLISECOND };
+	bool by_outer = *(const bool *)argument;
+	struct tmgr_manager *inner = tmgr_manager_create(by_outer ? NULL : &soon);
+	struct tmgr_manager *outer = tmgr_manager_create(by_outer ? &soon : NULL);
 	const struct tmgr_report_entry *entry;
 	struct runner runner;
 
-	(void)argument;
 	add(inner, &in);
 	add(inner, &deaf);
 	add(outer, &a);
@@ -211,7 +217,14 @@ static int leave_one_inside_stuck(void *argument)
 static void a_task_stuck_in_a_manager_makes_the_task_around_it_stuck(void **state)
 {
 	(void)state;
-	run_in_child(leave_one_inside_stuck);
+	run_in_child_with(leave_one_inside_stuck, false);
+}
+
+/* Else the outer one would call it stuck before it could say what is stuck in it. */
+static void a_manager_in_another_is_done_a_little_before_the_outer_deadline(void **state)
+{
+	(void)state;
+	run_in_child_with(leave_one_inside_stuck, true);
 }
 
 static int be_late_and_stuck(void *argument)
@@ -251,6 +264,7 @@ int main(void)
 		leak_test(cleanups_after_the_total_deadline_can_still_wait),
 		leak_test(a_stuck_child_makes_its_parent_stuck),
 		leak_test(a_task_stuck_in_a_manager_makes_the_task_around_it_stuck),
+		leak_test(a_manager_in_another_is_done_a_little_before_the_outer_deadline),
 		leak_test(one_that_is_late_to_be_ready_and_then_stuck_counts_as_stuck),
 	};
 
