@@ -65,93 +65,6 @@ static void one_stops_gracefully_hup_too_where_nobody_looks_for_it(void **state)
 	}
 }
 
-static void say_stop(void *self, const struct tmgr_event *event)
-{
-	(void)self;
-	if (event->kind == TMGR_EVENT_STOP_BEGUN)
-		child_say("stop begun");
-	if (event->kind == TMGR_EVENT_STATE && event->code == TMGR_STATE_ENDED)
-		child_say(strcmp(event->path, "after") == 0 ? "after ended" : "before ended");
-}
-
-static int be_deaf(void *argument)
-{
-	static struct latch never = LATCH_INIT;
-	static struct probe deaf = PROBE(.name = "deaf", .hold_execute = &never);
-	static struct probe after = PROBE(.name = "after"), before = PROBE(.name = "before");
-	struct tmgr_manager *manager = manager_with(&takes_signals, &before);
-	struct runner runner;
-
-	(void)argument;
-	tmgr_manager_add_task(manager, "deaf", probe_task(&deaf), TMGR_STRICT);
-	tmgr_manager_add_task(manager, "after", probe_task(&after), TMGR_STRICT);
-	tmgr_manager_observe(manager, TMGR_LEVEL_DEBUG, say_stop, NULL);
-	runner_start(&runner, manager, NULL);
-	child_check(latch_arrived(&never, 1));
-	child_check(latch_arrived(&after.executing, 1));
-	child_say("ready");
-	child_check_equal(runner_join(&runner), -TMGR_ESTUCK);
-	child_check_equal(tmgr_manager_report(manager)->stuck, 1);
-	child_check_equal(tmgr_manager_report(manager)->exit_code, 3);
-	child_check_equal(deaf.cleaned_up, 0);
-	/* Those not begun are skipped, added after the stuck one or not. */
-	child_check_equal(before.cleaned_up, 0);
-	child_check_equal(after.cleaned_up, 0);
-	return 0;
-}
-
-static void a_second_calls_what_still_runs_stuck_and_skips_cleanups(void **state)
-{
-	struct child child;
-
-	(void)state;
-	child_start(&child, be_deaf, NULL);
-	assert_true(child_prints(&child, "ready"));
-	child_signal(&child, SIGTERM);
-	assert_true(child_prints(&child, "stop begun"));
-	assert_true(child_prints(&child, "after ended"));
-	assert_true(child_prints(&child, "before ended"));
-	child_signal(&child, SIGTERM);
-	assert_int_equal(child_wait(&child), 0);
-}
-
-static int hang_in_cleanup_function(struct probe *probe, struct tmgr_context *context)
-{
-	(void)context;
-	child_say("in cleanup");
-	latch_wait(probe->user);
-	return 0;
-}
-
-static int hang_in_cleanup(void *argument)
-{
-	static struct latch never = LATCH_INIT;
-	static struct probe hangs = PROBE(.name = "hangs", .on_execute = say_ready_and_wait,
-		.on_cleanup = hang_in_cleanup_function);
-
-	(void)argument;
-	hangs.user = &never;
-	return tmgr_main(manager_with(NULL, &hangs));
-}
-
-static void a_third_leaves_with_its_number_even_if_a_cleanup_hangs(void **state)
-{
-	struct child child;
-	int code;
-
-	(void)state;
-	child_start(&child, hang_in_cleanup, NULL);
-	assert_true(child_prints(&child, "ready"));
-	child_signal(&child, SIGTERM);
-	assert_true(child_prints(&child, "in cleanup"));
-	/* Two different ones, since two of the same may become one. */
-	child_signal(&child, SIGINT);
-	child_signal(&child, SIGTERM);
-	code = child_wait(&child);
-	assert_true(code == 128 + SIGTERM || code == 128 + SIGINT);
-	assert_non_null(strstr(child.text, "hangs"));
-}
-
 static int count_reloads(struct probe *probe, struct tmgr_context *context)
 {
 	int reloads = 0;
@@ -560,8 +473,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		leak_test(one_stops_gracefully_hup_too_where_nobody_looks_for_it),
-		leak_test(a_second_calls_what_still_runs_stuck_and_skips_cleanups),
-		leak_test(a_third_leaves_with_its_number_even_if_a_cleanup_hangs),
 		leak_test(each_hup_reloads_where_a_task_looks_for_it),
 		leak_test(a_reload_is_set_until_it_is_read_and_several_are_one),
 		leak_test(a_signal_that_a_foreign_thread_takes_stops_too),
