@@ -258,6 +258,7 @@ endif
 # those of coroutines are told, and all other tests of loops run on them.
 VALGRIND_EXCLUDED := tests/test_switch.c
 VALGRIND = valgrind --quiet --error-exitcode=99 --leak-check=full --fair-sched=yes --max-threads=2000 \
+	--suppressions=tests/support/valgrind.supp \
 	--errors-for-leak-kinds=definite,indirect,possible --show-leak-kinds=definite,indirect,possible
 VALGRIND_TESTS := $(filter-out tests/stress/% $(VALGRIND_EXCLUDED),$(filter %.c,$(PICKED)))
 VALGRIND_TESTS := $(VALGRIND_TESTS:%.c=$(BUILD)/%)

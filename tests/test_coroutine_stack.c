@@ -8,34 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
-#endif
-
 #include "tests/support/child.h"
 #include "tests/support/fault.h"
 #include "tests/support/leak.h"
 #include "tests/support/looped.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED FAULT_TSAN
-#endif
-
-static bool on_valgrind(void)
-{
-#ifdef RUNNING_ON_VALGRIND
-	return RUNNING_ON_VALGRIND != 0;
-#else
-	return false;
-#endif
-}
+#include "tests/support/watched.h"
 
 static int wait_for_ever(void *self, struct tmgr_context *context)
 {
