@@ -277,6 +277,42 @@ static void idle_threads_end(void **state)
 	stop(manager, &runner, 0);
 }
 
+struct load {
+	struct tmgr_manager *manager;
+	struct probe task;
+};
+
+/* One more short task each time it is asked: they keep one or two threads at work. */
+static bool has_two_threads_under_load(void *argument)
+{
+	struct load *load = argument;
+
+	return add(load->manager, &load->task) != 0 || pool_threads(load->manager) <= 2;
+}
+
+/* Who was idle last works first; so the others end, though there is work all the time. */
+static void threads_that_a_burst_has_made_end_under_load(void **state)
+{
+	struct load load = { .task = PROBE(.name = "short", .end = PROBE_RETURNS) };
+	struct tmgr_manager_options options = { .pool_idle_ns = 200 * TMGR_MILLISECOND };
+	struct probe keeper, burst[8];
+	struct latch hold = LATCH_INIT;
+	struct runner runner;
+
+	(void)state;
+	load.manager = run_in_background(&options, &keeper, &runner);
+	for (int i = 0; i < 8; i++) {
+		burst[i] = (struct probe)PROBE(.name = "burst", .hold_execute = &hold,
+			.end = PROBE_RETURNS);
+		assert_int_equal(add(load.manager, &burst[i]), 0);
+	}
+	assert_true(latch_arrived(&hold, 8));
+	assert_true(pool_threads(load.manager) >= 8);
+	latch_open(&hold);
+	assert_true(eventually(has_two_threads_under_load, &load));
+	stop(load.manager, &runner, 0);
+}
+
 static void short_tasks_share_threads(void **state)
 {
 	struct probe keeper, *tasks = calloc(2000, sizeof(*tasks));
@@ -445,6 +481,7 @@ int main(void)
 		leak_test(what_is_refused_with_eagain_leaves_nothing_behind),
 		leak_test(with_a_queue_they_wait_and_start_when_a_thread_is_free),
 		leak_test(idle_threads_end),
+		leak_test(threads_that_a_burst_has_made_end_under_load),
 		leak_test(short_tasks_share_threads),
 		leak_test(adding_from_several_threads_loses_none),
 		leak_test(pthread_exit_in_a_pool_task_is_an_unexpected_end),
