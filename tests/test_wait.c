@@ -291,6 +291,34 @@ static void a_tokens_own_deadline_cancels_and_the_reason_says_so(void **state)
 	assert_int_equal(seen[7], 1);
 }
 
+/* A token that no watcher looks at: the wait itself notices that its time has passed. */
+static int execute_under_a_late_one(struct probe *probe, struct tmgr_context *context)
+{
+	struct tmgr_task task = tmgr_task_function(sleep_under, &seen[0]);
+	struct tmgr_cause cause = { 0 };
+	struct tmgr_token *token;
+
+	(void)probe;
+	tmgr_token_create(NULL, &token);
+	tmgr_token_set_deadline(token, tmgr_now() - TMGR_SECOND);
+	seen[2] = tmgr_task_execute_under(task, context, token);
+	tmgr_task_destroy(task);
+	seen[3] = tmgr_token_cause(token, &cause);
+	seen[4] = cause.reason;
+	tmgr_token_unref(token);
+	return 0;
+}
+
+static void a_wait_begun_after_its_tokens_deadline_is_cancelled(void **state)
+{
+	(void)state;
+	assert_int_equal(run_task(execute_under_a_late_one, NULL), 0);
+	assert_int_equal(seen[0], -ECANCELED);
+	assert_int_equal(seen[2], -ECANCELED);
+	assert_int_equal(seen[3], 0);
+	assert_int_equal(seen[4], TMGR_REASON_DEADLINE);
+}
+
 static void note_fired(void *self)
 {
 	latch_arrive(self);
@@ -450,6 +478,7 @@ int main(void)
 		leak_test(without_a_descriptor_left_the_wait_says_so),
 		leak_test(in_an_uninterrupted_scope_only_its_own_deadline_ends_waits),
 		leak_test(a_tokens_own_deadline_cancels_and_the_reason_says_so),
+		leak_test(a_wait_begun_after_its_tokens_deadline_is_cancelled),
 		leak_test(the_watcher_fires_tokens_whose_time_has_come_though_nobody_waits),
 		leak_test(a_context_knows_its_task),
 		leak_test(a_value_is_kept_over_all_phases),
