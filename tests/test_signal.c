@@ -150,6 +150,53 @@ static void have_taken(struct tmgr_context *context, int signo, struct tmgr_chan
 	child_check_equal(came, signo);
 }
 
+/* An item is there each time it looks, before the case of the reload is come to. */
+static int select_while_busy(struct probe *probe, struct tmgr_context *context)
+{
+	char item = 0;
+	struct tmgr_signal_watch *watch;
+	struct tmgr_channel *channel, *taken;
+	struct tmgr_select_case cases[] = { { .op = TMGR_SELECT_RECEIVE, .item = &item },
+		{ .op = TMGR_SELECT_RELOAD } };
+
+	(void)probe;
+	child_check_equal(tmgr_channel_create(1, 1, &channel), 0);
+	cases[0].channel = channel;
+	child_check_equal(tmgr_channel_send(context, channel, &item, TMGR_NOW), 0);
+	child_check_equal(tmgr_select(context, cases, 2, TMGR_NEVER), 0);
+	/* What comes first is taken first. */
+	child_check_equal(tmgr_channel_create(sizeof(int), 1, &taken), 0);
+	child_check_equal(tmgr_signal_watch_create(context, SIGUSR1, taken, &watch), 0);
+	kill(getpid(), SIGHUP);
+	have_taken(context, SIGUSR1, taken);
+	child_check_equal(tmgr_select(context, cases, 2, TMGR_NOW), 1);
+	tmgr_signal_watch_destroy(watch);
+	tmgr_channel_unref(taken);
+	tmgr_channel_unref(channel);
+	tmgr_manager_cancel(tmgr_context_manager(context));
+	return 0;
+}
+
+static int run_busy(void *argument)
+{
+	static struct probe a = PROBE(.name = "a", .on_execute = select_while_busy);
+	struct tmgr_manager *manager = manager_with(&takes_signals, &a);
+
+	(void)argument;
+	child_check_equal(tmgr_manager_run(manager, NULL), 0);
+	child_check_equal(tmgr_manager_report(manager)->stop.reason, TMGR_REASON_CANCELLED);
+	tmgr_manager_destroy(manager);
+	return 0;
+}
+
+static void a_select_with_a_reload_asks_for_it_though_another_case_is_ready(void **state)
+{
+	struct child child;
+
+	(void)state;
+	assert_int_equal(child_run(&child, run_busy, NULL), 0);
+}
+
 static int look_late(struct probe *probe, struct tmgr_context *context)
 {
 	struct tmgr_select_case cases[] = { { .op = TMGR_SELECT_RELOAD } };
@@ -474,6 +521,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		leak_test(one_stops_gracefully_hup_too_where_nobody_looks_for_it),
 		leak_test(each_hup_reloads_where_a_task_looks_for_it),
+		leak_test(a_select_with_a_reload_asks_for_it_though_another_case_is_ready),
 		leak_test(a_reload_is_set_until_it_is_read_and_several_are_one),
 		leak_test(a_signal_that_a_foreign_thread_takes_stops_too),
 		leak_test(masks_and_dispositions_are_restored),
