@@ -15,31 +15,13 @@
 #include "tests/support/child.h"
 #include "tests/support/leak.h"
 #include "tests/support/recorder.h"
-
-static const struct tmgr_manager_options takes_signals = { .take_signals = true };
-
-static struct tmgr_manager *manager_with(
-	const struct tmgr_manager_options *options, struct probe *probe)
-{
-	struct tmgr_manager *manager = tmgr_manager_create(options);
-
-	child_check_equal(
-		tmgr_manager_add_task(manager, probe->name, probe_task(probe), TMGR_STRICT), 0);
-	return manager;
-}
-
-static int say_ready_and_wait(struct probe *probe, struct tmgr_context *context)
-{
-	(void)probe;
-	child_say("ready");
-	return tmgr_sleep_until(context, TMGR_NEVER);
-}
+#include "tests/support/signalled.h"
 
 static int run_until_signalled(void *argument)
 {
 	int signo = *(int *)argument;
 	struct probe a = PROBE(.name = "a", .on_execute = say_ready_and_wait);
-	struct tmgr_manager *manager = manager_with(&takes_signals, &a);
+	struct tmgr_manager *manager = probe_manager(&takes_signals, &a);
 
 	child_check_equal(tmgr_manager_run(manager, NULL), 0);
 	child_check_equal(tmgr_manager_report(manager)->stop.reason, TMGR_REASON_SIGNAL);
@@ -65,179 +47,6 @@ static void one_stops_gracefully_hup_too_where_nobody_looks_for_it(void **state)
 	}
 }
 
-static int count_reloads(struct probe *probe, struct tmgr_context *context)
-{
-	int reloads = 0;
-
-	(void)probe;
-	child_check(!tmgr_reload_requested(context));
-	child_say("ready");
-	while (tmgr_sleep(context, TMGR_MILLISECOND) == 0) {
-		if (tmgr_reload_requested(context)) {
-			child_check(!tmgr_reload_requested(context));
-			reloads++;
-			child_say(reloads == 1 ? "reload 1" : "reload 2");
-		}
-	}
-	return reloads == 2 ? 0 : -EIO;
-}
-
-static int run_with_reload_by_asking(void *argument)
-{
-	static struct probe a = PROBE(.name = "a", .on_execute = count_reloads);
-	struct tmgr_manager *manager = manager_with(&takes_signals, &a);
-
-	(void)argument;
-	child_check_equal(tmgr_manager_run(manager, NULL), 0);
-	child_check_equal(tmgr_manager_report(manager)->stop.code, SIGTERM);
-	tmgr_manager_destroy(manager);
-	return 0;
-}
-
-static int select_reloads(struct probe *probe, struct tmgr_context *context)
-{
-	struct tmgr_select_case cases[] = { { .op = TMGR_SELECT_RELOAD } };
-	int reloads = 0;
-
-	(void)probe;
-	child_check_equal(tmgr_select(context, cases, 1, TMGR_NOW), -ETIMEDOUT);
-	child_say("ready");
-	while (tmgr_select(context, cases, 1, TMGR_NEVER) == 0) {
-		child_check(!tmgr_reload_requested(context));
-		reloads++;
-		child_say(reloads == 1 ? "reload 1" : "reload 2");
-	}
-	return reloads == 2 ? 0 : -EIO;
-}
-
-static int run_with_reload_by_select(void *argument)
-{
-	static struct probe a = PROBE(.name = "a", .on_execute = select_reloads);
-	struct tmgr_manager *manager = manager_with(&takes_signals, &a);
-
-	(void)argument;
-	child_check_equal(tmgr_manager_run(manager, NULL), 0);
-	tmgr_manager_destroy(manager);
-	return 0;
-}
-
-static void each_hup_reloads_where_a_task_looks_for_it(void **state)
-{
-	int (*const bodies[])(void *) = { run_with_reload_by_asking, run_with_reload_by_select };
-
-	(void)state;
-	for (size_t i = 0; i < 2; i++) {
-		struct child child;
-
-		child_start(&child, bodies[i], NULL);
-		assert_true(child_prints(&child, "ready"));
-		child_signal(&child, SIGHUP);
-		assert_true(child_prints(&child, "reload 1"));
-		child_signal(&child, SIGHUP);
-		assert_true(child_prints(&child, "reload 2"));
-		child_signal(&child, SIGTERM);
-		assert_int_equal(child_wait(&child), 0);
-	}
-}
-
-/* Send it, and wait until the run has taken it: the channel of a watch is sent it after that. */
-static void have_taken(struct tmgr_context *context, int signo, struct tmgr_channel *taken)
-{
-	int came = 0;
-
-	kill(getpid(), signo);
-	child_check_equal(tmgr_channel_receive(context, taken, &came, TMGR_NEVER), 0);
-	child_check_equal(came, signo);
-}
-
-/* An item is there each time it looks, before the case of the reload is come to. */
-static int select_while_busy(struct probe *probe, struct tmgr_context *context)
-{
-	char item = 0;
-	struct tmgr_signal_watch *watch;
-	struct tmgr_channel *channel, *taken;
-	struct tmgr_select_case cases[] = { { .op = TMGR_SELECT_RECEIVE, .item = &item },
-		{ .op = TMGR_SELECT_RELOAD } };
-
-	(void)probe;
-	child_check_equal(tmgr_channel_create(1, 1, &channel), 0);
-	cases[0].channel = channel;
-	child_check_equal(tmgr_channel_send(context, channel, &item, TMGR_NOW), 0);
-	child_check_equal(tmgr_select(context, cases, 2, TMGR_NEVER), 0);
-	/* What comes first is taken first. */
-	child_check_equal(tmgr_channel_create(sizeof(int), 1, &taken), 0);
-	child_check_equal(tmgr_signal_watch_create(context, SIGUSR1, taken, &watch), 0);
-	kill(getpid(), SIGHUP);
-	have_taken(context, SIGUSR1, taken);
-	child_check_equal(tmgr_select(context, cases, 2, TMGR_NOW), 1);
-	tmgr_signal_watch_destroy(watch);
-	tmgr_channel_unref(taken);
-	tmgr_channel_unref(channel);
-	tmgr_manager_cancel(tmgr_context_manager(context));
-	return 0;
-}
-
-static int run_busy(void *argument)
-{
-	static struct probe a = PROBE(.name = "a", .on_execute = select_while_busy);
-	struct tmgr_manager *manager = manager_with(&takes_signals, &a);
-
-	(void)argument;
-	child_check_equal(tmgr_manager_run(manager, NULL), 0);
-	child_check_equal(tmgr_manager_report(manager)->stop.reason, TMGR_REASON_CANCELLED);
-	tmgr_manager_destroy(manager);
-	return 0;
-}
-
-static void a_select_with_a_reload_asks_for_it_though_another_case_is_ready(void **state)
-{
-	struct child child;
-
-	(void)state;
-	assert_int_equal(child_run(&child, run_busy, NULL), 0);
-}
-
-static int look_late(struct probe *probe, struct tmgr_context *context)
-{
-	struct tmgr_select_case cases[] = { { .op = TMGR_SELECT_RELOAD } };
-	struct tmgr_signal_watch *watch;
-	struct tmgr_channel *taken;
-
-	(void)probe;
-	child_check_equal(tmgr_channel_create(sizeof(int), 1, &taken), 0);
-	child_check_equal(tmgr_signal_watch_create(context, SIGHUP, taken, &watch), 0);
-	child_check(!tmgr_reload_requested(context));
-	have_taken(context, SIGHUP, taken);
-	have_taken(context, SIGHUP, taken);
-	/* Nobody looked meanwhile; it is still set, once. */
-	child_check_equal(tmgr_select(context, cases, 1, TMGR_NEVER), 0);
-	child_check(!tmgr_reload_requested(context));
-	child_check_equal(tmgr_select(context, cases, 1, TMGR_NOW), -ETIMEDOUT);
-	tmgr_signal_watch_destroy(watch);
-	tmgr_channel_unref(taken);
-	tmgr_manager_cancel(tmgr_context_manager(context));
-	return 0;
-}
-
-static int run_and_look_late(void *argument)
-{
-	static struct probe a = PROBE(.name = "a", .on_execute = look_late);
-	struct tmgr_manager *manager = manager_with(&takes_signals, &a);
-
-	(void)argument;
-	child_check_equal(tmgr_manager_run(manager, NULL), 0);
-	tmgr_manager_destroy(manager);
-	return 0;
-}
-
-static void a_reload_is_set_until_it_is_read_and_several_are_one(void **state)
-{
-	struct child child;
-
-	(void)state;
-	assert_int_equal(child_run(&child, run_and_look_late, NULL), 0);
-}
-
 static void *wait_for_ever(void *argument)
 {
 	latch_arrive(argument);
@@ -250,7 +59,7 @@ static int run_beside_a_foreign_thread(void *argument)
 {
 	static struct latch there = LATCH_INIT;
 	static struct probe a = PROBE(.name = "a");
-	struct tmgr_manager *manager = manager_with(&takes_signals, &a);
+	struct tmgr_manager *manager = probe_manager(&takes_signals, &a);
 	struct runner runner;
 	pthread_t foreign;
 
@@ -300,7 +109,7 @@ static int compare_before_and_after(void *argument)
 	pthread_sigmask(SIG_SETMASK, NULL, &mask_before);
 	for (size_t i = 0; i < 6; i++)
 		sigaction(signals[i], NULL, &before[i]);
-	manager = manager_with(&takes_signals, &a);
+	manager = probe_manager(&takes_signals, &a);
 	child_check_equal(tmgr_manager_run(manager, NULL), 0);
 	tmgr_manager_destroy(manager);
 	pthread_sigmask(SIG_SETMASK, NULL, &mask_after);
@@ -330,8 +139,8 @@ static void masks_and_dispositions_are_restored(void **state)
 static int run_two(void *argument)
 {
 	static struct probe a = PROBE(.name = "a"), b = PROBE(.name = "b");
-	struct tmgr_manager *first = manager_with(&takes_signals, &a);
-	struct tmgr_manager *second = manager_with(&takes_signals, &b);
+	struct tmgr_manager *first = probe_manager(&takes_signals, &a);
+	struct tmgr_manager *second = probe_manager(&takes_signals, &b);
 	struct runner runner;
 
 	(void)argument;
@@ -344,7 +153,7 @@ static int run_two(void *argument)
 	tmgr_manager_destroy(second);
 	tmgr_manager_destroy(first);
 	/* Afterwards another may take them. */
-	first = manager_with(&takes_signals, &a);
+	first = probe_manager(&takes_signals, &a);
 	tmgr_manager_cancel(first);
 	child_check_equal(tmgr_manager_run(first, NULL), 0);
 	tmgr_manager_destroy(first);
@@ -398,7 +207,7 @@ static int start_a_program(void *argument)
 	sigaddset(&blocked, SIGUSR2);
 	pthread_sigmask(SIG_BLOCK, &blocked, NULL);
 	signal(SIGHUP, SIG_IGN);
-	manager = manager_with(&takes_signals, &a);
+	manager = probe_manager(&takes_signals, &a);
 	child_check_equal(tmgr_manager_run(manager, NULL), 0);
 	tmgr_manager_destroy(manager);
 	return 0;
@@ -426,7 +235,7 @@ static int cancel_by_handler(void *argument)
 	struct sigaction action = { .sa_handler = cancel_in_handler };
 
 	/* A run that takes no signals itself. */
-	of_handler = manager_with(NULL, &a);
+	of_handler = probe_manager(NULL, &a);
 	sigaction(SIGUSR1, &action, NULL);
 	if (before_run)
 		kill(getpid(), SIGUSR1);
@@ -500,7 +309,7 @@ static int watch_signals(struct probe *probe, struct tmgr_context *context)
 static int run_with_watches(void *argument)
 {
 	static struct probe a = PROBE(.name = "a", .on_execute = watch_signals);
-	struct tmgr_manager *manager = manager_with(&takes_signals, &a);
+	struct tmgr_manager *manager = probe_manager(&takes_signals, &a);
 
 	(void)argument;
 	child_check_equal(tmgr_manager_run(manager, NULL), 0);
@@ -520,9 +329,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		leak_test(one_stops_gracefully_hup_too_where_nobody_looks_for_it),
-		leak_test(each_hup_reloads_where_a_task_looks_for_it),
-		leak_test(a_select_with_a_reload_asks_for_it_though_another_case_is_ready),
-		leak_test(a_reload_is_set_until_it_is_read_and_several_are_one),
 		leak_test(a_signal_that_a_foreign_thread_takes_stops_too),
 		leak_test(masks_and_dispositions_are_restored),
 		leak_test(one_run_in_a_process_takes_signals),

@@ -14,28 +14,10 @@
 #include "tests/support/child.h"
 #include "tests/support/leak.h"
 #include "tests/support/recorder.h"
+#include "tests/support/signalled.h"
 
 /* Less than the 25 s that a whole stop may take. */
 #define SOON (20 * TMGR_SECOND)
-
-static const struct tmgr_manager_options takes_signals = { .take_signals = true };
-
-static struct tmgr_manager *manager_with(
-	const struct tmgr_manager_options *options, struct probe *probe)
-{
-	struct tmgr_manager *manager = tmgr_manager_create(options);
-
-	child_check_equal(
-		tmgr_manager_add_task(manager, probe->name, probe_task(probe), TMGR_STRICT), 0);
-	return manager;
-}
-
-static int say_ready_and_wait(struct probe *probe, struct tmgr_context *context)
-{
-	(void)probe;
-	child_say("ready");
-	return tmgr_sleep_until(context, TMGR_NEVER);
-}
 
 static void say_stop(void *self, const struct tmgr_event *event)
 {
@@ -51,7 +33,7 @@ static int be_deaf(void *argument)
 	static struct latch never = LATCH_INIT;
 	static struct probe deaf = PROBE(.name = "deaf", .hold_execute = &never);
 	static struct probe after = PROBE(.name = "after"), before = PROBE(.name = "before");
-	struct tmgr_manager *manager = manager_with(&takes_signals, &before);
+	struct tmgr_manager *manager = probe_manager(&takes_signals, &before);
 	struct runner runner;
 	int64_t begin = tmgr_now();
 
@@ -106,7 +88,7 @@ static int hang_in_cleanup(void *argument)
 
 	(void)argument;
 	hangs.user = &never;
-	return tmgr_main(manager_with(NULL, &hangs));
+	return tmgr_main(probe_manager(NULL, &hangs));
 }
 
 static void a_third_leaves_with_its_number_even_if_a_cleanup_hangs(void **state)
@@ -139,7 +121,7 @@ static int be_slow_to_clean_up(void *argument)
 	static struct probe before = PROBE(.name = "before");
 	static struct probe slow = PROBE(.name = "slow", .on_execute = say_ready_and_wait,
 		.on_cleanup = sleep_in_cleanup);
-	struct tmgr_manager *manager = manager_with(&takes_signals, &before);
+	struct tmgr_manager *manager = probe_manager(&takes_signals, &before);
 	int64_t begin = tmgr_now();
 
 	(void)argument;
@@ -186,7 +168,7 @@ static int raise_three_in_a_row(void *argument)
 {
 	static struct probe deaf = PROBE(.name = "deaf task", .hold_execute = &both_deaf);
 	static struct probe job = PROBE(.name = "deaf job", .hold_execute = &both_deaf);
-	struct tmgr_manager *manager = manager_with(NULL, &deaf);
+	struct tmgr_manager *manager = probe_manager(NULL, &deaf);
 	pthread_t foreign;
 
 	(void)argument;
@@ -197,7 +179,7 @@ static int raise_three_in_a_row(void *argument)
 	return tmgr_main(manager);
 }
 
-/* The third may find that the second has ended it. */
+/* The third may find that the second has ended it: then it must not cut the report off. */
 static void three_in_a_row_end_it_at_once_and_name_all_that_still_ran(void **state)
 {
 	struct child child;
@@ -211,6 +193,7 @@ static void three_in_a_row_end_it_at_once_and_name_all_that_still_ran(void **sta
 		assert_true(tmgr_now() - begin < SOON);
 		assert_non_null(strstr(child.text, "stuck: task \"deaf task\": execute"));
 		assert_non_null(strstr(child.text, "stuck: task \"deaf job\": execute"));
+		assert_non_null(strstr(child.text, "exit code"));
 	}
 }
 
