@@ -118,7 +118,7 @@ struct tmgr_manager {
 	struct tmgr__signals *signals; /* when this run takes them */
 	struct tmgr__reload reload;
 	uint64_t interrupts; /* signals taken for interrupting tasks, as bits; the signals' lock */
-	bool is_main;        /* under tmgr_main(): leave by _exit() when it hangs */
+	bool is_main; /* under tmgr_main(): leave by _exit() when it hangs, keep the signals */
 	int forced_signal;
 
 	struct tmgr_manager *outer; /* whose task hosts this one, while it does */

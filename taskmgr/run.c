@@ -137,7 +137,8 @@ int tmgr_manager_run(struct tmgr_manager *manager, struct tmgr_token *token)
 		tmgr__phase_clean_up_all(manager);
 		r = tmgr__run_end(manager);
 	}
-	if (manager->signals)
+	/* Under tmgr_main() one that comes now must not cut the report off. */
+	if (manager->signals && !manager->is_main)
 		tmgr__signals_stop(manager);
 	return r;
 }
