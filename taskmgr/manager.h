@@ -223,8 +223,6 @@ size_t tmgr__signal_stack_size(void);
 /* What every thread of ours does first. */
 void tmgr__thread_enter(struct tmgr__clock *clock, const char *name, unsigned char *signal_stack);
 int tmgr__thread_start(struct tmgr__record *record, unsigned char *signal_stack);
-/* Block what our threads do not take; the mask before goes to *old. */
-void tmgr__thread_block_signals(sigset_t *old);
 
 /* The watcher (watcher.c). */
 int tmgr__watcher_start(struct tmgr_manager *manager);

@@ -25,14 +25,6 @@ static void blocked_signals(sigset_t *ret_mask)
 		sigdelset(ret_mask, fatal[i]);
 }
 
-void tmgr__thread_block_signals(sigset_t *old)
-{
-	sigset_t mask;
-
-	blocked_signals(&mask);
-	pthread_sigmask(SIG_BLOCK, &mask, old);
-}
-
 int tmgr__thread_create(pthread_t *thread, size_t stack_size, void *(*function)(void *), void *self)
 {
 	pthread_attr_t attributes;

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -325,11 +326,43 @@ static void a_watch_gives_a_signal_to_a_channel_or_a_token(void **state)
 	assert_int_equal(child_run(&child, run_with_watches, NULL), 0);
 }
 
+static void say_handled(int signo)
+{
+	(void)signo;
+	child_say("handled");
+}
+
+static int run_with_own_handler(void *argument)
+{
+	const struct rlimit no_core = { 0, 0 };
+	struct probe a = PROBE(.name = "a", .on_execute = say_ready_and_wait);
+
+	(void)argument;
+	setrlimit(RLIMIT_CORE, &no_core);
+	signal(SIGUSR1, say_handled);
+	return tmgr_main(probe_manager(NULL, &a));
+}
+
+/* The program's own handlers run, and what is sent to a daemon that hangs still ends it. */
+static void signals_that_are_not_taken_do_what_they_did(void **state)
+{
+	struct child child;
+
+	(void)state;
+	child_start(&child, run_with_own_handler, NULL);
+	assert_true(child_prints(&child, "ready"));
+	child_signal(&child, SIGUSR1);
+	assert_true(child_prints(&child, "handled"));
+	child_signal(&child, SIGQUIT);
+	assert_int_equal(child_wait(&child), 1000 + SIGQUIT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		leak_test(one_stops_gracefully_hup_too_where_nobody_looks_for_it),
 		leak_test(a_signal_that_a_foreign_thread_takes_stops_too),
+		leak_test(signals_that_are_not_taken_do_what_they_did),
 		leak_test(masks_and_dispositions_are_restored),
 		leak_test(one_run_in_a_process_takes_signals),
 		leak_test(a_program_to_be_started_gets_the_signals_as_they_were),
