@@ -306,6 +306,12 @@ static int64_t act_on_watches(int64_t now)
 	return next;
 }
 
+/* As nohup(1) has it: whoever started the program does not want it to stop with the terminal. */
+static bool hup_was_ignored(void)
+{
+	return signals.before[SIGHUP].sa_handler == SIG_IGN;
+}
+
 int64_t tmgr__signals_deliver(struct tmgr_manager *manager, int64_t now)
 {
 	for (int signo = 1; signo < SIGNALS; signo++) {
@@ -321,7 +327,8 @@ int64_t tmgr__signals_deliver(struct tmgr_manager *manager, int64_t now)
 			continue;
 		}
 		wanted = mark_watches(signo);
-		if (signo == SIGHUP && !tmgr__reload_request(&manager->reload) && !wanted)
+		if (signo == SIGHUP && !tmgr__reload_request(&manager->reload) && !wanted &&
+			!hup_was_ignored())
 			stop_by_signal(manager, signo);
 	}
 	tmgr__signals_unblock(manager);

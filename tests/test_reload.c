@@ -177,12 +177,40 @@ static void a_reload_is_set_until_it_is_read_and_several_are_one(void **state)
 	assert_int_equal(child_run(&child, run_and_look_late, NULL), 0);
 }
 
+static int run_under_nohup(void *argument)
+{
+	struct probe a = PROBE(.name = "a", .on_execute = say_ready_and_wait);
+	struct tmgr_manager *manager = probe_manager(&takes_signals, &a);
+
+	(void)argument;
+	signal(SIGHUP, SIG_IGN);
+	child_check_equal(tmgr_manager_run(manager, NULL), 0);
+	child_check_equal(tmgr_manager_report(manager)->stop.code, SIGTERM);
+	tmgr_manager_destroy(manager);
+	return 0;
+}
+
+/* The terminal is gone, and the daemon was told before not to mind. */
+static void one_that_was_ignored_before_stops_nothing(void **state)
+{
+	struct child child;
+
+	(void)state;
+	child_start(&child, run_under_nohup, NULL);
+	assert_true(child_prints(&child, "ready"));
+	child_signal(&child, SIGHUP);
+	/* Both may come at once: then what came first is looked at first. */
+	child_signal(&child, SIGTERM);
+	assert_int_equal(child_wait(&child), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		leak_test(each_hup_reloads_where_a_task_looks_for_it),
 		leak_test(a_select_with_a_reload_asks_for_it_though_another_case_is_ready),
 		leak_test(a_reload_is_set_until_it_is_read_and_several_are_one),
+		leak_test(one_that_was_ignored_before_stops_nothing),
 	};
 
 	return cmocka_run_group_tests_name("reload", tests, NULL, NULL);
