@@ -184,6 +184,8 @@ static void observers_are_told_of_a_run_that_does_not_start(void **state)
 	assert_int_equal(tmgr_manager_run(manager, NULL), -EEXIST);
 	assert_string_equal(seen, "twice: failed: add: the name is in use: File exists\n"
 				  "run ended with File exists\n");
+	/* Threads of the user's own that live as long as the run do not wait for ever. */
+	assert_true(tmgr_token_fired(tmgr_manager_token(manager)));
 	tmgr_manager_destroy(manager);
 }
 

@@ -227,6 +227,40 @@ static void a_manager_in_another_is_done_a_little_before_the_outer_deadline(void
 	run_in_child_with(leave_one_inside_stuck, true);
 }
 
+static int hold_after_the_stop(struct probe *probe, struct tmgr_context *context)
+{
+	tmgr_sleep_until(context, TMGR_NEVER);
+	tmgr_context_set_stop_timeout(context, 50 * TMGR_MILLISECOND);
+	latch_wait(probe->user);
+	return 0;
+}
+
+static int shorten_its_stop(void *argument)
+{
+	static struct latch never = LATCH_INIT;
+	static struct probe deaf = PROBE(.name = "deaf", .on_execute = hold_after_the_stop,
+		.user = &never);
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	int64_t begin = tmgr_now();
+	struct runner runner;
+
+	(void)argument;
+	add(manager, &deaf);
+	runner_start(&runner, manager, NULL);
+	child_check(latch_arrived(&deaf.executing, 1));
+	child_check_equal(tmgr_manager_cancel(manager), 0);
+	child_check_equal(runner_join(&runner), -TMGR_ESTUCK);
+	child_check(tmgr_now() - begin < 20 * TMGR_SECOND);
+	tmgr_manager_destroy(manager);
+	return 0;
+}
+
+static void a_stop_deadline_that_is_set_after_the_stop_holds(void **state)
+{
+	(void)state;
+	run_in_child(shorten_its_stop);
+}
+
 static int be_late_and_stuck(void *argument)
 {
 	static struct latch never = LATCH_INIT;
@@ -265,6 +299,7 @@ int main(void)
 		leak_test(a_stuck_child_makes_its_parent_stuck),
 		leak_test(a_task_stuck_in_a_manager_makes_the_task_around_it_stuck),
 		leak_test(a_manager_in_another_is_done_a_little_before_the_outer_deadline),
+		leak_test(a_stop_deadline_that_is_set_after_the_stop_holds),
 		leak_test(one_that_is_late_to_be_ready_and_then_stuck_counts_as_stuck),
 	};
 

@@ -221,7 +221,9 @@ static int wait_uninterrupted(struct probe *probe, struct tmgr_context *context)
 	tmgr_sleep_until(context, TMGR_NEVER);
 	tmgr_uninterrupted_begin(context, tmgr_after(TMGR_HOUR));
 	seen[1] = tmgr_sleep(context, TMGR_MILLISECOND);
+	seen[9] = tmgr_yield(context);
 	tmgr_uninterrupted_end(context);
+	seen[10] = tmgr_yield(context);
 	seen[0] = tmgr_uninterrupted_begin(context, tmgr_after(20 * TMGR_MILLISECOND));
 	seen[2] = tmgr_uninterrupted_begin(context, tmgr_after(TMGR_HOUR));
 	seen[3] = tmgr_sleep(context, TMGR_HOUR); /* the outermost's deadline holds */
@@ -246,6 +248,8 @@ static void in_an_uninterrupted_scope_only_its_own_deadline_ends_waits(void **st
 	assert_int_equal(seen[6], 0);
 	assert_int_equal(seen[7], -EINVAL);
 	assert_int_equal(seen[8], -ECANCELED);
+	assert_int_equal(seen[9], 0);
+	assert_int_equal(seen[10], -ECANCELED);
 }
 
 static int sleep_under(void *self, struct tmgr_context *context)
@@ -360,6 +364,12 @@ static int note_itself(struct probe *probe, struct tmgr_context *context)
 	seen[4] = tmgr_fail(context, -EIO, "first %d", 1);
 	seen[5] = tmgr_fail(context, -ENOSPC, "second %d", 2);
 	seen[6] = strcmp(tmgr_context_error_text(context), "second 2");
+	seen[7] = (long)(tmgr_context_stop_timeout(context) / TMGR_SECOND);
+	tmgr_context_set_stop_timeout(context, TMGR_SECOND);
+	seen[8] = (long)(tmgr_context_stop_timeout(context) / TMGR_SECOND);
+	/* Nobody has more than all have together. */
+	tmgr_context_set_stop_timeout(context, TMGR_HOUR);
+	seen[9] = (long)(tmgr_context_stop_timeout(context) / TMGR_SECOND);
 	return 0;
 }
 
@@ -374,6 +384,9 @@ static void a_context_knows_its_task(void **state)
 	assert_int_equal(seen[4], -EIO);
 	assert_int_equal(seen[5], -ENOSPC);
 	assert_int_equal(seen[6], 0);
+	assert_int_equal(seen[7], 25);
+	assert_int_equal(seen[8], 1);
+	assert_int_equal(seen[9], 25);
 }
 
 static int keep_value(struct probe *probe, struct tmgr_context *context)
