@@ -332,8 +332,10 @@ static void a_watch_gives_a_signal_to_a_channel_or_a_token(void **state)
 
 static void say_handled(int signo)
 {
+	static const char text[] = "handled\n";
+
 	(void)signo;
-	child_say("handled");
+	(void)!write(STDOUT_FILENO, text, sizeof(text) - 1);
 }
 
 static int run_with_own_handler(void *argument)

@@ -34,8 +34,9 @@ static void add(struct tmgr_manager *manager, struct probe *probe)
 static const struct tmgr_report_entry *find_entry(
 	const struct tmgr_report *report, enum tmgr_report_kind kind, const char *name)
 {
-	for (const struct tmgr_report_entry *entry = report->entries; entry != NULL;
-		entry = entry->next)
+	const struct tmgr_report_entry *entry = report != NULL ? report->entries : NULL;
+
+	for (; entry != NULL; entry = entry->next)
 		if (entry->kind == kind && strcmp(entry->name, name) == 0)
 			return entry;
 	return NULL;
@@ -188,6 +189,7 @@ static int leave_one_inside_stuck(void *argument)
 	struct tmgr_manager *inner = tmgr_manager_create(by_outer ? NULL : &soon);
 	struct tmgr_manager *outer = tmgr_manager_create(by_outer ? &soon : NULL);
 	const struct tmgr_report_entry *entry;
+	const struct tmgr_report *report;
 	struct runner runner;
 
 	add(inner, &in);
@@ -201,9 +203,9 @@ static int leave_one_inside_stuck(void *argument)
 	child_check_equal(tmgr_manager_cancel(outer), 0);
 	child_check_equal(runner_join(&runner), -TMGR_ESTUCK);
 	entry = find_entry(tmgr_manager_report(outer), TMGR_REPORT_STUCK, "inner");
-	child_check(entry != NULL && entry->inner != NULL);
-	child_check(find_entry(entry->inner, TMGR_REPORT_STUCK, "deaf") != NULL);
-	child_check(find_entry(entry->inner, TMGR_REPORT_NOT_CLEANED_UP, "in") != NULL);
+	report = entry != NULL ? entry->inner : NULL;
+	child_check(find_entry(report, TMGR_REPORT_STUCK, "deaf") != NULL);
+	child_check(find_entry(report, TMGR_REPORT_NOT_CLEANED_UP, "in") != NULL);
 	child_check(
 		find_entry(tmgr_manager_report(outer), TMGR_REPORT_NOT_CLEANED_UP, "a") != NULL);
 	child_check_equal(tmgr_manager_report(outer)->exit_code, 3);
