@@ -376,6 +376,7 @@ MANDIR ?= $(PREFIX)/share/man
 DOCDIR ?= $(PREFIX)/share/doc/taskmgr
 SHAREDIR ?= $(PREFIX)/share/taskmgr
 INSTALL ?= install
+LDCONFIG ?= $(firstword $(wildcard /sbin/ldconfig /usr/sbin/ldconfig) ldconfig)
 
 MAN_PAGES := $(wildcard docs/man/*.3 docs/man/*.7)
 DOC_FILES := $(wildcard LICENSE NEWS README.md)
@@ -404,6 +405,13 @@ Libs.private: -lev -pthread
 Cflags: -I$${includedir}
 endef
 
+# Programs find a new library only once the linker's cache has it. Whoever packs with DESTDIR does
+# that when the package is installed.
+refresh_linker = if ! $(LDCONFIG) -N -X -v 2>/dev/null | sed -n 's|^\(/[^:]*\):.*|\1|p' | \
+		xargs readlink -f | grep -qx "$$(readlink -f $(LIBDIR))"; then \
+		echo "  the linker does not look in $(LIBDIR): LD_LIBRARY_PATH=$(LIBDIR) makes it"; \
+	elif ! $(LDCONFIG); then echo "  run ldconfig as root: programs do not find the library yet"; fi
+
 install: export PC = $(PC_TEXT)
 install: all
 	$(call run,INSTALL,$(DESTDIR)$(PREFIX))$(INSTALL) -d \
@@ -420,6 +428,7 @@ install: all
 	@$(INSTALL) -m 644 internal/tools/taskmgr-gdb.py $(DESTDIR)$(SHAREDIR)/
 	@printf '%s\n' "$$PC" >$(DESTDIR)$(INSTALLED_PC)
 	@chmod 644 $(DESTDIR)$(INSTALLED_PC)
+	$(if $(DESTDIR),,@$(refresh_linker))
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR),$(INSTALLED))

@@ -231,6 +231,9 @@ static int run_select(struct tmgr_context *context, struct tmgr_select_case *cas
 	if (r < 0)
 		return r;
 	lock_all(&select);
+	/* Also where the case is not come to: its task looks for reloads. */
+	if (select.reload)
+		select.reload->wanted = true;
 	r = try_all(&select);
 	if (r == -EAGAIN && wait.limit > 0)
 		return wait_for_event(&select, &wait, what);

@@ -10,6 +10,7 @@
 #define TESTS_SCENARIO_SCENARIOS_H
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,13 +19,16 @@
 #include <taskmgr/group.h>
 #include <taskmgr/manager.h>
 #include <taskmgr/tasks/force_stop.h>
+#include <taskmgr/tasks/interruptible.h>
 #include <taskmgr/tasks/interval.h>
 #include <taskmgr/tasks/loop.h>
 #include <taskmgr/tasks/manager.h>
 #include <taskmgr/tasks/parallel.h>
 #include <taskmgr/tasks/retry.h>
 #include <taskmgr/tasks/sequence.h>
+#include <taskmgr/tasks/signals.h>
 #include <taskmgr/tasks/timeout.h>
+#include <taskmgr/tasks/worker_pool.h>
 
 #include "tests/support/recorder.h"
 
@@ -399,6 +403,57 @@ static int scenario_wrappers(struct stage *stage)
 	return finish(stage);
 }
 
+static int count_job(void *self, struct tmgr_context *context, void *job)
+{
+	(void)context;
+	__atomic_fetch_add((int *)self, *(const int *)job, __ATOMIC_RELAXED);
+	return 0;
+}
+
+/* Workers that do jobs from a channel until it is closed. */
+static int scenario_jobs(struct stage *stage)
+{
+	struct tmgr_manager_options options = { .when_quiet = TMGR_QUIET_RETURN };
+	struct tmgr_worker_pool_options two = { .workers = 2 };
+	int r = tmgr_channel_create(sizeof(int), 1, &scenario_channel), sum = 0;
+
+	if (r < 0)
+		return r;
+	r = open_stage(stage, &options);
+	if (r == 0) {
+		add_wrapped(stage, "workers",
+			tmgr_worker_pool(scenario_channel, count_job, &sum, &two));
+		add_long(stage, new_probe(stage, "sender", send_some), TMGR_ERROR);
+		r = finish(stage);
+		expect(stage, r < 0 || sum == 3, "each job is done", "workers");
+	}
+	tmgr_channel_unref(scenario_channel);
+	return r;
+}
+
+/* Tasks that signals and times call, until one stops all. */
+static int scenario_signals(struct stage *stage)
+{
+	struct tmgr_manager_options options = { .take_signals = true };
+	const int usr2 = SIGUSR2;
+	int r = tmgr_channel_create(sizeof(int), 1, &scenario_channel);
+
+	if (r < 0)
+		return r;
+	r = open_stage(stage, &options);
+	if (r == 0) {
+		add_wrapped(stage, "interrupted",
+			tmgr_interruptible(counted(stage, "i", wait_for_stop), SIGUSR1));
+		add_wrapped(stage, "signals", tmgr_signals(scenario_channel, &usr2, 1));
+		add_wrapped(
+			stage, "hourly", tmgr_interval(counted(stage, "h", NULL), TMGR_HOUR, NULL));
+		add_long(stage, new_probe(stage, "stops", stop_run), TMGR_STRICT);
+		r = finish(stage);
+	}
+	tmgr_channel_unref(scenario_channel);
+	return r;
+}
+
 /* A manager as a task of another. */
 static int scenario_nested(struct stage *stage)
 {
@@ -437,6 +492,8 @@ static const struct scenario {
 	{ "groups", scenario_groups },
 	{ "looking", scenario_looking },
 	{ "wrappers", scenario_wrappers },
+	{ "jobs", scenario_jobs },
+	{ "signals", scenario_signals },
 	{ "nested", scenario_nested },
 	{ "failure", scenario_failure },
 	{ "unexpected end", scenario_unexpected_end },
