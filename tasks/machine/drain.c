@@ -347,6 +347,36 @@ int tmgr__machine_call(struct tmgr_context *context, struct tmgr_machine *machin
 	return 0;
 }
 
+int tmgr__machine_change(struct tmgr_machine *machine,
+	void (*function)(void *self, struct tmgr_machine *machine), void *self)
+{
+	struct tmgr__item item = { .function = function, .self = self };
+
+	tmgr__lock_acquire(&machine->lock);
+	if (machine->disposing) {
+		tmgr__lock_release(&machine->lock);
+		return -ESHUTDOWN;
+	}
+	if (!tmgr__drain_begin(machine))
+		return call_queued(NULL, machine, &item, TMGR_NEVER);
+	tmgr__lock_release(&machine->lock);
+	function(self, machine);
+	if (!tmgr__machine_elsewhere(machine)) {
+		tmgr__drain(machine);
+		return 0;
+	}
+	if (machine->tables.holes || machine->tracers.holes)
+		tmgr__bindings_settle(machine);
+	tmgr__lock_acquire(&machine->lock);
+	drain_end(machine);
+	/* What came meanwhile was left to this drainer, and is the loop's. */
+	if (machine->used || machine->disposing || machine->fired)
+		tmgr__drain_schedule(machine);
+	else
+		tmgr__lock_release(&machine->lock);
+	return 0;
+}
+
 int tmgr_machine_evaluate(struct tmgr_context *context, struct tmgr_machine *machine,
 	void (*function)(void *self, struct tmgr_machine *machine), void *self, int64_t deadline)
 {

@@ -190,6 +190,10 @@ int tmgr__drain_schedule(struct tmgr_machine *machine);
 /* With no lock held: have a function called between two transitions. As tmgr_machine_evaluate(). */
 int tmgr__machine_call(struct tmgr_context *context, struct tmgr_machine *machine,
 	void (*function)(void *self, struct tmgr_machine *machine), void *self, int64_t deadline);
+/* The same for what changes the machine's bindings: on this thread where nobody drains, be it the loop's
+ * or not, so that a machine can be set up before its loop runs. 0 or -ESHUTDOWN. */
+int tmgr__machine_change(struct tmgr_machine *machine,
+	void (*function)(void *self, struct tmgr_machine *machine), void *self);
 /* Under the lock: cancel what waited. Its memory is released. */
 void tmgr__item_cancel(struct tmgr_machine *machine, struct tmgr__item *item);
 /* Under the lock: keep a mutation that a handler has postponed. */
