@@ -185,21 +185,12 @@ int tmgr_machine_dispose(struct tmgr_machine *machine)
 		return -EALREADY;
 	}
 	machine->disposing = true;
-	if (machine->loop && tmgr_loop_current() != machine->loop)
+	if (tmgr__machine_elsewhere(machine))
 		r = tmgr__drain_schedule(machine);
 	else
-		r = -EAGAIN;
-	if (r == 0)
-		return 0;
-	/* Here, where nobody drains it; also where its loop has gone. */
-	if (r == -ESHUTDOWN)
-		tmgr__lock_acquire(&machine->lock);
-	if (!tmgr__drain_begin(machine)) {
 		tmgr__lock_release(&machine->lock);
-		return 0;
-	}
-	tmgr__lock_release(&machine->lock);
-	tmgr__drain(machine);
+	if (r < 0 || !tmgr__machine_elsewhere(machine))
+		tmgr__machine_end_here(machine);
 	return 0;
 }
 

@@ -123,8 +123,8 @@ static int cleanup(void *self, struct tmgr_context *context)
 static int stop(struct machine_task *task, struct tmgr_context *context)
 {
 	const struct tmgr_machine_task_options *options = &task->options;
-	/* Late enough, and before it is given up as stuck. */
-	int64_t deadline = tmgr_after(tmgr_context_stop_timeout(context) / 10 * 9);
+	/* Before it is given up as stuck. */
+	int64_t deadline = tmgr_after(tmgr_context_stop_timeout(context) / 4 * 3);
 	struct watching stopped = { .begun = false };
 	static const bool never;
 	int r = 0;
