@@ -30,7 +30,7 @@ static void cut_all(
 	bool sorts = schema->any & TMGR__STATE_AFTER;
 
 	machine->ticks = cut(cutting, schema->count * sizeof(uint64_t));
-	machine->state_waits = cut(cutting, schema->count * sizeof(*machine->state_waits));
+	machine->state_waits = cut(cutting, schema->count * sizeof(void *));
 	machine->timers = cut(cutting, schema->timeout_count * sizeof(*machine->timers));
 	machine->active.set = cut(cutting, set);
 	machine->target.set = cut(cutting, set);
@@ -157,7 +157,7 @@ void tmgr_machine_unref(struct tmgr_machine *machine)
 	if (!machine)
 		return;
 	/* The last ends it while it is still one: callbacks may take references and give them back. */
-	while ((refs = __atomic_load_n(&machine->refs, __ATOMIC_ACQUIRE)) == 1 &&
+	while (__atomic_load_n(&machine->refs, __ATOMIC_ACQUIRE) == 1 &&
 		!tmgr_machine_disposed(machine)) {
 		tmgr__lock_acquire(&machine->lock);
 		machine->disposing = true;

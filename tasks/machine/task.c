@@ -187,7 +187,7 @@ static int run(struct machine_task *task, struct tmgr_context *context)
 	tmgr_ready(context);
 	if (r == TMGR_MUTATION_CANCELLED && !is_set(&task->failed))
 		r = tmgr_fail(context, -EPERM, "%s refuses to start", tmgr_machine_name(machine));
-	else if (r >= 0 || r == TMGR_MUTATION_CANCELLED)
+	else if (r >= 0)
 		r = how_it_ended(task, context, serve(task, context, &task->done, &task->failed));
 	watch_no_more(&done);
 	watch_no_more(&failed);
