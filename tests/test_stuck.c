@@ -232,6 +232,10 @@ static void a_manager_in_another_is_done_a_little_before_the_outer_deadline(void
 static int hold_after_the_stop(struct probe *probe, struct tmgr_context *context)
 {
 	tmgr_sleep_until(context, TMGR_NEVER);
+	/* The watcher has most likely looked by then, and would not look for long. */
+	tmgr_uninterrupted_begin(context, TMGR_NEVER);
+	tmgr_sleep(context, 20 * TMGR_MILLISECOND);
+	tmgr_uninterrupted_end(context);
 	tmgr_context_set_stop_timeout(context, 50 * TMGR_MILLISECOND);
 	latch_wait(probe->user);
 	return 0;
