@@ -55,12 +55,28 @@ cat >"$root/program.c" <<'PROGRAM'
 #include <stdio.h>
 #include <string.h>
 
-#include <taskmgr/version.h>
+#include <taskmgr/taskmgr.h>
 
-int main(void)
+static int stop_all(void *self, struct tmgr_context *context)
 {
 	puts(tmgr_version());
-	return strcmp(tmgr_version(), TMGR_VERSION_STRING) != 0;
+	return tmgr_manager_cancel(tmgr_context_manager(context));
+}
+
+/* A task on a loop: it needs all that the library needs. */
+int main(void)
+{
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	struct tmgr_task_options options = { 0 };
+
+	if (strcmp(tmgr_version(), TMGR_VERSION_STRING) != 0 ||
+		tmgr_loop_create(NULL, &options.loop) < 0)
+		return 9;
+	tmgr_manager_add_task(manager, "loop", tmgr_loop_task(options.loop), TMGR_STRICT);
+	tmgr_manager_add_task_with(
+		manager, "last", tmgr_task_function(stop_all, NULL), TMGR_STRICT, &options);
+	tmgr_loop_unref(options.loop);
+	return tmgr_main(manager);
 }
 PROGRAM
 
