@@ -49,6 +49,15 @@ objdump -p "$real" | awk '$1 == "NEEDED" { print $2 }' >"$root/needed"
 ! grep -E -v '^(libc|libm|libpthread|librt|libev|ld-linux[-a-z0-9_]*)\.so' "$root/needed" ||
 	fail 'the library needs what it does not say'
 
+# -- hardening ---------------------------------------------------------------------------------
+
+readelf -lW "$real" >"$root/segments"
+grep -q GNU_RELRO "$root/segments" || fail 'what is relocated stays writable'
+grep GNU_STACK "$root/segments" | grep -q ' RW  ' || fail 'stacks may be executed'
+readelf -dW "$real" | grep -q 'Flags:.* NOW' || fail 'names are bound late'
+! readelf -dW "$real" | grep -q TEXTREL || fail 'code is written to'
+nm -D "$real" | grep -q __stack_chk_fail || fail 'stacks are not protected'
+
 # -- a program ---------------------------------------------------------------------------------
 
 cat >"$root/program.c" <<'PROGRAM'
