@@ -28,6 +28,11 @@ for file in "$lib/libtaskmgr.a" "$lib/pkgconfig/libtaskmgr.pc" "$root/usr/includ
 done
 [ -z "$(find "$root/usr" -type d ! -perm -005)" ] || fail 'others cannot enter the folders'
 
+# Each function is a page, too.
+for name in tmgr_channel_send tmgr_sleep tmgr_manager_add_task; do
+	grep -q "^\.Fo $name\$" "$root/usr/share/man/man3/$name.3" || fail "there is no page $name(3)"
+done
+
 # -- names -------------------------------------------------------------------------------------
 
 version=$(PKG_CONFIG_PATH=$lib/pkgconfig pkg-config --modversion libtaskmgr)
