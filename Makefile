@@ -1,6 +1,6 @@
 # make            the library, static and shared, in build/
 # make demo       a daemon made with it, on this machine's log files
-# make test       everything that proves it; T=name for one program only
+# make test       everything that proves it; T=name for one program only, T='a b' for several
 # make install    PREFIX, LIBDIR and DESTDIR say where to
 #
 # V=1 shows whole commands, WERROR=1 tolerates no warning, NO_INSTALL=1 lets demo and test only say
@@ -219,8 +219,8 @@ tests: $(TESTS) $(FUZZERS) $(BENCHES)
 
 # T picks by the name of the source, with or without "test_" before it.
 ifdef T
-PICKED := $(foreach d,tests/test_ tests/ tests/scenario/ tests/stress/ tests/fuzz/,\
-	$(d)$(T).c $(d)$(T).sh)
+PICKED := $(foreach t,$(T),$(foreach d,tests/test_ tests/ tests/scenario/ tests/stress/ tests/fuzz/,\
+	$(d)$(t).c $(d)$(t).sh))
 PICKED := $(filter $(PICKED),$(TEST_SOURCES) $(FUZZ_SOURCES) $(TEST_SCRIPTS))
 else
 PICKED := $(TEST_SOURCES) $(FUZZ_SOURCES) $(TEST_SCRIPTS)
@@ -456,4 +456,4 @@ dist:
 # ---- Cleaning --------------------------------------------------------------------------------
 
 clean:
-	rm -rf $(BUILD) $(addprefix $(BUILD)-,asan tsan coverage fuzz clang ci) dist
+	rm -rf $(BUILD) $(addprefix $(BUILD)-,asan tsan coverage fuzz clang ucontext ci) dist

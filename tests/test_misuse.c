@@ -107,7 +107,7 @@ static void two_threads_that_wait_with_one_context_are_named(void **state)
 		return;
 	assert_int_equal(child_run(&child, share_a_context, NULL), ABORTED);
 	assert_non_null(strstr(
-		child.text, "misuse: two threads wait with one context, by task \"lender\""));
+		child.text, "misuse: the context of \"lender\" is used by another function"));
 }
 
 static int run_own_manager(void *self, struct tmgr_context *context)
