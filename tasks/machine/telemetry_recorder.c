@@ -261,7 +261,12 @@ static int make_buffers(struct tmgr_machine_recorder *recorder, size_t size)
 		recorder->size = most;
 	recorder->filling = malloc(recorder->size);
 	recorder->emptying = malloc(recorder->size);
-	return recorder->filling && recorder->emptying ? 0 : -ENOMEM;
+	if (!recorder->filling || !recorder->emptying)
+		return -ENOMEM;
+	/* The system gives pages when they are first written: now, not to the machine. */
+	memset(recorder->filling, 0, recorder->size);
+	memset(recorder->emptying, 0, recorder->size);
+	return 0;
 }
 
 static int start(struct tmgr_machine_recorder *recorder, off_t size)

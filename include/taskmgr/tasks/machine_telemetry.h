@@ -310,7 +310,7 @@ TMGR_API int tmgr_machine_recorder_stats(
 /**
  * A task that writes for a recorder, at its times and when half of the buffer is full; the rest in its
  * cleanup. Added before the machine's task it sees all of its end. An error of writing is logged, not
- * returned.
+ * returned. It writes to a disk, which blocks: leave it a thread.
  *
  * @param recorder  taken: destroyed with the task
  *
