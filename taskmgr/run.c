@@ -13,6 +13,9 @@
 #include "base/check.h"
 #include "run.h"
 
+/* What observers have when the time of all is up. */
+#define OBSERVERS_NS (40 * TMGR_MILLISECOND)
+
 static void join_threads(struct tmgr_manager *manager)
 {
 	struct tmgr__list *node;
@@ -38,6 +41,19 @@ static void release_hosts(struct tmgr_manager *manager)
 
 	tmgr__list_for (node, &manager->tasks)
 		tmgr__host_release(tmgr__record_of(node));
+}
+
+/* Observers have the time of all, too, and a little more to be told of the end. */
+static int64_t observers_deadline(struct tmgr_manager *manager)
+{
+	int64_t now = tmgr__manager_now(manager), deadline;
+
+	tmgr__manager_lock(manager);
+	deadline = manager->shutdown_deadline;
+	tmgr__manager_unlock(manager);
+	if (deadline == TMGR_NEVER)
+		deadline = tmgr__time_add(now, manager->options.shutdown_ns);
+	return deadline > now + OBSERVERS_NS ? deadline : now + OBSERVERS_NS;
 }
 
 /*
@@ -73,7 +89,7 @@ int tmgr__run_end(struct tmgr_manager *manager)
 		/* A run that did not begin says why, too. */
 		if (!manager->events->started)
 			tmgr__events_start(manager->events);
-		tmgr__events_stop(manager->events);
+		tmgr__events_stop(manager->events, manager->clock, observers_deadline(manager));
 	}
 	manager->report.events_dropped = __atomic_load_n(
 		&manager->events->dropped, __ATOMIC_RELAXED);
