@@ -3,6 +3,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -446,6 +448,38 @@ static void memory_that_is_used_up_is_waited_for_when_accepting(void **state)
 	tmgr_listener_destroy(listener);
 }
 
+static int delays(const struct tmgr_stream *stream)
+{
+	socklen_t size = sizeof(int);
+	int at_once = 77;
+
+	getsockopt(tmgr_stream_fd(stream), IPPROTO_TCP, TCP_NODELAY, &at_once, &size);
+	return !at_once;
+}
+
+static void what_is_written_goes_at_once_unless_it_is_to_be_coalesced(void **state)
+{
+	struct tmgr_endpoint place = { .host = "127.0.0.1" };
+
+	for (int coalesce = 0; coalesce < 2; coalesce++) {
+		struct tmgr_listen_options listening = { .stream.coalesce = coalesce };
+		struct tmgr_connect_options connecting = { .stream.coalesce = coalesce };
+		struct tmgr_stream *here, *there;
+		struct tmgr_listener *listener;
+
+		place.port = 0;
+		assert_int_equal(tmgr_listen(&place, &listening, &listener), 0);
+		place.port = (unsigned)tmgr_listener_port(listener);
+		assert_int_equal(tmgr_connect(NULL, &place, &connecting, NEVER, &there), 0);
+		assert_int_equal(tmgr_accept(NULL, listener, NEVER, &here), 0);
+		assert_int_equal(delays(there), coalesce);
+		assert_int_equal(delays(here), coalesce);
+		tmgr_stream_destroy(here);
+		tmgr_stream_destroy(there);
+		tmgr_listener_destroy(listener);
+	}
+}
+
 static void a_failing_allocation_leaves_nothing_behind(void **state)
 {
 	struct tmgr_endpoint place;
@@ -505,6 +539,7 @@ int main(void)
 		leak_test(an_accept_ends_at_its_deadline_or_cancel),
 		leak_test(descriptors_that_are_used_up_are_waited_for_when_accepting),
 		leak_test(memory_that_is_used_up_is_waited_for_when_accepting),
+		leak_test(what_is_written_goes_at_once_unless_it_is_to_be_coalesced),
 		leak_test(a_failing_allocation_leaves_nothing_behind),
 		leak_test(who_is_at_the_other_end_can_be_asked),
 	};
