@@ -6,7 +6,8 @@
 
 #define BLOCK_MIN ((size_t)4096)
 #define BLOCK_MAX ((size_t)16 * 1024 * 1024)
-#define ALIGNMENT ((size_t)16)
+/* A line of the cache, so that what stands together in a piece is fetched together. */
+#define ALIGNMENT ((size_t)64)
 /*
  * The last block is most of the memory: what the C library keeps is twice the largest piece that was
  * given back to it (mallopt(3), M_TRIM_THRESHOLD). What is not used of a block is not resident.
@@ -14,10 +15,15 @@
 #define GROWTH 4
 
 struct tmgr__arena_block {
-	uint32_t refs; /* atomic: pieces that are out, and the arena that cuts it */
-	size_t used, size;
-	_Alignas(16) unsigned char memory[];
+	uint32_t refs;     /* atomic: pieces that are out, and the arena that cuts it */
+	size_t used, size; /* of memory, whose first bytes are skipped where it is not aligned */
+	unsigned char memory[];
 };
+
+static size_t misaligned(const struct tmgr__arena_block *block)
+{
+	return -(uintptr_t)block->memory & (ALIGNMENT - 1);
+}
 
 static struct tmgr__arena_block *make_block(const struct tmgr__arena *arena, size_t least)
 {
@@ -30,12 +36,13 @@ static struct tmgr__arena_block *make_block(const struct tmgr__arena *arena, siz
 	/* Each alone, so that the sanitizer sees what is used after its end. */
 	size = 0;
 #endif
+	least += ALIGNMENT - 1;
 	if (size < least)
 		size = least;
 	block = malloc(sizeof(*block) + size);
 	if (block) {
 		block->refs = 1;
-		block->used = 0;
+		block->used = misaligned(block);
 		block->size = size;
 	}
 	return block;
