@@ -152,7 +152,7 @@ static void fill_record(const struct adding *add)
 	const struct tmgr_manager_options *defaults = &add->manager->options;
 
 	record->manager = add->manager;
-	record->policy = add->policy;
+	record->policy = (unsigned char)add->policy;
 	record->long_running = add->long_running;
 	record->phases = (unsigned char)add->phases;
 	/* What the handle tells if it never executes. */
@@ -168,9 +168,11 @@ static void fill_record(const struct adding *add)
 	record->stack_size = options->stack_size;
 	record->ready_ns = options->ready_ns ? options->ready_ns : defaults->ready_ns;
 	record->stop_ns = options->stop_ns ? options->stop_ns : defaults->stop_ns;
-	record->cleanup_ns = options->cleanup_ns ? options->cleanup_ns : defaults->cleanup_ns;
+	if (record->cleanup)
+		record->cleanup->limit_ns = options->cleanup_ns ? options->cleanup_ns
+								: defaults->cleanup_ns;
 	record->heartbeat_ns = options->heartbeat_ns;
-	record->interrupt_signal = options->interrupt_signal;
+	record->interrupt_signal = (unsigned char)options->interrupt_signal;
 	record->cleanup_after_failed_initialize = options->cleanup_after_failed_initialize;
 	record->cleanup_beside_users = options->cleanup_beside_users;
 }

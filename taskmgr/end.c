@@ -341,7 +341,7 @@ void tmgr__record_mark_stuck(struct tmgr__record *record, int64_t now)
 	tmgr__record_ref(record);
 	tmgr__manager_set_state(manager, record, TMGR_STATE_STUCK, now);
 	tmgr__record_fail(record, TMGR_REPORT_STUCK, stage, -TMGR_ESTUCK, 0);
-	if (record->pool_thread)
+	if (!record->on && record->pool_thread)
 		tmgr__pool_abandon(manager, record->pool_thread);
 	if (record->executing)
 		stop_executing(record);

@@ -22,7 +22,7 @@ int tmgr__host_hold(struct tmgr__record *record)
 
 void tmgr__host_release(struct tmgr__record *record)
 {
-	void *place = record->place;
+	void *place = record->on ? record->place : NULL;
 
 	/* Most have none, and are looked at by the run's thread and their own at once. */
 	if (!place)
