@@ -107,15 +107,24 @@ static struct tmgr_coroutine *make_cold(struct tmgr_loop *loop, struct tmgr__sta
 	return coroutine;
 }
 
+struct tmgr__stack *tmgr__coroutine_reserve(struct tmgr_loop *loop)
+{
+	return take_stack(loop);
+}
+
+struct tmgr_coroutine *tmgr__coroutine_make_on(struct tmgr_loop *loop, struct tmgr__stack *stack)
+{
+	struct tmgr_coroutine *coroutine = stack->warm;
+
+	if (!coroutine)
+		return make_cold(loop, stack);
+	tmgr__coroutine_make_again(coroutine);
+	return coroutine;
+}
+
 struct tmgr_coroutine *tmgr__coroutine_make(struct tmgr_loop *loop)
 {
-	struct tmgr_coroutine *coroutine = NULL;
-	struct tmgr__stack *stack;
+	struct tmgr__stack *stack = take_stack(loop);
 
-	if (loop == tmgr__loop_here)
-		coroutine = tmgr__coroutine_make_warm(loop);
-	if (coroutine)
-		return coroutine;
-	stack = take_stack(loop);
-	return stack ? make_cold(loop, stack) : NULL;
+	return stack ? tmgr__coroutine_make_on(loop, stack) : NULL;
 }

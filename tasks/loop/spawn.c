@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "taskmgr/base/check.h"
 
 /* Nobody refers to its strand any more. */
 static void release_strand(void *owner)
@@ -107,18 +108,36 @@ int tmgr_coroutine_spawn(struct tmgr_context *context,
 	return 0;
 }
 
+/*
+ * From here on they keep the loop by being on it, and its task, which runs now, keeps its memory. So
+ * what was taken for each is given back for all at once. Neither is the last.
+ */
+static void give_holds_back(struct tmgr_loop *loop, uint32_t count, bool hosted)
+{
+	__atomic_fetch_sub(&loop->holds, count, __ATOMIC_ACQ_REL);
+	if (hosted)
+		check(__atomic_fetch_sub(&loop->refs, count, __ATOMIC_ACQ_REL) > count);
+}
+
 void tmgr__coroutine_start_posted(void *self)
 {
 	struct tmgr_coroutine *coroutine = self;
+	struct tmgr_hosted *others = coroutine->others;
+	struct tmgr_loop *loop = coroutine->loop;
+	bool hosted = coroutine->hosted != NULL;
+	uint32_t count = 0;
 
-	if (!coroutine->hosted)
+	if (!hosted)
 		coroutine->family->alive++;
-	tmgr__coroutine_start(coroutine);
+	do {
+		tmgr__coroutine_start(coroutine);
+		count++;
+	} while ((coroutine = tmgr__hosted_make_next(loop, &others)));
+	give_holds_back(loop, count, hosted);
 }
 
 void tmgr__coroutine_start_anywhere(struct tmgr_coroutine *coroutine)
 {
-	coroutine->held = true;
 	if (coroutine->loop == tmgr__loop_here) {
 		tmgr__coroutine_start_posted(coroutine);
 		return;
