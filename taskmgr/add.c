@@ -24,25 +24,34 @@ struct adding {
 	unsigned phases;
 	const char *rule; /* that was broken, or NULL */
 	struct tmgr__record *record;
+	uint64_t name_hash;
+	struct tmgr__name *name_slot;   /* of a long-running task, under the lock */
 	struct tmgr__stop_group *group; /* memory for a new one */
 };
 
 static const struct tmgr_task_options default_options;
 
+/* Letters, digits and signs of ASCII. */
+static bool is_plain(char byte)
+{
+	return byte >= ' ' && byte <= '~';
+}
+
 static const char *name_rule(const char *name)
 {
-	size_t length = name ? strnlen(name, TMGR_NAME_MAX + 1) : 0;
+	size_t length;
+	bool control = false;
 
 	if (!name)
 		return "a name is missing";
+	for (length = 0; name[length] != '\0'; length++) {
+		if (length == TMGR_NAME_MAX)
+			return "a name is longer than 63 bytes";
+		control = control || (!is_plain(name[length]) && tmgr__text_control(name + length));
+	}
 	if (length == 0)
 		return "a name is empty";
-	if (length > TMGR_NAME_MAX)
-		return "a name is longer than 63 bytes";
-	for (size_t i = 0; i < length; i++)
-		if (tmgr__text_control(name + i) > 0)
-			return "a name has control characters";
-	return NULL;
+	return control ? "a name has control characters" : NULL;
 }
 
 static bool signal_usable(int signo)
@@ -131,6 +140,8 @@ static int make_record(struct adding *add)
 		record = tmgr__manager_take_spare(add->manager);
 		tmgr__lock_release(&add->manager->spare_lock);
 	}
+	if (add->long_running)
+		add->name_hash = tmgr__name_hash(add->name, strlen(add->name));
 	if (record)
 		tmgr__record_init(record, add->name, add->task);
 	else
@@ -226,9 +237,10 @@ static int check_state(struct adding *add)
 			return -EBUSY;
 		if (manager->stopping)
 			return -ESHUTDOWN;
-		if (tmgr__names_has(&manager->names, add->name))
-			return -EEXIST;
-		return tmgr__names_reserve(&manager->names);
+		if (tmgr__names_reserve(&manager->names) < 0)
+			return -ENOMEM;
+		add->name_slot = tmgr__names_find_free(&manager->names, add->name, add->name_hash);
+		return add->name_slot ? 0 : -EEXIST;
 	}
 	if (manager->stopping || manager->state == TMGR_MANAGER_ENDED ||
 		tmgr_token_fired(manager->token))
@@ -278,10 +290,10 @@ static int admit(struct adding *add)
 		record->context.parent_token = manager->token;
 	record->context.token = &record->token;
 	record->context.text = record->text;
-	tmgr__manager_event(manager, TMGR_EVENT_ADDED, record, 0, "");
+	tmgr__manager_debug_event(manager, TMGR_EVENT_ADDED, record, 0);
 	if (add->long_running) {
 		tmgr__list_append(&manager->tasks, &record->node);
-		tmgr__names_add(&manager->names, record->name);
+		tmgr__names_add(&manager->names, add->name_slot, record->name, add->name_hash);
 		manager->report.long_running++;
 		tmgr__manager_unlock(manager);
 	} else {

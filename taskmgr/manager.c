@@ -280,13 +280,6 @@ int tmgr__manager_check_fork(const struct tmgr_manager *manager)
 	return generation != 0 && generation != tmgr__fork_generation() ? -ECHILD : 0;
 }
 
-void tmgr__manager_set_state(struct tmgr_manager *manager, struct tmgr__record *record,
-	enum tmgr_state state, int64_t now)
-{
-	tmgr__record_set_state(record, state, now);
-	tmgr__manager_event(manager, TMGR_EVENT_STATE, record, (int)state, "");
-}
-
 void tmgr__manager_check_at(struct tmgr_manager *manager, int64_t at)
 {
 	if (at >= manager->check_at)

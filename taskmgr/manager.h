@@ -161,6 +161,19 @@ void tmgr__manager_begin_stop(struct tmgr_manager *manager, const struct tmgr_ca
 void tmgr__manager_add_entry(struct tmgr_manager *manager, struct tmgr_report_entry *entry);
 void tmgr__manager_event(struct tmgr_manager *manager, enum tmgr_event_kind kind,
 	const struct tmgr__record *record, int code, const char *text);
+/* The same for kinds that only who debugs wants: mostly it is a look. */
+static inline void tmgr__manager_debug_event(struct tmgr_manager *manager,
+	enum tmgr_event_kind kind, const struct tmgr__record *record, int code)
+{
+	if (__builtin_expect(tmgr__events_wanted(manager->events, TMGR_LEVEL_DEBUG), 0))
+		tmgr__manager_event(manager, kind, record, code, "");
+}
+static inline void tmgr__manager_set_state(struct tmgr_manager *manager,
+	struct tmgr__record *record, enum tmgr_state state, int64_t now)
+{
+	tmgr__record_set_state(record, state, now);
+	tmgr__manager_debug_event(manager, TMGR_EVENT_STATE, record, (int)state);
+}
 /* An error, and the rule or the text that goes with it. */
 struct tmgr__told_error {
 	int code;
@@ -174,8 +187,6 @@ struct tmgr__told_error {
 void tmgr__manager_tell_misuse(struct tmgr_manager *manager, const char *name, const char *what,
 	struct tmgr__told_error error);
 void tmgr__manager_tell_stop(struct tmgr_manager *manager, const struct tmgr_cause *cause);
-void tmgr__manager_set_state(struct tmgr_manager *manager, struct tmgr__record *record,
-	enum tmgr_state state, int64_t now);
 /* A deadline of a record has moved to `at`: the watcher looks then. */
 void tmgr__manager_check_at(struct tmgr_manager *manager, int64_t at);
 /* Whether executing is over, and what that means; wakes run. */
