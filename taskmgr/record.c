@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/clear.h"
 #include "base/text.h"
 
 /* clang-format off */
@@ -61,7 +62,7 @@ static void release_token(struct tmgr_token *token)
 void tmgr__record_init(struct tmgr__record *record, const char *name, struct tmgr_task task)
 {
 	/* Texts need not be cleared. */
-	memset(record, 0, offsetof(struct tmgr__record, text));
+	tmgr__clear(record, offsetof(struct tmgr__record, text));
 	tmgr__list_init(&record->node);
 	tmgr__list_init(&record->queue);
 	record->task = task;

@@ -4,10 +4,9 @@
  * Who ends on its own loop leaves all as it is for the next there, which begins where that one
  * stands: then nothing is made. The loop keeps some, the depot the rest.
  */
-#include <string.h>
-
 #include "internal.h"
 #include "taskmgr/base/check.h"
+#include "taskmgr/base/clear.h"
 
 static void release_memory(struct tmgr_coroutine *coroutine)
 {
@@ -91,7 +90,7 @@ static struct tmgr_coroutine *make_cold(struct tmgr_loop *loop, struct tmgr__sta
 	uintptr_t at = ((uintptr_t)stack - memory_size()) & ~(uintptr_t)63;
 	struct tmgr_coroutine *coroutine = (struct tmgr_coroutine *)at;
 
-	memset(coroutine, 0, sizeof(*coroutine));
+	tmgr__clear(coroutine, offsetof(struct tmgr_coroutine, settling));
 	coroutine->future.cancel = cancel_future;
 	coroutine->loop = loop;
 	coroutine->stack = stack;
