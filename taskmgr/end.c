@@ -227,7 +227,7 @@ bool tmgr__record_end(struct tmgr__record *record, struct tmgr__end end, int64_t
 		record->result = end.exited ? -TMGR_EUNEXPECTED : end.result;
 		tmgr__child_end(record, end);
 	} else {
-		verdict = tmgr__policy_judge(record->policy, end);
+		tmgr__policy_judge(record->policy, end, &verdict);
 		record->result = result_of(end, &verdict);
 		if (verdict.error < 0)
 			explain(record, end, verdict.error);
