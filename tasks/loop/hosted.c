@@ -22,8 +22,6 @@ static int hold(struct tmgr_executor *host, void **ret_place)
 		tmgr__loop_release(loop);
 		return -ENOMEM;
 	}
-	/* Who added the task may let go of the loop. */
-	tmgr_loop_ref(loop);
 	*ret_place = stack;
 	return 0;
 }
@@ -71,7 +69,6 @@ static void release(struct tmgr_executor *host, void *place)
 {
 	tmgr__stack_give(place);
 	tmgr__loop_release(loop_of(host));
-	tmgr_loop_unref(loop_of(host));
 }
 
 static void post(struct tmgr_executor *host, struct tmgr_executor_call *call)

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "internal.h"
-#include "taskmgr/base/check.h"
 
 /* Nobody refers to its strand any more. */
 static void release_strand(void *owner)
@@ -110,13 +109,12 @@ int tmgr_coroutine_spawn(struct tmgr_context *context,
 
 /*
  * From here on they keep the loop by being on it, and its task, which runs now, keeps its memory. So
- * what was taken for each is given back for all at once. Neither is the last.
+ * the holds of all are given back at once.
  */
-static void give_holds_back(struct tmgr_loop *loop, uint32_t count, bool hosted)
+static void give_holds_back(struct tmgr_loop *loop, uint32_t count)
 {
-	__atomic_fetch_sub(&loop->holds, count, __ATOMIC_ACQ_REL);
-	if (hosted)
-		check(__atomic_fetch_sub(&loop->refs, count, __ATOMIC_ACQ_REL) > count);
+	if (__atomic_sub_fetch(&loop->holds, count, __ATOMIC_ACQ_REL) == 0)
+		tmgr_loop_unref(loop);
 }
 
 void tmgr__coroutine_start_posted(void *self)
@@ -124,16 +122,15 @@ void tmgr__coroutine_start_posted(void *self)
 	struct tmgr_coroutine *coroutine = self;
 	struct tmgr_hosted *others = coroutine->others;
 	struct tmgr_loop *loop = coroutine->loop;
-	bool hosted = coroutine->hosted != NULL;
 	uint32_t count = 0;
 
-	if (!hosted)
+	if (!coroutine->hosted)
 		coroutine->family->alive++;
 	do {
 		tmgr__coroutine_start(coroutine);
 		count++;
 	} while ((coroutine = tmgr__hosted_make_next(loop, &others)));
-	give_holds_back(loop, count, hosted);
+	give_holds_back(loop, count);
 }
 
 void tmgr__coroutine_start_anywhere(struct tmgr_coroutine *coroutine)
