@@ -264,6 +264,16 @@ static struct tmgr__record *find_adder(const struct tmgr_manager *manager)
 	return record->long_running ? record : record->added_by;
 }
 
+/* Under the lock: long-running ones, for those who look for some kinds among them. */
+static void count_kind(struct tmgr_manager *manager, const struct tmgr__record *record)
+{
+	bool executes = record->phases & TMGR_EXECUTE;
+
+	manager->with_thread += executes && record->host == TMGR_HOST_THREAD;
+	manager->with_signal += record->interrupt_signal != 0;
+	manager->without_execute += !executes;
+}
+
 /* Under the lock, which it gives back. */
 static int admit(struct adding *add)
 {
@@ -294,6 +304,7 @@ static int admit(struct adding *add)
 	if (add->long_running) {
 		tmgr__list_append(&manager->tasks, &record->node);
 		tmgr__names_add(&manager->names, add->name_slot, record->name, add->name_hash);
+		count_kind(manager, record);
 		manager->report.long_running++;
 		tmgr__manager_unlock(manager);
 	} else {

@@ -105,6 +105,7 @@ void tmgr__host_open(struct tmgr_manager *manager)
 	tmgr__list_init(&hosted);
 	tmgr__manager_lock(manager);
 	tmgr__list_splice(&hosted, &manager->pool.hosted);
+	manager->hosts_open = true;
 	tmgr__manager_unlock(manager);
 	while (!tmgr__list_empty(&hosted)) {
 		struct tmgr__record *first = take_first_of_one(&hosted);

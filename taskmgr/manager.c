@@ -323,7 +323,11 @@ void tmgr__manager_begin_stop(struct tmgr_manager *manager, const struct tmgr_ca
 		manager->state = TMGR_MANAGER_STOPPING;
 	tmgr__manager_tell_stop(manager, cause);
 	manager->check_at = TMGR_NOW;
-	manager->deferred |= TMGR__DEFER_FIRE | TMGR__DEFER_WAKE_RUN;
+	manager->deferred |= TMGR__DEFER_FIRE;
+	/* Else it has nothing to do before the last that executes has ended, which wakes it. */
+	if (manager->executing == 0 || tmgr__pool_has_waiting(&manager->pool) ||
+		manager->options.stop_order == TMGR_STOP_REVERSE)
+		manager->deferred |= TMGR__DEFER_WAKE_RUN;
 	if (manager->state != TMGR_MANAGER_ADDING)
 		manager->deferred |= TMGR__DEFER_WAKE_WATCHER;
 	/*

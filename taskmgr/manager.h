@@ -67,6 +67,8 @@ struct tmgr_manager {
 
 	struct tmgr__arena records; /* of long-running tasks */
 	struct tmgr__list tasks;    /* long-running, in order of adding */
+	/* How many of these are of a kind that is looked for among all: mostly few, or none. */
+	size_t with_thread, with_signal, with_inner, without_execute;
 	struct tmgr__names names;   /* of these */
 	struct tmgr__list executes; /* not yet ended, or with a handle */
 	struct tmgr__list failed;   /* execute-tasks that failed: their entries are in the report */
@@ -75,7 +77,7 @@ struct tmgr_manager {
 	struct tmgr__list groups;
 	size_t executing; /* executes of tasks that run waits for */
 	size_t executed;  /* execute-tasks added so far */
-	size_t threads;   /* dedicated ones made for the run */
+	size_t threads;   /* dedicated ones made for the run, of those with_thread */
 	unsigned char *signal_stacks;
 	struct tmgr__lock spare_lock; /* guards the next two; taken alone */
 	struct tmgr__record *spare;   /* memory of ended execute-tasks, linked by `added_by` */
@@ -90,6 +92,7 @@ struct tmgr_manager {
 	struct tmgr__pool pool;
 	uint32_t gate;     /* futex */
 	uint32_t run_word; /* futex of the thread that runs: grows with all it waits for */
+	bool hosts_open;   /* no task waits for the run to begin with it a host any more */
 	uint32_t
 		hosted_ending; /* futex: tasks on other hosts whose ends are being settled; atomic */
 	/* Where a coroutine runs it: that waits for `changed` instead, which is armed anew each time. */
