@@ -80,11 +80,12 @@ static struct tmgr__record *take_first_of_one(struct tmgr__list *hosted)
 
 struct tmgr_hosted *tmgr_hosted_take(struct tmgr_hosted **first, void **ret_place)
 {
-	struct tmgr__record *record = (struct tmgr__record *)(void *)*first;
+	struct tmgr__record *record;
 	struct tmgr__list *next;
 
-	if (!record)
+	if (!first || !*first || !ret_place)
 		return NULL;
+	record = (struct tmgr__record *)(void *)*first;
 	*ret_place = record->place;
 	record->place = NULL;
 	next = record->queue.next;
