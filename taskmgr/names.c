@@ -10,9 +10,11 @@
 /* Odd, and without a pattern: the golden ratio of 2^64. */
 #define FACTOR UINT64_C(0x9e3779b97f4a7c15)
 
+/* Twice, for a product's low bits know nothing of the word's high ones. */
 static uint64_t mix(uint64_t value, uint64_t word)
 {
 	value = (value ^ word) * FACTOR;
+	value = (value ^ value >> 32) * FACTOR;
 	return value ^ value >> 32;
 }
 
