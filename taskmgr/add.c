@@ -31,7 +31,7 @@ struct adding {
 
 static const struct tmgr_task_options default_options;
 
-/* Letters, digits and signs of ASCII. */
+/* Letters, digits and signs of ASCII, of which most names are. */
 static bool is_plain(char byte)
 {
 	return byte >= ' ' && byte <= '~';
@@ -39,19 +39,23 @@ static bool is_plain(char byte)
 
 static const char *name_rule(const char *name)
 {
-	size_t length;
-	bool control = false;
+	size_t length = 0;
 
 	if (!name)
 		return "a name is missing";
-	for (length = 0; name[length] != '\0'; length++) {
-		if (length == TMGR_NAME_MAX)
-			return "a name is longer than 63 bytes";
-		control = control || (!is_plain(name[length]) && tmgr__text_control(name + length));
-	}
+	while (length <= TMGR_NAME_MAX && is_plain(name[length]))
+		length++;
+	if (length > 0 && length <= TMGR_NAME_MAX && name[length] == '\0')
+		return NULL;
+	length = strnlen(name, TMGR_NAME_MAX + 1);
 	if (length == 0)
 		return "a name is empty";
-	return control ? "a name has control characters" : NULL;
+	if (length > TMGR_NAME_MAX)
+		return "a name is longer than 63 bytes";
+	for (size_t i = 0; i < length; i++)
+		if (tmgr__text_control(name + i) > 0)
+			return "a name has control characters";
+	return NULL;
 }
 
 static bool signal_usable(int signo)
