@@ -23,9 +23,12 @@ static void join_threads(struct tmgr_manager *manager)
 	tmgr__list_for (node, &manager->tasks) {
 		struct tmgr__record *record = tmgr__record_of(node);
 
+		if (manager->threads == 0)
+			break;
 		if (!record->thread_made)
 			continue;
 		record->thread_made = false;
+		manager->threads--;
 		if (record->state == TMGR_STATE_STUCK && !record->inner_stuck &&
 			record->entry.stage == TMGR_STAGE_EXECUTE)
 			pthread_detach(record->thread);
@@ -39,6 +42,8 @@ static void release_hosts(struct tmgr_manager *manager)
 {
 	struct tmgr__list *node;
 
+	if (manager->hosts_open)
+		return;
 	tmgr__list_for (node, &manager->tasks)
 		tmgr__host_release(tmgr__record_of(node));
 }
