@@ -1,7 +1,7 @@
-# make            the library, static and shared, in build/
+# make            the library, static and shared, and taskctl, in build/
 # make demo       a daemon made with it, on this machine's log files
 # make test       everything that proves it; T=name for one program only
-# make install    PREFIX, LIBDIR and DESTDIR say where to
+# make install    PREFIX, LIBDIR, BINDIR and DESTDIR say where to
 #
 # V=1 shows whole commands, WERROR=1 tolerates no warning, NO_INSTALL=1 lets demo and test only say
 # which Debian packages are missing. The other targets: examples minimq minimq-bench bench asan tsan
@@ -14,6 +14,7 @@ BUILD ?= build
 override BUILD := $(patsubst $(CURDIR)/%,%,$(BUILD))
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
+BINDIR ?= $(PREFIX)/bin
 DESTDIR ?=
 CFLAGS ?= -O2 -g
 CPPFLAGS ?=
@@ -27,6 +28,8 @@ JOBS ?= 2
 PUBLIC_HEADERS := $(wildcard include/taskmgr/*.h include/taskmgr/*/*.h)
 LIB_SOURCES := $(wildcard taskmgr/base/*.c taskmgr/*.c tasks/*.c tasks/loop/*.c tasks/machine/*.c)
 LIB_SOURCES += $(filter-out %/store_sqlite.c,$(wildcard tasks/process/*.c))
+# A program: its sources are not the library's.
+TASKCTL_SOURCES := $(wildcard tasks/inspector/taskctl*.c)
 
 PKG_SOURCES := $(wildcard internal/examples/pkg/*/*.c)
 CMD_SOURCES := $(wildcard internal/examples/cmd/*/*.c)
@@ -42,7 +45,7 @@ BENCH_HELPERS := $(wildcard $(addprefix tests/bench/,measure.c bare.c in_loop.c)
 BENCH_SOURCES := $(filter-out $(BENCH_HELPERS),$(wildcard tests/bench/*.c))
 BENCH_PARTS := $(wildcard tests/bench/*/*.c)
 
-C_SOURCES := $(LIB_SOURCES) $(PKG_SOURCES) $(CMD_SOURCES) $(SUPPORT_SOURCES) $(TEST_SOURCES) \
+C_SOURCES := $(LIB_SOURCES) $(TASKCTL_SOURCES) $(PKG_SOURCES) $(CMD_SOURCES) $(SUPPORT_SOURCES) $(TEST_SOURCES) \
 	$(FUZZ_SOURCES) $(BENCH_SOURCES) $(BENCH_HELPERS) $(BENCH_PARTS)
 C_HEADERS := $(PUBLIC_HEADERS) $(shell find taskmgr tasks internal tests -name '*.h' 2>/dev/null)
 
@@ -62,6 +65,8 @@ REALNAME := libtaskmgr.so.$(VERSION)
 STATIC_LIB := $(BUILD)/libtaskmgr.a
 SHARED_LIB := $(BUILD)/$(REALNAME)
 SHARED_LINKS := $(BUILD)/$(SONAME) $(BUILD)/libtaskmgr.so
+TASKCTL := $(BUILD)/taskctl
+TASKCTL_LIB := $(BUILD)/libtaskctl.a
 EXAMPLES := $(EXAMPLE_NAMES:%=$(BUILD)/examples/%)
 EXAMPLES_LIB := $(BUILD)/libexamples.a
 SUPPORT_LIB := $(BUILD)/libsupport.a
@@ -141,7 +146,7 @@ endif
 .PHONY: all demo test tests check examples minimq minimq-bench bench asan tsan valgrind coverage \
 	lint format doc install uninstall dist clean FORCE
 
-all: $(STATIC_LIB) $(SHARED_LIB) $(SHARED_LINKS)
+all: $(STATIC_LIB) $(SHARED_LIB) $(SHARED_LINKS) $(TASKCTL)
 
 # ---- Packages --------------------------------------------------------------------------------
 # Only demo and test look for missing Debian packages, and do so before anything is compiled.
@@ -158,7 +163,7 @@ packages-demo packages-test: packages-%:
 # with a source added or removed the libraries are put together again.
 
 $(BUILD)/flags: export STAMP = $(COMPILE) / $(LINK) / $(WRAPS)
-$(BUILD)/sources: export STAMP = $(LIB_SOURCES) / $(PKG_SOURCES) / $(SUPPORT_SOURCES)
+$(BUILD)/sources: export STAMP = $(LIB_SOURCES) / $(TASKCTL_SOURCES) / $(PKG_SOURCES) / $(SUPPORT_SOURCES)
 $(BUILD)/flags $(BUILD)/sources: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' "$$STAMP" | cmp -s - $@ || printf '%s\n' "$$STAMP" >$@
@@ -172,9 +177,10 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags | $(PACKAGES)
 # ---- Libraries -------------------------------------------------------------------------------
 
 $(STATIC_LIB): $(call objects,$(LIB_SOURCES))
+$(TASKCTL_LIB): $(call objects,$(filter-out %/taskctl.c,$(TASKCTL_SOURCES)))
 $(EXAMPLES_LIB): $(call objects,$(PKG_SOURCES))
 $(SUPPORT_LIB): $(call objects,$(SUPPORT_SOURCES))
-$(STATIC_LIB) $(EXAMPLES_LIB) $(SUPPORT_LIB): $(BUILD)/sources
+$(STATIC_LIB) $(TASKCTL_LIB) $(EXAMPLES_LIB) $(SUPPORT_LIB): $(BUILD)/sources
 	@rm -f $@
 	$(call run,AR,$@)$(AR) rcs $@ $(filter %.o,$^)
 
@@ -184,6 +190,13 @@ $(SHARED_LIB): $(call objects,$(LIB_SOURCES)) taskmgr/taskmgr.map $(BUILD)/sourc
 
 $(SHARED_LINKS): $(SHARED_LIB)
 	@ln -sf $(REALNAME) $@
+
+# ---- taskctl ---------------------------------------------------------------------------------
+# Linked with the static library, so that it is one file. All but its main function stands in an
+# archive, where tests and fuzz programs find it.
+
+$(TASKCTL): $(BUILD)/obj/tasks/inspector/taskctl.o $(TASKCTL_LIB) $(STATIC_LIB)
+	$(call run,LD,$@)$(LINK) -o $@ $^ $(EV_LIBS)
 
 # ---- Examples --------------------------------------------------------------------------------
 
@@ -206,7 +219,7 @@ demo: packages-demo $(BUILD)/examples/logship
 
 # ---- Tests -----------------------------------------------------------------------------------
 
-$(TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(EXAMPLES_LIB) $(STATIC_LIB)
+$(TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(EXAMPLES_LIB) $(TASKCTL_LIB) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(call run,LD,$@)$(LINK) $(WRAPS) -o $@ $^ $(TEST_LIBS) $(SQLITE_LIBS) $(EV_LIBS)
 
@@ -269,7 +282,7 @@ coverage:
 	+@find $(BUILD)-coverage -name '*.gcda' -delete 2>/dev/null || true
 	+@$(MAKE) --no-print-directory BUILD=$(BUILD)-coverage COVERAGE=1 CFLAGS='-O0 -g' test
 	@mkdir -p $(BUILD)
-	@internal/tools/coverage $(BUILD)-coverage $(LIB_SOURCES) >$(BUILD)/coverage.txt
+	@internal/tools/coverage $(BUILD)-coverage $(LIB_SOURCES) $(TASKCTL_SOURCES) >$(BUILD)/coverage.txt
 	@cat $(BUILD)/coverage.txt
 
 # ---- Benchmarks, fuzzing ---------------------------------------------------------------------
@@ -297,7 +310,7 @@ bench: $(BENCHES)
 ifneq ($(FUZZ_SOURCES),)
 FUZZ_SECONDS ?= 60
 
-$(FUZZERS): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(EXAMPLES_LIB) $(STATIC_LIB)
+$(FUZZERS): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(EXAMPLES_LIB) $(TASKCTL_LIB) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(call run,LD,$@)$(LINK) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(EV_LIBS)
 
@@ -376,18 +389,19 @@ DOCDIR ?= $(PREFIX)/share/doc/taskmgr
 SHAREDIR ?= $(PREFIX)/share/taskmgr
 INSTALL ?= install
 
-MAN_PAGES := $(wildcard docs/man/*.3 docs/man/*.7)
+MAN_PAGES := $(wildcard docs/man/*.1 docs/man/*.3 docs/man/*.7)
 DOC_FILES := $(wildcard LICENSE NEWS README.md)
 
 # Each file that is installed, as its path below DESTDIR; install and uninstall share these.
 INSTALLED_LIBS := $(addprefix $(LIBDIR)/,libtaskmgr.a $(REALNAME) $(SONAME) libtaskmgr.so)
+INSTALLED_COMMAND := $(BINDIR)/taskctl
 INSTALLED_HEADERS := $(PUBLIC_HEADERS:include/%=$(INCLUDEDIR)/%)
 INSTALLED_PAGES := $(foreach p,$(MAN_PAGES),$(MANDIR)/man$(patsubst .%,%,$(suffix $(p)))/$(notdir $(p)))
 INSTALLED_DOCS := $(DOC_FILES:%=$(DOCDIR)/%)
 INSTALLED_GDB := $(SHAREDIR)/taskmgr-gdb.py
 INSTALLED_PC := $(LIBDIR)/pkgconfig/libtaskmgr.pc
-INSTALLED := $(INSTALLED_LIBS) $(INSTALLED_HEADERS) $(INSTALLED_PAGES) $(INSTALLED_DOCS) $(INSTALLED_GDB) \
-	$(INSTALLED_PC)
+INSTALLED := $(INSTALLED_LIBS) $(INSTALLED_COMMAND) $(INSTALLED_HEADERS) $(INSTALLED_PAGES) \
+	$(INSTALLED_DOCS) $(INSTALLED_GDB) $(INSTALLED_PC)
 
 # Paths below the prefix are written with it, so that pkg-config can move them all at once.
 define PC_TEXT
@@ -409,6 +423,7 @@ install: all
 		$(sort $(dir $(addprefix $(DESTDIR),$(INSTALLED))))
 	@$(INSTALL) -m 644 $(STATIC_LIB) $(DESTDIR)$(LIBDIR)/
 	@$(INSTALL) -m 755 $(SHARED_LIB) $(DESTDIR)$(LIBDIR)/
+	@$(INSTALL) -m 755 $(TASKCTL) $(DESTDIR)$(INSTALLED_COMMAND)
 	@ln -sf $(REALNAME) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	@ln -sf $(REALNAME) $(DESTDIR)$(LIBDIR)/libtaskmgr.so
 	@set -e; for header in $(PUBLIC_HEADERS:include/%=%); do \

@@ -49,6 +49,9 @@ objdump -p "$real" | awk '$1 == "NEEDED" { print $2 }' >"$root/needed"
 ! grep -E -v '^(libc|libm|libpthread|librt|libev|ld-linux[-a-z0-9_]*)\.so' "$root/needed" ||
 	fail 'the library needs what it does not say'
 
+[ "$(stat -c %a "$root/usr/bin/taskctl")" = 755 ] || fail 'taskctl cannot be run by others'
+[ "$("$root/usr/bin/taskctl" --version)" = "taskctl $version" ] || fail 'taskctl is of another version'
+
 # -- a program ---------------------------------------------------------------------------------
 
 cat >"$root/program.c" <<'PROGRAM'
