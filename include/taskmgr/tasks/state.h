@@ -9,7 +9,7 @@
  *         TMGR_FIELD_MISSING(struct order, total, "-1"),
  *         TMGR_FIELD_STRUCTS(struct order, lines, lines_count, &line_state),
  *     };
- *     static const struct tmgr_state order_state = TMGR_STATE(struct order, order_fields);
+ *     static const struct tmgr_state_table order_state = TMGR_STATE(struct order, order_fields);
  *
  * Integers are numbers, beyond 2^53 text of digits; text is UTF-8 without zero bytes; bytes are text
  * in base64; a NULL text, NULL bytes or an absent optional is null; arrays are arrays, structs are
@@ -37,7 +37,7 @@
 /** Longest key of a field, bytes. */
 #define TMGR_STATE_KEY_MAX 63
 
-struct tmgr_state;
+struct tmgr_state_table;
 struct tmgr_state_memory;
 struct tmgr_state_old;
 
@@ -74,7 +74,7 @@ struct tmgr_state_field {
 	/** Its value when the key is missing, in JSON; NULL: zero. */
 	const char *missing;
 	/** Of a TMGR_STATE_STRUCT. */
-	const struct tmgr_state *state;
+	const struct tmgr_state_table *state;
 	/** What its value is. */
 	enum tmgr_state_kind kind;
 	/** How often it is there. */
@@ -104,7 +104,7 @@ struct tmgr_state_field {
 typedef int tmgr_state_migrate(struct tmgr_state_old *old, const char *name, void *object);
 
 /** A struct and its fields. */
-struct tmgr_state {
+struct tmgr_state_table {
 	/** Of the struct, bytes. */
 	size_t size;
 	/** Its fields, in the order in which they are written first. */
@@ -286,7 +286,8 @@ TMGR_API const char *tmgr_state_error(const struct tmgr_state_memory *memory);
  *
  * @thread one thread at a time
  */
-TMGR_API int tmgr_state_check(struct tmgr_state_memory *memory, const struct tmgr_state *state);
+TMGR_API int tmgr_state_check(
+	struct tmgr_state_memory *memory, const struct tmgr_state_table *state);
 
 /**
  * Read a struct from JSON.
@@ -312,8 +313,8 @@ TMGR_API int tmgr_state_check(struct tmgr_state_memory *memory, const struct tmg
  *
  * @thread one thread at a time
  */
-TMGR_API int tmgr_state_decode(struct tmgr_state_memory *memory, const struct tmgr_state *state,
-	const char *json, size_t length, void **ret);
+TMGR_API int tmgr_state_decode(struct tmgr_state_memory *memory,
+	const struct tmgr_state_table *state, const char *json, size_t length, void **ret);
 
 /**
  * Write a struct as JSON.
@@ -337,8 +338,9 @@ TMGR_API int tmgr_state_decode(struct tmgr_state_memory *memory, const struct tm
  *
  * @thread one thread at a time
  */
-TMGR_API int tmgr_state_encode(struct tmgr_state_memory *memory, const struct tmgr_state *state,
-	const void *object, const char **ret, size_t *ret_length);
+TMGR_API int tmgr_state_encode(struct tmgr_state_memory *memory,
+	const struct tmgr_state_table *state, const void *object, const char **ret,
+	size_t *ret_length);
 
 /** What stands in an old document. */
 enum tmgr_state_old_type {
