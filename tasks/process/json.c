@@ -102,7 +102,7 @@ static struct tmgr__json *read_value(struct reader *reader, int depth);
 
 static bool read_key(struct reader *reader, struct tmgr__json *ret)
 {
-	struct tmgr__json key = { .type = JSON_TEXT, .raw = reader->at };
+	struct tmgr__json key = { .type = TMGR__JSON_TEXT, .raw = reader->at };
 	bool escaped;
 	char *text;
 
@@ -128,7 +128,7 @@ static bool read_child(
 	struct tmgr__json key = { .key = NULL }, *child;
 
 	skip_space(reader);
-	if (parent->type == JSON_OBJECT && !read_key(reader, &key))
+	if (parent->type == TMGR__JSON_OBJECT && !read_key(reader, &key))
 		return false;
 	child = read_value(reader, depth + 1);
 	if (!child)
@@ -166,26 +166,26 @@ static bool read_typed(struct reader *reader, struct tmgr__json *value, int dept
 
 	switch (*reader->at) {
 	case '{':
-		value->type = JSON_OBJECT;
+		value->type = TMGR__JSON_OBJECT;
 		return read_children(reader, value, '}', depth);
 	case '[':
-		value->type = JSON_ARRAY;
+		value->type = TMGR__JSON_ARRAY;
 		return read_children(reader, value, ']', depth);
 	case '"':
-		value->type = JSON_TEXT;
+		value->type = TMGR__JSON_TEXT;
 		reader->at++;
 		return read_text(reader, &escaped);
 	case 't':
-		value->type = JSON_BOOL;
+		value->type = TMGR__JSON_BOOL;
 		return read_word(reader, "true");
 	case 'f':
-		value->type = JSON_BOOL;
+		value->type = TMGR__JSON_BOOL;
 		return read_word(reader, "false");
 	case 'n':
-		value->type = JSON_NULL;
+		value->type = TMGR__JSON_NULL;
 		return read_word(reader, "null");
 	default:
-		value->type = JSON_NUMBER;
+		value->type = TMGR__JSON_NUMBER;
 		return read_number(reader);
 	}
 }
@@ -231,7 +231,7 @@ int tmgr__json_read(struct tmgr_state_memory *memory, const char *json, size_t l
 
 const struct tmgr__json *tmgr__json_get(const struct tmgr__json *object, const char *key, size_t n)
 {
-	if (object->type != JSON_OBJECT)
+	if (object->type != TMGR__JSON_OBJECT)
 		return NULL;
 	for (const struct tmgr__json *child = object->child; child; child = child->next)
 		if (child->key_length == n && memcmp(child->key, key, n) == 0)

@@ -12,12 +12,12 @@
 #include <taskmgr/tasks/state.h>
 
 enum tmgr__json_type {
-	JSON_NULL,
-	JSON_BOOL,
-	JSON_NUMBER,
-	JSON_TEXT,
-	JSON_ARRAY,
-	JSON_OBJECT,
+	TMGR__JSON_NULL,
+	TMGR__JSON_BOOL,
+	TMGR__JSON_NUMBER,
+	TMGR__JSON_TEXT,
+	TMGR__JSON_ARRAY,
+	TMGR__JSON_OBJECT,
 };
 
 struct tmgr__json {

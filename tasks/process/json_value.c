@@ -192,7 +192,7 @@ static int read_double(const char *raw, size_t length, double *ret)
 
 int tmgr__json_double(const struct tmgr__json *value, double *ret)
 {
-	if (value->type != JSON_NUMBER)
+	if (value->type != TMGR__JSON_NUMBER)
 		return -EPROTO;
 	return read_double(value->raw, value->length, ret);
 }
@@ -226,11 +226,11 @@ int tmgr__json_integer(const struct tmgr__json *value, struct tmgr__integer *ret
 	double number;
 	int r;
 
-	if (value->type == JSON_TEXT) {
+	if (value->type == TMGR__JSON_TEXT) {
 		r = read_digits(value->raw + 1, value->length - 2, ret);
 		return r == -EDOM ? -EPROTO : r;
 	}
-	if (value->type != JSON_NUMBER)
+	if (value->type != TMGR__JSON_NUMBER)
 		return -EPROTO;
 	r = read_digits(value->raw, value->length, ret);
 	if (r != -EDOM && r != -EPROTO)

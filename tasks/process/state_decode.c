@@ -91,7 +91,7 @@ static int decode_double(struct tmgr_state_memory *memory, const struct tmgr__js
 static int decode_bool(struct tmgr_state_memory *memory, const struct tmgr__json *value, void *to,
 	const struct tmgr__path *path)
 {
-	if (value->type != JSON_BOOL)
+	if (value->type != TMGR__JSON_BOOL)
 		return type_error(memory, path, -EPROTO, "a bool");
 	*(bool *)to = value->raw[0] == 't';
 	return 0;
@@ -104,8 +104,8 @@ static int decode_text(struct tmgr_state_memory *memory, const struct tmgr__json
 	size_t length;
 	int r;
 
-	if (value->type != JSON_NULL) {
-		if (value->type != JSON_TEXT)
+	if (value->type != TMGR__JSON_NULL) {
+		if (value->type != TMGR__JSON_TEXT)
 			return type_error(memory, path, -EPROTO, "text");
 		r = tmgr__json_text(memory, value, &text, &length);
 		if (r < 0)
@@ -125,8 +125,8 @@ static int decode_bytes(struct tmgr_state_memory *memory, const struct tmgr__jso
 	char *text;
 	int r;
 
-	if (value->type != JSON_NULL) {
-		if (value->type != JSON_TEXT)
+	if (value->type != TMGR__JSON_NULL) {
+		if (value->type != TMGR__JSON_TEXT)
 			return type_error(memory, path, -EPROTO, "bytes in base64");
 		r = tmgr__json_text(memory, value, &text, &length);
 		if (r < 0)
@@ -144,7 +144,7 @@ static int decode_bytes(struct tmgr_state_memory *memory, const struct tmgr__jso
 static int decode_nested(struct tmgr_state_memory *memory, const struct tmgr_state_field *field,
 	const struct tmgr__json *value, void *to, const struct tmgr__path *path)
 {
-	if (value->type != JSON_OBJECT)
+	if (value->type != TMGR__JSON_OBJECT)
 		return type_error(memory, path, -EPROTO, "an object");
 	return decode_struct(&(struct level){ memory, field->state, value, to, path });
 }
@@ -177,7 +177,7 @@ static int decode_optional(struct tmgr_state_memory *memory, const struct tmgr_s
 	void *one = NULL;
 	int r;
 
-	if (value->type != JSON_NULL) {
+	if (value->type != TMGR__JSON_NULL) {
 		one = tmgr_state_take(memory, field->size);
 		if (!one)
 			return -ENOMEM;
@@ -196,7 +196,7 @@ static int decode_array(struct tmgr_state_memory *memory, const struct tmgr_stat
 	unsigned char *array = NULL;
 	int r;
 
-	if (value->type != JSON_ARRAY)
+	if (value->type != TMGR__JSON_ARRAY)
 		return type_error(memory, path, -EPROTO, "an array");
 	if (value->count > 0) {
 		array = tmgr_state_take(memory, value->count * field->size);
@@ -335,7 +335,7 @@ static int read_document(struct tmgr_state_memory *memory, const char *json, siz
 		snprintf(text, sizeof(text), "byte %zu: %s", wrong.at, wrong.why);
 		return tmgr__state_fail(memory, NULL, r, text);
 	}
-	if (document->type != JSON_OBJECT)
+	if (document->type != TMGR__JSON_OBJECT)
 		return tmgr__state_fail(memory, NULL, -EBADMSG, "is not an object");
 	*ret = document;
 	return 0;

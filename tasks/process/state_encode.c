@@ -138,7 +138,8 @@ static int encode_array(const struct place *place, const unsigned char *object)
 		return fail(place, -EINVAL, "has a count and no elements");
 	if (place->depth >= TMGR_STATE_DEPTH_MAX)
 		return fail(place, -EMSGSIZE, "is too deep");
-	if (place->before && place->before->type == JSON_ARRAY && place->before->count == count)
+	if (place->before && place->before->type == TMGR__JSON_ARRAY &&
+		place->before->count == count)
 		element.before = place->before->child;
 	put(place, "[");
 	for (; path.index < count && !place->memory->out.error; path.index++) {
@@ -225,7 +226,7 @@ static int encode_as_before(const struct place *place, const struct tmgr_state_t
 static int encode_struct(const struct place *place, const struct tmgr_state_table *state,
 	const unsigned char *object)
 {
-	bool before = place->before && place->before->type == JSON_OBJECT;
+	bool before = place->before && place->before->type == TMGR__JSON_OBJECT;
 	struct tmgr__state_marks written = { { 0 } };
 	struct place inner = *place;
 	bool first = !before || !place->before->child;

@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +11,8 @@
 #define BLOCK_MIN ((size_t)4096)
 #define BLOCK_MAX ((size_t)64 * 1024)
 #define KEPT_MAX BLOCK_MAX
+#define PATH_SIZE ((size_t)TMGR_STATE_DEPTH_MAX * (TMGR_STATE_KEY_MAX + 2) + 64)
+#define SHOWN_MAX ((size_t)160)
 
 struct tmgr__state_block {
 	struct tmgr__state_block *next;
@@ -169,15 +170,24 @@ static void add_path(struct tmgr__text *text, const struct tmgr__path *path)
 int tmgr__state_fail(
 	struct tmgr_state_memory *memory, const struct tmgr__path *path, int error, const char *why)
 {
+	char whole[PATH_SIZE], *shown = whole;
 	struct tmgr__text text;
 
 	/* What the innermost said stays. */
 	if (memory->error[0])
 		return error;
-	tmgr__text_init(&text, memory->error, sizeof(memory->error));
+	tmgr__text_init(&text, whole, sizeof(whole));
 	add_path(&text, path);
-	if (text.length > 0)
-		tmgr__text_add(&text, ": ");
+	if (text.length > SHOWN_MAX && text.length < sizeof(whole)) {
+		/* The end says more than the beginning. */
+		shown = whole + text.length - SHOWN_MAX;
+		while (((unsigned char)*shown & 0xc0) == 0x80)
+			shown++;
+	}
+	tmgr__text_init(&text, memory->error, sizeof(memory->error));
+	tmgr__text_add(&text, shown == whole ? "" : "...");
+	tmgr__text_add(&text, shown);
+	tmgr__text_add(&text, *shown ? ": " : "");
 	tmgr__text_add(&text, why);
 	return error;
 }

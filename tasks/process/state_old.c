@@ -6,7 +6,7 @@
 
 static const struct tmgr__json *element(const struct tmgr__json *array, size_t index)
 {
-	const struct tmgr__json *value = array->type == JSON_ARRAY ? array->child : NULL;
+	const struct tmgr__json *value = array->type == TMGR__JSON_ARRAY ? array->child : NULL;
 
 	while (value && index-- > 0)
 		value = value->next;
@@ -44,12 +44,12 @@ static const struct tmgr__json *find(const struct tmgr_state_old *old, const cha
 enum tmgr_state_old_type tmgr_state_old_type(const struct tmgr_state_old *old, const char *path)
 {
 	static const enum tmgr_state_old_type types[] = {
-		[JSON_NULL] = TMGR_STATE_OLD_NULL,
-		[JSON_BOOL] = TMGR_STATE_OLD_BOOL,
-		[JSON_NUMBER] = TMGR_STATE_OLD_NUMBER,
-		[JSON_TEXT] = TMGR_STATE_OLD_TEXT,
-		[JSON_ARRAY] = TMGR_STATE_OLD_ARRAY,
-		[JSON_OBJECT] = TMGR_STATE_OLD_OBJECT,
+		[TMGR__JSON_NULL] = TMGR_STATE_OLD_NULL,
+		[TMGR__JSON_BOOL] = TMGR_STATE_OLD_BOOL,
+		[TMGR__JSON_NUMBER] = TMGR_STATE_OLD_NUMBER,
+		[TMGR__JSON_TEXT] = TMGR_STATE_OLD_TEXT,
+		[TMGR__JSON_ARRAY] = TMGR_STATE_OLD_ARRAY,
+		[TMGR__JSON_OBJECT] = TMGR_STATE_OLD_OBJECT,
 	};
 	const struct tmgr__json *value = find(old, path);
 
@@ -92,7 +92,7 @@ int tmgr_state_old_bool(const struct tmgr_state_old *old, const char *path, bool
 		return -EINVAL;
 	if (!value)
 		return -ENOENT;
-	if (value->type != JSON_BOOL)
+	if (value->type != TMGR__JSON_BOOL)
 		return -EPROTO;
 	*ret = value->raw[0] == 't';
 	return 0;
@@ -109,7 +109,7 @@ int tmgr_state_old_text(const struct tmgr_state_old *old, const char *path, char
 		return -EINVAL;
 	if (!value)
 		return -ENOENT;
-	if (value->type != JSON_TEXT)
+	if (value->type != TMGR__JSON_TEXT)
 		return -EPROTO;
 	r = tmgr__json_text(old->memory, value, &text, &length);
 	if (r < 0)
