@@ -60,7 +60,7 @@ static const char *const broken[] = {
 	"",
 	" ",
 	"nul",
-	"nulll",
+	"nulls",
 	"tru",
 	"+1",
 	"01",
