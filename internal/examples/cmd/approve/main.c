@@ -201,9 +201,10 @@ int main(int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
+	char ada[] = "Ada", keyboard[] = "a keyboard";
 	struct office office = {
-		.holiday = { .who = "Ada", .days = 5, .patience_ms = 3600000 },
-		.purchase = { .what = "a keyboard", .patience_ms = 2000 },
+		.holiday = { .who = ada, .days = 5, .patience_ms = 3600000 },
+		.purchase = { .what = keyboard, .patience_ms = 2000 },
 	};
 	const char *path = NULL;
 	int c;
