@@ -42,6 +42,7 @@
 #include <taskmgr/tasks/retry.h>
 #include <taskmgr/tasks/sequence.h>
 #include <taskmgr/tasks/signals.h>
+#include <taskmgr/tasks/state.h>
 #include <taskmgr/tasks/stream.h>
 #include <taskmgr/tasks/timeout.h>
 #include <taskmgr/tasks/worker_pool.h>
