@@ -27,12 +27,6 @@ struct answer {
 
 /* ---- Writing -------------------------------------------------------------------------------- */
 
-/* Texts of others are only read. */
-static char *borrowed(const char *text)
-{
-	return (char *)(uintptr_t)text;
-}
-
 static int emit(struct answer *answer, struct tmgr__process_record *record)
 {
 	const struct tmgr_state_table *state = tmgr__process_record_of(record->kind);
@@ -43,7 +37,7 @@ static int emit(struct answer *answer, struct tmgr__process_record *record)
 	tmgr_state_memory_clear(answer->memory);
 	r = tmgr_state_encode(answer->memory, state, record, &text, &size);
 	if (r == -EILSEQ) {
-		record->text = borrowed("(not UTF-8)");
+		record->text = tmgr__borrowed("(not UTF-8)");
 		r = tmgr_state_encode(answer->memory, state, record, &text, &size);
 	}
 	if (r == 0)
@@ -63,14 +57,14 @@ static struct tmgr_state_bytes borrowed_bytes(struct tmgr_bytes bytes)
 static int emit_process(struct answer *answer, const struct tmgr_process_info *info)
 {
 	struct tmgr__process_record record = {
-		.kind = borrowed("process"),
-		.id = borrowed(info->id),
-		.definition = borrowed(info->definition),
+		.kind = tmgr__borrowed("process"),
+		.id = tmgr__borrowed(info->id),
+		.definition = tmgr__borrowed(info->definition),
 		.version = info->version,
-		.status = borrowed(tmgr__process_status_word(info->status)),
+		.status = tmgr__borrowed(tmgr__process_status_word(info->status)),
 		.cancelled = info->cancelled,
 		.error = info->error,
-		.text = borrowed(info->text),
+		.text = tmgr__borrowed(info->text),
 		.revision = info->revision,
 		.steps = info->steps,
 		.created_ms = info->created_ms,
@@ -87,14 +81,14 @@ static int emit_wait(struct answer *answer, const struct tmgr_process_goroutine_
 	const struct tmgr_process_wait_info *wait)
 {
 	struct tmgr__process_record record = {
-		.kind = borrowed("wait"),
-		.goroutine = borrowed(goroutine->name),
+		.kind = tmgr__borrowed("wait"),
+		.goroutine = tmgr__borrowed(goroutine->name),
 		.index = wait->index,
-		.status = borrowed(tmgr__process_wait_word(wait->kind)),
-		.target = borrowed(wait->target),
-		.method = borrowed(wait->method),
+		.status = tmgr__borrowed(tmgr__process_wait_word(wait->kind)),
+		.target = tmgr__borrowed(wait->target),
+		.method = tmgr__borrowed(wait->method),
 		.at_ms = wait->at_ms,
-		.why = borrowed(wait->why),
+		.why = tmgr__borrowed(wait->why),
 	};
 
 	return emit(answer, &record);
@@ -104,17 +98,17 @@ static int emit_goroutine(
 	struct answer *answer, const struct tmgr_process_goroutine_info *goroutine)
 {
 	struct tmgr__process_record record = {
-		.kind = borrowed("goroutine"),
-		.goroutine = borrowed(goroutine->name),
-		.status = borrowed(tmgr__process_goroutine_word(goroutine->status)),
-		.method = borrowed(goroutine->method),
+		.kind = tmgr__borrowed("goroutine"),
+		.goroutine = tmgr__borrowed(goroutine->name),
+		.status = tmgr__borrowed(tmgr__process_goroutine_word(goroutine->status)),
+		.method = tmgr__borrowed(goroutine->method),
 		.running = goroutine->running,
 		.stuck = goroutine->stuck,
 		.since_ms = goroutine->since_ms,
 		.attempts = goroutine->attempts,
 		.error = goroutine->error,
-		.text = borrowed(goroutine->text),
-		.why = borrowed(goroutine->why),
+		.text = tmgr__borrowed(goroutine->text),
+		.why = tmgr__borrowed(goroutine->why),
 	};
 	int r = emit(answer, &record);
 
@@ -127,7 +121,7 @@ static int emit_goroutine(
 static int emit_part(struct answer *answer, const char *text, size_t size)
 {
 	struct tmgr_state_memory *memory = NULL;
-	struct tmgr__process_record record = { .kind = borrowed("part") };
+	struct tmgr__process_record record = { .kind = tmgr__borrowed("part") };
 	int r = tmgr_state_memory_create(&memory);
 
 	if (r < 0)
@@ -240,8 +234,8 @@ static int channels(struct answer *answer)
 	infos = tmgr_process_request_channels(request, &count);
 	for (size_t i = 0; r == 0 && i < count; i++)
 		r = emit(answer, &(struct tmgr__process_record){
-					 .kind = borrowed("channel"),
-					 .id = borrowed(infos[i].id),
+					 .kind = tmgr__borrowed("channel"),
+					 .id = tmgr__borrowed(infos[i].id),
 					 .capacity = infos[i].capacity,
 					 .closed = infos[i].closed,
 					 .buffered = infos[i].buffered,
@@ -300,15 +294,15 @@ static int visit_event(void *self, const struct tmgr_process_event *event)
 
 	answer->sequence = event->sequence;
 	return emit(answer, &(struct tmgr__process_record){
-				    .kind = borrowed("event"),
+				    .kind = tmgr__borrowed("event"),
 				    .sequence = event->sequence,
 				    .at_ms = event->at_ms,
-				    .status = borrowed(tmgr__process_event_word(event->kind)),
+				    .status = tmgr__borrowed(tmgr__process_event_word(event->kind)),
 				    .error = event->error,
-				    .process = borrowed(event->process),
-				    .goroutine = borrowed(event->goroutine),
-				    .method = borrowed(event->method),
-				    .text = borrowed(event->text),
+				    .process = tmgr__borrowed(event->process),
+				    .goroutine = tmgr__borrowed(event->goroutine),
+				    .method = tmgr__borrowed(event->method),
+				    .text = tmgr__borrowed(event->text),
 			    });
 }
 
@@ -396,7 +390,7 @@ static const struct {
 static int end(struct answer *answer, int error)
 {
 	struct tmgr__process_record record = {
-		.kind = borrowed("end"),
+		.kind = tmgr__borrowed("end"),
 		.error = error,
 		.text = answer->text,
 		.sequence = answer->sequence,
@@ -404,9 +398,9 @@ static int end(struct answer *answer, int error)
 
 	for (size_t i = 0; error < 0 && !answer->text[0] && i < ARRAY_SIZE(meanings); i++)
 		if (meanings[i].error == error)
-			record.text = borrowed(meanings[i].text);
+			record.text = tmgr__borrowed(meanings[i].text);
 	if (error < 0 && !record.text[0])
-		record.text = borrowed(tmgr_strerror(error));
+		record.text = tmgr__borrowed(tmgr_strerror(error));
 	return emit(answer, &record);
 }
 

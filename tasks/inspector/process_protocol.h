@@ -16,6 +16,12 @@
 /* Bytes of a state that one record carries. */
 #define TMGR__PROCESS_PART 65536
 
+/* Structs that are decoded have texts of their own; those that are encoded are only read. */
+static inline char *tmgr__borrowed(const char *text)
+{
+	return (char *)(uintptr_t)text;
+}
+
 /* A request; the fields that its verb needs. */
 struct tmgr__process_ask {
 	char *ask; /* the verb: "list", "get", ... */

@@ -8,7 +8,10 @@
 
 #include <taskmgr/version.h>
 
+#include "taskctl_process.h"
+
 static const struct taskctl_command commands[] = {
+	{ "process", "durable processes: how they stand, why they wait, repairs", taskctl_process },
 	{ 0 },
 };
 
