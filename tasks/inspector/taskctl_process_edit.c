@@ -139,22 +139,6 @@ static int find_step(const char **path, struct place *place, bool first)
 	return find_key(place->begin, at, length, place);
 }
 
-/* The key of a place that is missing is the last step of the path. */
-static int splice(const char *json, const char *path, const char *value, const struct place *place,
-	char **ret_json)
-{
-	const char *dot = strrchr(path, '.');
-	int r;
-
-	if (place->missing)
-		r = asprintf(ret_json, "%.*s%s\"%s\":%s%s", (int)(place->begin - json), json,
-			place->first ? "" : ",", dot ? dot + 1 : path, value, place->end);
-	else
-		r = asprintf(
-			ret_json, "%.*s%s%s", (int)(place->begin - json), json, value, place->end);
-	return r < 0 ? -ENOMEM : 0;
-}
-
 /* One value and no more, as the library reads it. */
 static int check_value(const char *value)
 {
@@ -176,6 +160,32 @@ static int check_value(const char *value)
 	tmgr_state_memory_destroy(memory);
 	free(json);
 	return r < 0 && r != -ENOMEM ? -EPROTO : r;
+}
+
+/* The key of a place that is missing is the last step of the path. */
+static int splice_key(const char *json, const char *path, const char *value,
+	const struct place *place, char **ret_json)
+{
+	const char *dot = strrchr(path, '.');
+	char *key = NULL;
+	int r = asprintf(&key, "\"%s\"", dot ? dot + 1 : path) < 0 ? -ENOMEM : check_value(key);
+
+	if (r == 0 && asprintf(ret_json, "%.*s%s%s:%s%s", (int)(place->begin - json), json,
+			      place->first ? "" : ",", key, value, place->end) < 0)
+		r = -ENOMEM;
+	free(key);
+	return r == -EPROTO ? -EINVAL : r;
+}
+
+static int splice(const char *json, const char *path, const char *value, const struct place *place,
+	char **ret_json)
+{
+	if (place->missing)
+		return splice_key(json, path, value, place, ret_json);
+	return asprintf(ret_json, "%.*s%s%s", (int)(place->begin - json), json, value, place->end) <
+			       0
+		       ? -ENOMEM
+		       : 0;
 }
 
 int taskctl_json_set(const char *json, const char *path, const char *value, char **ret_json)
