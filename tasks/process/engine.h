@@ -314,6 +314,13 @@ int tmgr__engine_loaded(struct tmgr__engine *engine, struct tmgr__changes *chang
 int tmgr__engine_apply(struct tmgr__engine *engine, const struct tmgr__apply *command,
 	struct tmgr__changes *changes);
 
+/*
+ * Whether the running goroutine's deed can be taken; else why not, with a text of
+ * TMGR_PROCESS_TEXT_SIZE bytes. Changes nothing.
+ */
+int tmgr__engine_judge(struct tmgr__engine *engine, const struct tmgr__eprocess *process,
+	const struct tmgr__deed *deed, char *text);
+
 /* The store has all up to this: what it made ready can run. */
 void tmgr__engine_committed(struct tmgr__engine *engine, uint64_t sequence);
 /* The process whose first ready goroutine is to run next; it runs from now on. NULL: none. */

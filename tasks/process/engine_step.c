@@ -153,7 +153,7 @@ static bool started_before(
 }
 
 /* Whether all that was declared can be done. On an error nothing has happened. */
-static int judge(struct tmgr__engine *engine, const struct tmgr__eprocess *process,
+int tmgr__engine_judge(struct tmgr__engine *engine, const struct tmgr__eprocess *process,
 	const struct tmgr__deed *deed, char *text)
 {
 	const char *name = "";
@@ -352,7 +352,7 @@ int tmgr__apply_step(
 	int r = 0;
 
 	if (!deed->late && !deed->given_up && !deed->unreadable && deed->result == 0)
-		r = judge(engine, process, deed, text);
+		r = tmgr__engine_judge(engine, process, deed, text);
 	/* Until it has ended nothing else of the process may begin, so this comes late. */
 	process->running = NULL;
 	engine->running--;
