@@ -15,7 +15,7 @@
 
 #include "taskmgr/base/check.h"
 
-#define SLICE_NS (3 * TMGR_MILLISECOND)
+#define SLICE_NS (2 * TMGR_MILLISECOND)
 #define ROWS_BETWEEN_LOOKS 16
 #define CUT_MAX 2048 /* rows of the journal that one transaction deletes */
 

@@ -11,6 +11,9 @@
 
 #include "taskmgr/base/check.h"
 
+#define ROUNDS_MAX 6
+#define LITTLE_PAGES 100
+
 static struct sqlite_store *of(struct tmgr_store *store)
 {
 	return container_of(store, struct sqlite_store, store);
@@ -24,11 +27,25 @@ static int checkpoint(sqlite3 *db, int mode, int *ret_log, int *ret_done)
 	return (code & 0xff) == SQLITE_BUSY ? SQLITE_OK : code;
 }
 
+/* Until what commits add meanwhile is little: each time has less to do than the one before. */
+static int first_round(sqlite3 *db)
+{
+	int log = 0, done = 0, before, code;
+
+	for (int i = 0; i < ROUNDS_MAX; i++) {
+		before = done;
+		code = checkpoint(db, SQLITE_CHECKPOINT_PASSIVE, &log, &done);
+		if (code != SQLITE_OK || done - before < LITTLE_PAGES)
+			break;
+	}
+	return code;
+}
+
 static void *checkpoint_thread(void *user)
 {
 	struct sqlite_store *self = user;
 	struct sqlite_checkpointer *checkpointer = &self->checkpointer;
-	int log, done, code;
+	int code;
 
 	pthread_mutex_lock(&checkpointer->lock);
 	while (!checkpointer->stop) {
@@ -37,7 +54,7 @@ static void *checkpoint_thread(void *user)
 			continue;
 		}
 		pthread_mutex_unlock(&checkpointer->lock);
-		code = checkpoint(checkpointer->db, SQLITE_CHECKPOINT_PASSIVE, &log, &done);
+		code = first_round(checkpointer->db);
 		pthread_mutex_lock(&checkpointer->lock);
 		checkpointer->wanted = false;
 		checkpointer->ready = true;

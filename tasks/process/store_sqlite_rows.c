@@ -126,20 +126,20 @@ static const struct column event_columns[] = {
 
 const struct rows tmgr__sqlite_rows[SQLITE_STORE_KINDS] = {
 #define COLUMNS(array) array, ARRAY_SIZE(array)
-	[TMGR_STORE_PROCESS] = { "tmgr_processes", "UNIQUE (id))", "id", COLUMNS(process_columns) },
-	[TMGR_STORE_GOROUTINE] = { "tmgr_goroutines", "UNIQUE (process, name))", "process, name",
+	[TMGR_STORE_PROCESS] = { "tmgr_processes", "id", "UNIQUE (id))", COLUMNS(process_columns) },
+	[TMGR_STORE_GOROUTINE] = { "tmgr_goroutines", "process, name", "UNIQUE (process, name))",
 		COLUMNS(goroutine_columns) },
-	[TMGR_STORE_WAIT] = { "tmgr_waits", "PRIMARY KEY (sequence, case_index)) WITHOUT ROWID",
-		"sequence, case_index", COLUMNS(wait_columns) },
-	[TMGR_STORE_CHANNEL] = { "tmgr_channels", "PRIMARY KEY (id)) WITHOUT ROWID", "id",
+	[TMGR_STORE_WAIT] = { "tmgr_waits", "sequence, case_index",
+		"PRIMARY KEY (sequence, case_index)) WITHOUT ROWID", COLUMNS(wait_columns) },
+	[TMGR_STORE_CHANNEL] = { "tmgr_channels", "id", "PRIMARY KEY (id)) WITHOUT ROWID",
 		COLUMNS(channel_columns) },
-	[TMGR_STORE_MESSAGE] = { "tmgr_messages", "UNIQUE (channel, sequence))", "sequence",
+	[TMGR_STORE_MESSAGE] = { "tmgr_messages", "channel, sequence", "UNIQUE (channel, sequence))",
 		COLUMNS(message_columns) },
-	[TMGR_STORE_ONCE] = { "tmgr_once", "UNIQUE (process, goroutine, sequence, name))",
-		"process, goroutine, sequence, name", COLUMNS(once_columns) },
-	[TMGR_STORE_KEY] = { "tmgr_keys", "PRIMARY KEY (key)) WITHOUT ROWID", "key",
+	[TMGR_STORE_ONCE] = { "tmgr_once", "process, goroutine, sequence, name",
+		"UNIQUE (process, goroutine, sequence, name))", COLUMNS(once_columns) },
+	[TMGR_STORE_KEY] = { "tmgr_keys", "key", "PRIMARY KEY (key)) WITHOUT ROWID",
 		COLUMNS(key_columns) },
-	[TMGR_STORE_EVENT] = { "tmgr_events", "PRIMARY KEY (sequence))", "sequence",
+	[TMGR_STORE_EVENT] = { "tmgr_events", "sequence", "PRIMARY KEY (sequence))",
 		COLUMNS(event_columns) },
 };
 /* clang-format on */
@@ -221,13 +221,30 @@ static char *add_text(char *text, const char *format, const char *name)
 	return both;
 }
 
+/* One that is there keeps its place in the file: no index but those of the key are touched. */
+static char *add_update(char *text, enum tmgr_store_kind kind)
+{
+	const char *between = "";
+
+	text = add_text(text, " ON CONFLICT (%s) DO UPDATE SET ", rows[kind].key);
+	for (size_t i = 0; i < rows[kind].count; i++) {
+		if (rows[kind].columns[i].key)
+			continue;
+		text = add_text(text, "%s", between);
+		text = add_text(text, "%s = ", rows[kind].columns[i].name);
+		text = add_text(text, "excluded.%s", rows[kind].columns[i].name);
+		between = ", ";
+	}
+	return text;
+}
+
 char *tmgr__sqlite_put_text(enum tmgr_store_kind kind)
 {
-	char *text = sqlite3_mprintf("INSERT OR REPLACE INTO %s VALUES (?1", rows[kind].table);
+	char *text = sqlite3_mprintf("INSERT INTO %s VALUES (?1", rows[kind].table);
 
 	for (size_t i = 1; i < rows[kind].count; i++)
 		text = add_text(text, ", ?%s", "");
-	return add_text(text, ")%s", "");
+	return add_update(add_text(text, ")%s", ""), kind);
 }
 
 char *tmgr__sqlite_delete_text(enum tmgr_store_kind kind)
@@ -256,8 +273,10 @@ char *tmgr__sqlite_select_text(enum tmgr_store_kind kind)
 		text = add_text(
 			text, " WHERE sequence > ?1 AND (?2 IS NULL OR process = ?2)%s", "");
 	/* Where the order is nobody's business, that of the file is the quickest. */
-	if (kind == TMGR_STORE_WAIT || kind == TMGR_STORE_MESSAGE || kind == TMGR_STORE_EVENT)
-		text = add_text(text, " ORDER BY %s", rows[kind].order);
+	if (kind == TMGR_STORE_WAIT || kind == TMGR_STORE_EVENT)
+		text = add_text(text, " ORDER BY %s", rows[kind].key);
+	else if (kind == TMGR_STORE_MESSAGE)
+		text = add_text(text, " ORDER BY %s", "sequence");
 	return kind == TMGR_STORE_EVENT ? add_text(text, " LIMIT ?3%s", "") : text;
 }
 
@@ -283,7 +302,7 @@ char *tmgr__sqlite_create_text(enum tmgr_store_kind kind)
 		text = add_text(text, "%s, ",
 			is_rowid && i == 0 ? "INTEGER" : types[rows[kind].columns[i].type]);
 	}
-	return add_text(text, "%s;", rows[kind].key);
+	return add_text(text, "%s;", rows[kind].form);
 }
 
 static int bind_column(

@@ -28,7 +28,9 @@ struct column {
 };
 
 struct rows {
-	const char *table, *key, *order;
+	const char *table;
+	const char *key;  /* columns that are together unique */
+	const char *form; /* how the table's statement ends */
 	const struct column *columns;
 	size_t count;
 };
