@@ -29,7 +29,11 @@ enum tmgr_condition_kind {
 	TMGR_CONDITION_DISPOSED, /**< the machine is disposed */
 };
 
-/** A condition: what its pointers refer to is borrowed as long as it is waited for. */
+/** Most states, and most arguments, of a condition that a callback or a future waits for. */
+#define TMGR_WHEN_STATES_MAX 8
+#define TMGR_WHEN_ARGUMENTS_MAX 4
+
+/** A condition. */
 struct tmgr_machine_condition {
 	enum tmgr_condition_kind kind;
 	const unsigned
@@ -89,6 +93,10 @@ struct tmgr_machine_when {
 	struct tmgr_token_callback dropping;
 	uint64_t tick;
 	int state, result;
+	unsigned states[TMGR_WHEN_STATES_MAX + 1];
+	uint64_t ticks[TMGR_WHEN_STATES_MAX];
+	struct tmgr_argument items[TMGR_WHEN_ARGUMENTS_MAX];
+	struct tmgr_arguments arguments;
 };
 
 /** The activation of a state: a value, compared with one load. */
@@ -115,7 +123,7 @@ TMGR_API unsigned tmgr_machine_exception(const struct tmgr_machine *machine);
  *
  * @param context    the task's, or NULL
  * @param machine    a machine
- * @param condition  what to wait for
+ * @param condition  what to wait for; borrowed until this returns, like all it refers to
  * @param deadline   absolute, monotonic, nanoseconds; TMGR_NOW looks once
  *
  * @retval 0                        it holds, or did at a moment since; of a ticket: executed, or done
@@ -138,7 +146,7 @@ TMGR_API int tmgr_machine_wait(struct tmgr_context *context, struct tmgr_machine
  *
  * @param context    the task's, or NULL
  * @param machine    a machine
- * @param condition  what to wait for
+ * @param condition  what to wait for; borrowed until this returns, like all it refers to
  * @param deadline   absolute, monotonic, nanoseconds
  *
  * @return as tmgr_machine_wait(), or the code of the error that Exception was entered with before it held,
@@ -160,13 +168,15 @@ TMGR_API int tmgr_machine_wait_or_error(struct tmgr_context *context, struct tmg
  * disposed. Mutations it makes are queued. It is short and does not wait.
  *
  * @param machine    a machine
- * @param condition  copied; what it refers to is borrowed until the call or the taking back
+ * @param condition  copied, but for texts of arguments, which are borrowed until the call or the taking
+ *                   back
  * @param when       borrowed likewise
  * @param function   called with self and the result
  * @param self       for function
  *
- * @retval 0           registered, or called
- * @retval -EINVAL     an argument is NULL, or the condition has unknown parts
+ * @retval 0        registered, or called
+ * @retval -EINVAL  an argument is NULL, or the condition has unknown parts
+ * @retval -E2BIG   it has more than TMGR_WHEN_STATES_MAX states, or TMGR_WHEN_ARGUMENTS_MAX arguments
  *
  * @thread any thread; the function is called by who drains the machine, fires the token, or calls this
  * @source asyncmachine, When
@@ -200,6 +210,7 @@ TMGR_API int tmgr_machine_when_cancel(struct tmgr_machine_when *when);
  *
  * @retval 0        registered, or completed
  * @retval -EINVAL  an argument is NULL, or the condition has unknown parts
+ * @retval -E2BIG   as for tmgr_machine_when()
  *
  * @thread any thread
  */
