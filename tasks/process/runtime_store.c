@@ -227,12 +227,16 @@ static void take_tried(struct tmgr_processes *processes, struct tmgr__job *job)
 		processes->failed = processes->engine->broken;
 }
 
-/* Some have failed: those fail as if their methods had; the others are tried without them. */
-static bool drop_failed(struct tmgr_processes *processes)
+/*
+ * Some have failed: those fail as if their methods had; the others are tried without them. More may have
+ * come behind those that were tried.
+ */
+static bool drop_failed(struct tmgr_processes *processes, size_t *ret_kept)
 {
 	struct tmgr__list *link = processes->trials.next;
 	bool undo = false;
 
+	*ret_kept = 0;
 	for (size_t i = 0; i < processes->trial_count; i++) {
 		struct tmgr_store_trial *trial = &processes->orders_trials[i];
 		struct tmgr__job *job = job_of(link);
@@ -247,8 +251,10 @@ static bool drop_failed(struct tmgr_processes *processes)
 			deed->result = trial->result;
 			tmgr__text_copy(job->step.text, sizeof(job->step.text), trial->text);
 		}
-		if (trial->result == 0 && r == 0 && !job->late)
+		if (trial->result == 0 && r == 0 && !job->late) {
+			++*ret_kept;
 			continue;
+		}
 		undo |= trial->result == 0;
 		deed->late = job->late;
 		if (r != 0)
@@ -263,14 +269,18 @@ static bool drop_failed(struct tmgr_processes *processes)
 /* The first time; what follows is a batch with these steps, and all that was applied meanwhile. */
 static void tried(struct tmgr_processes *processes)
 {
-	if (drop_failed(processes)) {
+	size_t kept;
+
+	if (drop_failed(processes, &kept)) {
 		give(processes, TMGR__ORDER_ABANDON);
 		return;
 	}
-	for (struct tmgr__list *link = processes->trials.next; link != &processes->trials;
-		link = link->next)
+	while (kept-- > 0) {
+		struct tmgr__list *link = tmgr__list_pop(&processes->trials);
+
 		take_tried(processes, job_of(link));
-	tmgr__list_splice(&processes->tried, &processes->trials);
+		tmgr__list_append(&processes->tried, link);
+	}
 	if (processes->failed != 0 || processes->batches[processes->building].step_count == 0)
 		return;
 	processes->building = !processes->building;
