@@ -263,7 +263,7 @@ static int bind_port(void *self, struct tmgr_context *context)
 		(uint16_t)server->options.port, NULL, NULL, handle, server, MHD_OPTION_SOCK_ADDR,
 		(struct sockaddr *)&address, MHD_OPTION_NOTIFY_COMPLETED, completed, server,
 		MHD_OPTION_CONNECTION_LIMIT, HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-		HTTP_IDLE_S, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1U, MHD_OPTION_END);
+		HTTP_IDLE_S, MHD_OPTION_END);
 	if (!server->daemon)
 		return tmgr_fail(context, errno ? -errno : -EIO, "%s port %d",
 			server->options.address, server->options.port);

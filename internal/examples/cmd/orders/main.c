@@ -1,6 +1,8 @@
 /* orders: takes orders over HTTP and sees them through, whatever happens to it meanwhile. */
 #include <stdio.h>
 
+#include <taskmgr/tasks/process_control.h>
+
 #include "front.h"
 #include "internal/examples/pkg/durable/durable.h"
 #include "options.h"
@@ -30,6 +32,10 @@ static int run(const struct options *options)
 	orders_define(durable.processes);
 	manager = tmgr_manager_create(&stopping);
 	durable_add_tasks(&durable, manager);
+	if (options->control)
+		tmgr_manager_add_task(manager, "control",
+			tmgr_process_control(durable.processes, options->control, NULL),
+			TMGR_STRICT);
 	tmgr_manager_add_task(manager, "front", http_task(&http), TMGR_STRICT);
 	code = tmgr_main(manager);
 	durable_fini(&durable);
