@@ -212,6 +212,14 @@ static void disconnect(struct sqlite_store *self)
 
 int tmgr__sqlite_read_position(struct sqlite_store *self)
 {
+	static const struct {
+		enum tmgr_store_kind kind;
+		const char *text;
+	} sequenced[] = {
+		{ TMGR_STORE_WAIT, "SELECT coalesce(max(sequence), 0) FROM tmgr_waits" },
+		{ TMGR_STORE_MESSAGE, "SELECT coalesce(max(sequence), 0) FROM tmgr_messages" },
+		{ TMGR_STORE_ONCE, "SELECT coalesce(max(sequence), 0) FROM tmgr_once" },
+	};
 	int64_t copied = 0, now_ms = 0, events = 0, page = 0;
 	int r = tmgr__sqlite_integer(
 		self->main, "SELECT value FROM tmgr_store WHERE name = 'copied'", &copied);
@@ -223,6 +231,12 @@ int tmgr__sqlite_read_position(struct sqlite_store *self)
 		r = tmgr__sqlite_integer(self->main, "SELECT count(*) FROM tmgr_events", &events);
 	if (r == 0)
 		r = tmgr__sqlite_integer(self->main, "PRAGMA page_size", &page);
+	for (size_t i = 0; i < ARRAY_SIZE(sequenced) && r == 0; i++) {
+		int64_t highest = 0;
+
+		r = tmgr__sqlite_integer(self->main, sequenced[i].text, &highest);
+		self->pending.highest[sequenced[i].kind] = (uint64_t)highest;
+	}
 	self->sequence = self->copied = self->cut = (uint64_t)copied;
 	self->now_ms = now_ms;
 	self->events = (uint64_t)events;
@@ -278,6 +292,8 @@ int tmgr__sqlite_open(struct tmgr_store *store, struct tmgr_store_opened *ret_op
 	if (r < 0)
 		return r;
 	r = settle_doubts(self, &replaced);
+	if (r == 0)
+		r = tmgr__sqlite_make_file(self->path);
 	if (r == 0)
 		r = open_all(self);
 	if (r < 0) {

@@ -76,7 +76,7 @@ struct sqlite_change {
 	size_t begin, size; /* in the block */
 	uint64_t sequence;  /* of the message or event */
 	uint64_t step;
-	bool fresh; /* of a message: the table does not have it */
+	bool fresh; /* no table has it */
 	enum tmgr_store_op op;
 	enum tmgr_store_kind kind;
 };
@@ -108,15 +108,16 @@ struct sqlite_pending {
 	struct sqlite_entry *oldest, *newest;
 	struct sqlite_change *first_event, *last_event;
 	struct sqlite_bytes key; /* for looking one up */
+	/* Sequences of rows, by kind: above it none was seen. */
+	uint64_t highest[SQLITE_STORE_KINDS];
 };
 
 /* Prepare to keep a change; where it stands in a block is the caller's to fill in. */
 int tmgr__sqlite_prepare(struct sqlite_pending *pending, const struct tmgr_store_change *change,
 	struct sqlite_prepared **ret);
 void tmgr__sqlite_unprepare(struct sqlite_prepared *list);
-/* Keep it; takes prepared. fresh: it is no replay. An event: the caller has the store's lock. */
-void tmgr__sqlite_keep(
-	struct sqlite_pending *pending, struct sqlite_prepared *prepared, bool fresh);
+/* Keep it; takes prepared. An event: the caller has the store's lock. */
+void tmgr__sqlite_keep(struct sqlite_pending *pending, struct sqlite_prepared *prepared);
 void tmgr__sqlite_drop_entry(struct sqlite_pending *pending, struct sqlite_entry *entry);
 struct sqlite_change *tmgr__sqlite_drop_change(struct sqlite_change *change);
 void tmgr__sqlite_pending_fini(struct sqlite_pending *pending);
@@ -134,6 +135,9 @@ struct sqlite_lock_file {
 /* 0; -EBUSY; -ENOSPC; -EIO; or what open() says. */
 int tmgr__sqlite_lock(const char *path, struct sqlite_lock_file *ret);
 void tmgr__sqlite_unlock(struct sqlite_lock_file *lock);
+/* Make the file, empty and for its owner only, unless it is there. What SQLite puts beside it takes its
+ * mode. */
+int tmgr__sqlite_make_file(const char *path);
 /* End a replacement that was begun: 1 if there was one. */
 int tmgr__sqlite_finish_replacement(const char *path);
 /* Copy the file and its log into a new file, and put that in its place. */

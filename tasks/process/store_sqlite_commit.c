@@ -316,7 +316,7 @@ static void keep_all(struct commit *commit)
 		commit->first = prepared->next;
 		prepared->change->block = commit->block;
 		commit->block->refs++;
-		tmgr__sqlite_keep(&self->pending, prepared, true);
+		tmgr__sqlite_keep(&self->pending, prepared);
 	}
 }
 
