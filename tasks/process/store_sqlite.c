@@ -27,6 +27,7 @@ static struct sqlite_store *of(struct tmgr_store *store)
 int tmgr__sqlite_end(struct sqlite_store *self, int error, const char *text)
 {
 	self->ended = error;
+	*self->lock_file.doubtful = 1;
 	pthread_mutex_lock(&self->lock);
 	self->health.error = error;
 	snprintf(self->health.text, sizeof(self->health.text), "%s", text);
@@ -251,7 +252,7 @@ static int settle_doubts(struct sqlite_store *self, bool *ret_replaced)
 	struct stat about;
 
 	*ret_replaced = r == 1;
-	if (r != 0 || !*self->lock_file.doubtful)
+	if (r != 0 || (!self->lock_file.doubtful[0] && !self->lock_file.doubtful[1]))
 		return r < 0 ? r : 0;
 	if (stat(self->path, &about) < 0)
 		return errno == ENOENT ? 0 : -errno;
@@ -292,6 +293,8 @@ int tmgr__sqlite_open(struct tmgr_store *store, struct tmgr_store_opened *ret_op
 	if (r < 0)
 		return r;
 	r = settle_doubts(self, &replaced);
+	/* Until all is there: what an opening that is killed leaves is in doubt as well. */
+	self->lock_file.doubtful[0] = 1;
 	if (r == 0)
 		r = tmgr__sqlite_make_file(self->path);
 	if (r == 0)
@@ -300,7 +303,7 @@ int tmgr__sqlite_open(struct tmgr_store *store, struct tmgr_store_opened *ret_op
 		disconnect(self);
 		return r;
 	}
-	*self->lock_file.doubtful = 0;
+	self->lock_file.doubtful[0] = self->lock_file.doubtful[1] = 0;
 	if (replaced)
 		snprintf(self->health.text, sizeof(self->health.text),
 			"the last daemon ended while it waited for the disk: copied to a new file");

@@ -128,7 +128,8 @@ void tmgr__sqlite_block_unref(struct sqlite_block *block);
 
 struct sqlite_lock_file {
 	int fd;
-	/* Shared with whoever opens it next while this kernel lives: 1 while the disk was waited for. */
+	/* Shared with whoever opens it next while this kernel lives: 1 while the disk was waited for,
+	 * by commits and by the checkpoint thread. */
 	volatile unsigned char *doubtful;
 };
 

@@ -87,7 +87,7 @@ static const char *const questions[] = {
 
 struct check {
 	struct sqlite_store copy; /* of which only the connection for writing is there */
-	unsigned char mark;
+	unsigned char marks[2];
 	int (*finding)(void *self, const char *line);
 	void *self;
 	int found;
@@ -220,7 +220,7 @@ int tmgr_store_sqlite_check(
 
 	if (!path)
 		return -EINVAL;
-	check.copy.lock_file = (struct sqlite_lock_file){ -1, &check.mark };
+	check.copy.lock_file = (struct sqlite_lock_file){ -1, check.marks };
 	pthread_mutex_init(&check.copy.lock, NULL);
 	r = take_copy(&check, path);
 	if (r == 0)

@@ -54,7 +54,10 @@ static void *checkpoint_thread(void *user)
 			continue;
 		}
 		pthread_mutex_unlock(&checkpointer->lock);
+		self->lock_file.doubtful[1] = 1;
 		code = first_round(checkpointer->db);
+		if (code == SQLITE_OK)
+			self->lock_file.doubtful[1] = 0;
 		pthread_mutex_lock(&checkpointer->lock);
 		checkpointer->wanted = false;
 		checkpointer->ready = true;
