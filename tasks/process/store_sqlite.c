@@ -314,9 +314,12 @@ int tmgr__sqlite_open(struct tmgr_store *store, struct tmgr_store_opened *ret_op
 int tmgr__sqlite_close(struct tmgr_store *store)
 {
 	struct sqlite_store *self = of(store);
-	int r = self->ended;
+	int r;
 
 	tmgr__sqlite_rollback(self);
+	r = tmgr__sqlite_checkpoint_stop(self);
+	if (self->ended)
+		r = self->ended;
 	if (r == 0) {
 		r = tmgr__sqlite_checkpoint(store);
 		/* What was committed stays so, in the log. */

@@ -251,7 +251,10 @@ int tmgr__sqlite_read_position(struct sqlite_store *self);
 /* Replay the journal into what waits, and that into the tables. 0 or an errno. */
 int tmgr__sqlite_replay(struct sqlite_store *self);
 int tmgr__sqlite_checkpoint_start(struct sqlite_store *self);
-void tmgr__sqlite_checkpoint_stop(struct sqlite_store *self);
+/* What it met and did not tell yet ends the store and is returned. */
+int tmgr__sqlite_checkpoint_stop(struct sqlite_store *self);
+/* Copy the whole log into the file and begin it anew, now or not at all: -EBUSY: somebody reads it. */
+int tmgr__sqlite_begin_log(struct sqlite_store *self);
 
 int tmgr__sqlite_open(struct tmgr_store *store, struct tmgr_store_opened *ret_opened);
 int tmgr__sqlite_close(struct tmgr_store *store);
