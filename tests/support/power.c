@@ -1,10 +1,12 @@
 #include "power.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <sqlite3.h>
 
@@ -30,7 +32,7 @@ static struct {
 	pthread_mutex_t lock;
 	struct known files[FILES_MAX];
 	size_t files_count;
-	long done, cut_at;
+	long done, cut_at, kill_at;
 	long no_room, fail_write, fail_sync;
 	bool leave_out_log, leave_out_database;
 } power = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -134,6 +136,8 @@ static bool counts_down(long *n)
 static bool powered(void)
 {
 	power.done++;
+	if (power.kill_at > 0 && power.done >= power.kill_at)
+		kill(getpid(), SIGKILL);
 	return power.cut_at == 0 || power.done < power.cut_at;
 }
 
@@ -343,7 +347,8 @@ void power_fini(void)
 	for (size_t i = 0; i < power.files_count; i++)
 		forget_file(&power.files[i]);
 	power.files_count = 0;
-	power.done = power.cut_at = power.no_room = power.fail_write = power.fail_sync = 0;
+	power.done = power.cut_at = power.kill_at = power.no_room = power.fail_write =
+		power.fail_sync = 0;
 	power.leave_out_log = power.leave_out_database = false;
 	pthread_mutex_unlock(&power.lock);
 }
@@ -375,6 +380,11 @@ long power_operations(void)
 void power_cut_at(long n)
 {
 	set(&power.cut_at, n);
+}
+
+void power_kill_at(long n)
+{
+	set(&power.kill_at, n);
 }
 
 bool power_is_cut(void)

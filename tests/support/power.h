@@ -31,6 +31,8 @@ long power_operations(void);
  * follow are errors and leave nothing. 0: never. */
 void power_cut_at(long n);
 bool power_is_cut(void);
+/* Let SIGKILL end this program at the n-th of these from the reset on, before it is done. 0: never. */
+void power_kill_at(long n);
 
 /* Have syncs of the write-ahead log, or of the database, do nothing and say that all is well: what
  * a program does that leaves them out. */
