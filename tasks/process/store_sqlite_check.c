@@ -225,9 +225,9 @@ int tmgr_store_sqlite_check(
 	r = take_copy(&check, path);
 	if (r == 0)
 		r = check_copy(&check);
-	/* A damaged file is no store, or one with findings. */
-	if (r == -EBADMSG && check.copy.main && check.found == 0)
-		r = report(&check, "its pages are damaged");
+	/* A store that is damaged is one with findings. */
+	if (r == -EBADMSG && check.copy.main)
+		r = check.found == 0 ? report(&check, "its pages are damaged") : 0;
 	tmgr__sqlite_finalize_statements(&check.copy);
 	tmgr__sqlite_pending_fini(&check.copy.pending);
 	sqlite3_close(check.copy.main);
