@@ -5,7 +5,7 @@
 #
 # V=1 shows whole commands, WERROR=1 tolerates no warning, NO_INSTALL=1 lets demo and test only say
 # which Debian packages are missing. The other targets: examples minimq minimq-bench bench asan tsan
-# valgrind coverage lint format doc uninstall dist clean.
+# valgrind coverage crash crash-long lint format doc uninstall dist clean.
 
 # ---- What belongs to the caller --------------------------------------------------------------
 
@@ -320,6 +320,19 @@ coverage:
 	@mkdir -p $(BUILD)
 	@internal/tools/coverage $(BUILD)-coverage $(LIB_SOURCES) $(TASKCTL_SOURCES) >$(BUILD)/coverage.txt
 	@cat $(BUILD)/coverage.txt
+
+# Kills and power cuts for long: minutes, or an hour. Each write and sync of a short run, then moments
+# at random. SEED repeats one.
+CRASH_PROGRAMS := $(BUILD)/tests/stress/process_kill $(BUILD)/tests/test_store_power
+CRASH_SECONDS = 180
+
+.PHONY: crash crash-long
+crash: $(CRASH_PROGRAMS)
+	@set -e; for program in $(CRASH_PROGRAMS); do \
+		SECONDS=$(CRASH_SECONDS) KILL_EACH=1 POWER_EACH=1 $$program; done
+
+crash-long: CRASH_SECONDS = 3300
+crash-long: crash
 
 # ---- Benchmarks, fuzzing ---------------------------------------------------------------------
 # Linked without faults, one after another: a figure is only worth something on a quiet machine. One

@@ -27,6 +27,7 @@ static struct sqlite_store *of(struct tmgr_store *store)
 int tmgr__sqlite_end(struct sqlite_store *self, int error, const char *text)
 {
 	self->ended = error;
+	*self->lock_file.doubtful = 1;
 	pthread_mutex_lock(&self->lock);
 	self->health.error = error;
 	snprintf(self->health.text, sizeof(self->health.text), "%s", text);
@@ -212,6 +213,14 @@ static void disconnect(struct sqlite_store *self)
 
 int tmgr__sqlite_read_position(struct sqlite_store *self)
 {
+	static const struct {
+		enum tmgr_store_kind kind;
+		const char *text;
+	} sequenced[] = {
+		{ TMGR_STORE_WAIT, "SELECT coalesce(max(sequence), 0) FROM tmgr_waits" },
+		{ TMGR_STORE_MESSAGE, "SELECT coalesce(max(sequence), 0) FROM tmgr_messages" },
+		{ TMGR_STORE_ONCE, "SELECT coalesce(max(sequence), 0) FROM tmgr_once" },
+	};
 	int64_t copied = 0, now_ms = 0, events = 0, page = 0;
 	int r = tmgr__sqlite_integer(
 		self->main, "SELECT value FROM tmgr_store WHERE name = 'copied'", &copied);
@@ -223,6 +232,12 @@ int tmgr__sqlite_read_position(struct sqlite_store *self)
 		r = tmgr__sqlite_integer(self->main, "SELECT count(*) FROM tmgr_events", &events);
 	if (r == 0)
 		r = tmgr__sqlite_integer(self->main, "PRAGMA page_size", &page);
+	for (size_t i = 0; i < ARRAY_SIZE(sequenced) && r == 0; i++) {
+		int64_t highest = 0;
+
+		r = tmgr__sqlite_integer(self->main, sequenced[i].text, &highest);
+		self->pending.highest[sequenced[i].kind] = (uint64_t)highest;
+	}
 	self->sequence = self->copied = self->cut = (uint64_t)copied;
 	self->now_ms = now_ms;
 	self->events = (uint64_t)events;
@@ -237,7 +252,7 @@ static int settle_doubts(struct sqlite_store *self, bool *ret_replaced)
 	struct stat about;
 
 	*ret_replaced = r == 1;
-	if (r != 0 || !*self->lock_file.doubtful)
+	if (r != 0 || (!self->lock_file.doubtful[0] && !self->lock_file.doubtful[1]))
 		return r < 0 ? r : 0;
 	if (stat(self->path, &about) < 0)
 		return errno == ENOENT ? 0 : -errno;
@@ -278,13 +293,17 @@ int tmgr__sqlite_open(struct tmgr_store *store, struct tmgr_store_opened *ret_op
 	if (r < 0)
 		return r;
 	r = settle_doubts(self, &replaced);
+	/* Until all is there: what an opening that is killed leaves is in doubt as well. */
+	self->lock_file.doubtful[0] = 1;
+	if (r == 0)
+		r = tmgr__sqlite_make_file(self->path);
 	if (r == 0)
 		r = open_all(self);
 	if (r < 0) {
 		disconnect(self);
 		return r;
 	}
-	*self->lock_file.doubtful = 0;
+	self->lock_file.doubtful[0] = self->lock_file.doubtful[1] = 0;
 	if (replaced)
 		snprintf(self->health.text, sizeof(self->health.text),
 			"the last daemon ended while it waited for the disk: copied to a new file");
@@ -295,9 +314,12 @@ int tmgr__sqlite_open(struct tmgr_store *store, struct tmgr_store_opened *ret_op
 int tmgr__sqlite_close(struct tmgr_store *store)
 {
 	struct sqlite_store *self = of(store);
-	int r = self->ended;
+	int r;
 
 	tmgr__sqlite_rollback(self);
+	r = tmgr__sqlite_checkpoint_stop(self);
+	if (self->ended)
+		r = self->ended;
 	if (r == 0) {
 		r = tmgr__sqlite_checkpoint(store);
 		/* What was committed stays so, in the log. */

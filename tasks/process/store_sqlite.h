@@ -76,7 +76,7 @@ struct sqlite_change {
 	size_t begin, size; /* in the block */
 	uint64_t sequence;  /* of the message or event */
 	uint64_t step;
-	bool fresh; /* of a message: the table does not have it */
+	bool fresh; /* no table has it */
 	enum tmgr_store_op op;
 	enum tmgr_store_kind kind;
 };
@@ -108,15 +108,16 @@ struct sqlite_pending {
 	struct sqlite_entry *oldest, *newest;
 	struct sqlite_change *first_event, *last_event;
 	struct sqlite_bytes key; /* for looking one up */
+	/* Sequences of rows, by kind: above it none was seen. */
+	uint64_t highest[SQLITE_STORE_KINDS];
 };
 
 /* Prepare to keep a change; where it stands in a block is the caller's to fill in. */
 int tmgr__sqlite_prepare(struct sqlite_pending *pending, const struct tmgr_store_change *change,
 	struct sqlite_prepared **ret);
 void tmgr__sqlite_unprepare(struct sqlite_prepared *list);
-/* Keep it; takes prepared. fresh: it is no replay. An event: the caller has the store's lock. */
-void tmgr__sqlite_keep(
-	struct sqlite_pending *pending, struct sqlite_prepared *prepared, bool fresh);
+/* Keep it; takes prepared. An event: the caller has the store's lock. */
+void tmgr__sqlite_keep(struct sqlite_pending *pending, struct sqlite_prepared *prepared);
 void tmgr__sqlite_drop_entry(struct sqlite_pending *pending, struct sqlite_entry *entry);
 struct sqlite_change *tmgr__sqlite_drop_change(struct sqlite_change *change);
 void tmgr__sqlite_pending_fini(struct sqlite_pending *pending);
@@ -127,13 +128,17 @@ void tmgr__sqlite_block_unref(struct sqlite_block *block);
 
 struct sqlite_lock_file {
 	int fd;
-	/* Shared with whoever opens it next while this kernel lives: 1 while the disk was waited for. */
+	/* Shared with whoever opens it next while this kernel lives: 1 while the disk was waited for,
+	 * by commits and by the checkpoint thread. */
 	volatile unsigned char *doubtful;
 };
 
 /* 0; -EBUSY; -ENOSPC; -EIO; or what open() says. */
 int tmgr__sqlite_lock(const char *path, struct sqlite_lock_file *ret);
 void tmgr__sqlite_unlock(struct sqlite_lock_file *lock);
+/* Make the file, empty and for its owner only, unless it is there. What SQLite puts beside it takes its
+ * mode. */
+int tmgr__sqlite_make_file(const char *path);
 /* End a replacement that was begun: 1 if there was one. */
 int tmgr__sqlite_finish_replacement(const char *path);
 /* Copy the file and its log into a new file, and put that in its place. */
@@ -246,7 +251,10 @@ int tmgr__sqlite_read_position(struct sqlite_store *self);
 /* Replay the journal into what waits, and that into the tables. 0 or an errno. */
 int tmgr__sqlite_replay(struct sqlite_store *self);
 int tmgr__sqlite_checkpoint_start(struct sqlite_store *self);
-void tmgr__sqlite_checkpoint_stop(struct sqlite_store *self);
+/* What it met and did not tell yet ends the store and is returned. */
+int tmgr__sqlite_checkpoint_stop(struct sqlite_store *self);
+/* Copy the whole log into the file and begin it anew, now or not at all: -EBUSY: somebody reads it. */
+int tmgr__sqlite_begin_log(struct sqlite_store *self);
 
 int tmgr__sqlite_open(struct tmgr_store *store, struct tmgr_store_opened *ret_opened);
 int tmgr__sqlite_close(struct tmgr_store *store);

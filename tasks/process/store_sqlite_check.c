@@ -87,7 +87,7 @@ static const char *const questions[] = {
 
 struct check {
 	struct sqlite_store copy; /* of which only the connection for writing is there */
-	unsigned char mark;
+	unsigned char marks[2];
 	int (*finding)(void *self, const char *line);
 	void *self;
 	int found;
@@ -220,14 +220,14 @@ int tmgr_store_sqlite_check(
 
 	if (!path)
 		return -EINVAL;
-	check.copy.lock_file = (struct sqlite_lock_file){ -1, &check.mark };
+	check.copy.lock_file = (struct sqlite_lock_file){ -1, check.marks };
 	pthread_mutex_init(&check.copy.lock, NULL);
 	r = take_copy(&check, path);
 	if (r == 0)
 		r = check_copy(&check);
-	/* A damaged file is no store, or one with findings. */
-	if (r == -EBADMSG && check.copy.main && check.found == 0)
-		r = report(&check, "its pages are damaged");
+	/* A store that is damaged is one with findings. */
+	if (r == -EBADMSG && check.copy.main)
+		r = check.found == 0 ? report(&check, "its pages are damaged") : 0;
 	tmgr__sqlite_finalize_statements(&check.copy);
 	tmgr__sqlite_pending_fini(&check.copy.pending);
 	sqlite3_close(check.copy.main);

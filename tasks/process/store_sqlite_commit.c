@@ -18,6 +18,24 @@ static struct sqlite_store *of(struct tmgr_store *store)
 	return container_of(store, struct sqlite_store, store);
 }
 
+/* 0, or the errno that a commit gives while the log cannot be begun anew. */
+static int log_too_long(struct sqlite_store *self)
+{
+	if (self->log_pages * self->page_bytes < self->options.log_max_bytes)
+		return 0;
+	if (tmgr__sqlite_begin_log(self) == 0)
+		return 0;
+	if (self->ended)
+		return -EIO;
+	self->full = true;
+	pthread_mutex_lock(&self->lock);
+	self->health.error = -ENOSPC;
+	snprintf(self->health.text, sizeof(self->health.text),
+		"the log has reached its limit: another program has been reading for long");
+	pthread_mutex_unlock(&self->lock);
+	return -ENOSPC;
+}
+
 /* ---- The user's statements ---- */
 
 /* What a user's statement may not do: end our transaction, change our tables, open other files. */
@@ -188,8 +206,12 @@ int tmgr__sqlite_try_sql(struct tmgr_store *store, struct tmgr_store_trial *tria
 
 	if (self->ended)
 		return -EIO;
-	if (!self->in_transaction)
+	if (!self->in_transaction) {
+		r = log_too_long(self);
+		if (r < 0)
+			return r;
 		code = tmgr__sqlite_begin(self, false);
+	}
 	if (code == SQLITE_OK)
 		self->in_transaction = true;
 	for (size_t i = 0; i < count && code == SQLITE_OK; i++)
@@ -316,7 +338,7 @@ static void keep_all(struct commit *commit)
 		commit->first = prepared->next;
 		prepared->change->block = commit->block;
 		commit->block->refs++;
-		tmgr__sqlite_keep(&self->pending, prepared, true);
+		tmgr__sqlite_keep(&self->pending, prepared);
 	}
 }
 
@@ -340,24 +362,6 @@ static void count(struct commit *commit, int64_t began)
 	health->commit_last_ns = took;
 	if (took > health->commit_max_ns)
 		health->commit_max_ns = took;
-}
-
-static int log_too_long(struct sqlite_store *self)
-{
-	if (self->log_pages * self->page_bytes < self->options.log_max_bytes)
-		return 0;
-	tmgr__sqlite_maintain(&self->store, 0, false);
-	if (self->ended)
-		return -EIO;
-	if (self->log_pages * self->page_bytes < self->options.log_max_bytes)
-		return 0;
-	self->full = true;
-	pthread_mutex_lock(&self->lock);
-	self->health.error = -ENOSPC;
-	snprintf(self->health.text, sizeof(self->health.text),
-		"the log has reached its limit: another program has been reading for long");
-	pthread_mutex_unlock(&self->lock);
-	return -ENOSPC;
 }
 
 static int commit_prepared(struct commit *commit, int64_t began)
@@ -392,10 +396,10 @@ int tmgr__sqlite_commit(struct tmgr_store *store, const struct tmgr_store_batch 
 
 	if (self->ended)
 		return -EIO;
-	r = log_too_long(self);
-	if (r < 0) {
-		tmgr__sqlite_abandon(store);
-		return r;
+	if (!self->in_transaction) {
+		r = log_too_long(self);
+		if (r < 0)
+			return r;
 	}
 	commit.last = &commit.first;
 	commit.block = tmgr__sqlite_block_create();

@@ -235,7 +235,7 @@ static int replay_step(struct sqlite_store *self, sqlite3_stmt *row)
 		prepared->change->begin = (size_t)(begin - block->bytes.data);
 		prepared->change->size = (size_t)(at - begin);
 		prepared->change->step = sequence;
-		tmgr__sqlite_keep(&self->pending, prepared, false);
+		tmgr__sqlite_keep(&self->pending, prepared);
 	}
 	tmgr__sqlite_block_unref(block);
 	self->sequence = sequence;

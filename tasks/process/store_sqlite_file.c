@@ -178,6 +178,11 @@ static int make_empty(const char *path, int flags)
 	return 0;
 }
 
+int tmgr__sqlite_make_file(const char *path)
+{
+	return make_empty(path, 0);
+}
+
 int tmgr__sqlite_replace(const char *path, const char *vfs)
 {
 	char new[PATH_SIZE], ready[PATH_SIZE];

@@ -54,7 +54,10 @@ static void *checkpoint_thread(void *user)
 			continue;
 		}
 		pthread_mutex_unlock(&checkpointer->lock);
+		self->lock_file.doubtful[1] = 1;
 		code = first_round(checkpointer->db);
+		if (code == SQLITE_OK)
+			self->lock_file.doubtful[1] = 0;
 		pthread_mutex_lock(&checkpointer->lock);
 		checkpointer->wanted = false;
 		checkpointer->ready = true;
@@ -62,6 +65,15 @@ static void *checkpoint_thread(void *user)
 	}
 	pthread_mutex_unlock(&checkpointer->lock);
 	return NULL;
+}
+
+static int checkpoint_failed(struct sqlite_store *self, int error)
+{
+	/* The log has it all; when there is room it is tried again. */
+	if (error == -ENOSPC || error == -ENOMEM)
+		return 0;
+	return tmgr__sqlite_end(
+		self, error, "the write-ahead log could not be copied into the file");
 }
 
 int tmgr__sqlite_checkpoint_start(struct sqlite_store *self)
@@ -91,12 +103,12 @@ int tmgr__sqlite_checkpoint_start(struct sqlite_store *self)
 	return r;
 }
 
-void tmgr__sqlite_checkpoint_stop(struct sqlite_store *self)
+int tmgr__sqlite_checkpoint_stop(struct sqlite_store *self)
 {
 	struct sqlite_checkpointer *checkpointer = &self->checkpointer;
 
 	if (!checkpointer->db)
-		return;
+		return 0;
 	if (checkpointer->started) {
 		pthread_mutex_lock(&checkpointer->lock);
 		checkpointer->stop = true;
@@ -109,6 +121,7 @@ void tmgr__sqlite_checkpoint_stop(struct sqlite_store *self)
 	sqlite3_close(checkpointer->db);
 	checkpointer->db = NULL;
 	checkpointer->started = false;
+	return checkpointer->error ? checkpoint_failed(self, checkpointer->error) : 0;
 }
 
 /* An error that the thread met; 1: the first round is over; 0: there is nothing to do now. */
@@ -128,15 +141,6 @@ static int ask_for_first_round(struct sqlite_store *self)
 	}
 	pthread_mutex_unlock(&checkpointer->lock);
 	return r;
-}
-
-static int checkpoint_failed(struct sqlite_store *self, int error)
-{
-	/* The log has it all; when there is room it is tried again. */
-	if (error == -ENOSPC || error == -ENOMEM)
-		return 0;
-	return tmgr__sqlite_end(
-		self, error, "the write-ahead log could not be copied into the file");
 }
 
 static int second_round(struct sqlite_store *self)
@@ -166,6 +170,24 @@ static int bound_log(struct sqlite_store *self)
 	if (r < 0)
 		return checkpoint_failed(self, r);
 	return r == 1 ? second_round(self) : 0;
+}
+
+int tmgr__sqlite_begin_log(struct sqlite_store *self)
+{
+	int log = 0, done = 0, code, r;
+
+	*self->lock_file.doubtful = 1;
+	sqlite3_busy_timeout(self->main, 0);
+	code = sqlite3_wal_checkpoint_v2(
+		self->main, "main", SQLITE_CHECKPOINT_TRUNCATE, &log, &done);
+	sqlite3_busy_timeout(self->main, (int)(self->options.busy_ns / TMGR_MILLISECOND));
+	r = tmgr__sqlite_error(self->main, code);
+	if (r < 0 && r != -EBUSY && r != -ENOSPC && r != -ENOMEM)
+		return checkpoint_failed(self, r);
+	*self->lock_file.doubtful = 0;
+	if (r == 0)
+		self->log_pages = self->log_tried = 0;
+	return r;
 }
 
 int tmgr__sqlite_maintain(struct tmgr_store *store, int64_t budget_ns, bool idle)

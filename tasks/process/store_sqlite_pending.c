@@ -125,6 +125,22 @@ static struct sqlite_entry *make_entry(
 	return entry;
 }
 
+static uint64_t sequence_of(const struct tmgr_store_change *change)
+{
+	switch (change->kind) {
+	case TMGR_STORE_WAIT:
+		return change->row.wait.sequence;
+	case TMGR_STORE_MESSAGE:
+		return change->row.message.sequence;
+	case TMGR_STORE_ONCE:
+		return change->row.once.sequence;
+	case TMGR_STORE_EVENT:
+		return change->row.event.sequence;
+	default:
+		return 0;
+	}
+}
+
 int tmgr__sqlite_prepare(struct sqlite_pending *pending, const struct tmgr_store_change *change,
 	struct sqlite_prepared **ret)
 {
@@ -142,10 +158,7 @@ int tmgr__sqlite_prepare(struct sqlite_pending *pending, const struct tmgr_store
 	}
 	prepared->change->op = change->op;
 	prepared->change->kind = change->kind;
-	if (change->kind == TMGR_STORE_MESSAGE)
-		prepared->change->sequence = change->row.message.sequence;
-	else if (change->kind == TMGR_STORE_EVENT)
-		prepared->change->sequence = change->row.event.sequence;
+	prepared->change->sequence = sequence_of(change);
 	*ret = prepared;
 	return 0;
 }
@@ -231,18 +244,22 @@ static void keep_put(struct sqlite_entry *entry, struct sqlite_change *change)
 	append(entry, change);
 }
 
-/* Whether there was one that no table has yet. */
+/* All of it that waits; whether no table has it. */
 static bool drop_message(struct sqlite_entry *entry, uint64_t sequence)
 {
-	struct sqlite_change *before = NULL;
+	struct sqlite_change *before = NULL, *at = entry->first;
+	bool fresh = false;
 
-	for (struct sqlite_change *at = entry->first; at; before = at, at = at->next) {
-		if (at->kind == TMGR_STORE_MESSAGE && at->sequence == sequence && at->fresh) {
+	while (at) {
+		if (at->kind == TMGR_STORE_MESSAGE && at->sequence == sequence) {
+			fresh |= at->fresh;
 			take_out(entry, before);
-			return true;
+		} else {
+			before = at;
 		}
+		at = before ? before->next : entry->first;
 	}
-	return false;
+	return fresh;
 }
 
 static void keep_delete(struct sqlite_entry *entry, struct sqlite_change *change)
@@ -263,7 +280,18 @@ static void keep_event(struct sqlite_pending *pending, struct sqlite_change *cha
 	pending->last_event = change;
 }
 
-void tmgr__sqlite_keep(struct sqlite_pending *pending, struct sqlite_prepared *prepared, bool fresh)
+/* Whether no table can have a row with this sequence: it is the first above all that were seen. */
+static bool is_fresh(struct sqlite_pending *pending, const struct sqlite_change *change)
+{
+	uint64_t *highest = &pending->highest[change->kind];
+
+	if (change->op != TMGR_STORE_PUT || change->sequence <= *highest)
+		return false;
+	*highest = change->sequence;
+	return true;
+}
+
+void tmgr__sqlite_keep(struct sqlite_pending *pending, struct sqlite_prepared *prepared)
 {
 	struct sqlite_change *change = prepared->change;
 	struct sqlite_entry *entry;
@@ -273,16 +301,14 @@ void tmgr__sqlite_keep(struct sqlite_pending *pending, struct sqlite_prepared *p
 		free(prepared);
 		return;
 	}
-	change->fresh = fresh;
+	change->fresh = is_fresh(pending, change);
 	entry = find(pending, prepared->entry);
 	if (entry) {
 		free(prepared->entry);
 	} else {
 		entry = prepared->entry;
 		entry->step = change->step;
-		/* These have keys that are used once. */
-		entry->fresh = fresh && change->op == TMGR_STORE_PUT &&
-			       (change->kind == TMGR_STORE_WAIT || change->kind == TMGR_STORE_ONCE);
+		entry->fresh = change->fresh && change->kind != TMGR_STORE_MESSAGE;
 		link_entry(pending, entry);
 	}
 	free(prepared);
