@@ -74,6 +74,7 @@ int taskctl_process_cancel(struct taskctl_link *link, struct taskctl_line *line)
 /* Printing, in taskctl_process_print.c. */
 void taskctl_print_process_head(void);
 void taskctl_print_process(const struct tmgr__process_record *record);
+void taskctl_print_standing(const struct tmgr__process_record *record);
 void taskctl_print_details(const struct tmgr__process_record *record);
 void taskctl_print_goroutine(const struct tmgr__process_record *record);
 void taskctl_print_wait(const struct tmgr__process_record *record);

@@ -54,9 +54,26 @@ int taskctl_process_list(struct taskctl_link *link, struct taskctl_line *line)
 	return r;
 }
 
+/* Where an answer of "get" is: one wait alone says no more than its goroutine did. */
+struct looking {
+	char why[1024]; /* of the last goroutine */
+};
+
+static void keep_why(struct looking *looking, const struct tmgr__process_record *record)
+{
+	snprintf(looking->why, sizeof(looking->why), "%s", record->why ? record->why : "");
+}
+
+static bool says_more(const struct looking *looking, const struct tmgr__process_record *record)
+{
+	return record->why && strcmp(looking->why, record->why) != 0;
+}
+
 /* Details first, then the state, then what it waits for. */
 static int show_record(void *self, const struct tmgr__process_record *record, const char *text)
 {
+	struct looking *looking = self;
+
 	if (strcmp(record->kind, "process") == 0) {
 		taskctl_print_details(record);
 		fputs("state       ", stdout);
@@ -64,41 +81,50 @@ static int show_record(void *self, const struct tmgr__process_record *record, co
 		fputs(record->text ? record->text : "", stdout);
 	} else if (strcmp(record->kind, "goroutine") == 0) {
 		putchar('\n');
+		keep_why(looking, record);
 		taskctl_print_goroutine(record);
-	} else if (strcmp(record->kind, "wait") == 0) {
+	} else if (strcmp(record->kind, "wait") == 0 && says_more(looking, record)) {
 		taskctl_print_wait(record);
 	}
 	return 0;
 }
 
-int taskctl_process_show(struct taskctl_link *link, struct taskctl_line *line)
+/* One process, by a function that prints its records, or as they came. */
+static int look_at(struct taskctl_link *link, struct taskctl_line *line,
+	int (*record)(void *self, const struct tmgr__process_record *record, const char *text))
 {
+	struct looking looking = { 0 };
 	struct printing printing = { .line = line };
-	struct taskctl_visit visit = { .record = line->json ? print_record : show_record,
-		.self = &printing };
-	int r;
+	struct taskctl_visit visit = { .record = record, .self = &looking };
 
+	if (line->json)
+		visit = (struct taskctl_visit){ .record = print_record, .self = &printing };
 	line->ask.ask = tmgr__borrowed("get");
 	line->ask.id = line->words[0];
-	r = taskctl_link_ask(link, &line->ask, &visit);
+	return taskctl_link_ask(link, &line->ask, &visit);
+}
+
+int taskctl_process_show(struct taskctl_link *link, struct taskctl_line *line)
+{
+	int r = look_at(link, line, show_record);
+
 	if (r == 0 && !line->json)
 		putchar('\n');
 	return r;
 }
 
+/* One that does not go on by itself says so first. */
 static int why_record(void *self, const struct tmgr__process_record *record, const char *text)
 {
-	const char *status = record->status ? record->status : "";
-	size_t *goroutines = self;
+	struct looking *looking = self;
 
-	if (strcmp(record->kind, "process") == 0 && strcmp(status, "active") != 0) {
-		struct tmgr__process_record brief = *record;
-
-		taskctl_print_process(&brief);
+	if (strcmp(record->kind, "process") == 0) {
+		if (record->status && strcmp(record->status, "active") != 0)
+			taskctl_print_standing(record);
 	} else if (strcmp(record->kind, "goroutine") == 0) {
+		keep_why(looking, record);
 		taskctl_print_goroutine(record);
-		(*goroutines)++;
-	} else if (strcmp(record->kind, "wait") == 0) {
+	} else if (strcmp(record->kind, "wait") == 0 && says_more(looking, record)) {
 		taskctl_print_wait(record);
 	}
 	return 0;
@@ -106,14 +132,7 @@ static int why_record(void *self, const struct tmgr__process_record *record, con
 
 int taskctl_process_why(struct taskctl_link *link, struct taskctl_line *line)
 {
-	size_t goroutines = 0;
-	struct printing printing = { .line = line };
-	struct taskctl_visit visit = { .record = line->json ? print_record : why_record,
-		.self = line->json ? (void *)&printing : (void *)&goroutines };
-
-	line->ask.ask = tmgr__borrowed("get");
-	line->ask.id = line->words[0];
-	return taskctl_link_ask(link, &line->ask, &visit);
+	return look_at(link, line, why_record);
 }
 
 int taskctl_process_channels(struct taskctl_link *link, struct taskctl_line *line)

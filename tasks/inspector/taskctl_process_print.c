@@ -67,6 +67,18 @@ void taskctl_print_process(const struct tmgr__process_record *record)
 	putchar('\n');
 }
 
+void taskctl_print_standing(const struct tmgr__process_record *record)
+{
+	struct shown id, text;
+	struct moment since;
+
+	printf("%s is %s since %s", shown(&id, record->id), status_of(record),
+		moment(&since, record->changed_ms));
+	if (record->text && record->text[0])
+		printf(": %s", shown(&text, record->text));
+	putchar('\n');
+}
+
 static void print_value(const struct tmgr_state_bytes *value)
 {
 	struct shown text;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "internal/examples/pkg/approve/approve.h"
-#include "internal/examples/pkg/durable/durable.h"
+#include "internal/examples/pkg/onfile/onfile.h"
 
 /* ---- A holiday ------------------------------------------------------------------------------ */
 
@@ -32,7 +32,7 @@ static int main_decided(
 		[APPROVE_NOBODY] = "ask again tomorrow",
 	};
 
-	return tmgr_process_finish(process, durable_text(texts[approve_answer(message)]));
+	return tmgr_process_finish(process, onfile_text(texts[approve_answer(message)]));
 }
 
 static int main_plan(struct tmgr_process *process, void *state, const struct tmgr_message *message)
@@ -75,13 +75,13 @@ static int buyer_answered(
 {
 	switch (approve_answer(message)) {
 	case APPROVE_YES:
-		return tmgr_process_finish(process, durable_text("bought"));
+		return tmgr_process_finish(process, onfile_text("bought"));
 	case APPROVE_NO:
-		return tmgr_process_finish(process, durable_text("not bought"));
+		return tmgr_process_finish(process, onfile_text("not bought"));
 	case APPROVE_NOBODY:
 		break;
 	}
-	return tmgr_process_finish(process, durable_text("not bought, nobody answered"));
+	return tmgr_process_finish(process, onfile_text("not bought, nobody answered"));
 }
 
 static int buyer_ask(struct tmgr_process *process, void *state, const struct tmgr_message *message)
@@ -110,7 +110,7 @@ static const struct tmgr_process_definition purchase_definition = {
 /* ---- The person ----------------------------------------------------------------------------- */
 
 struct office {
-	struct durable durable;
+	struct onfile onfile;
 	struct holiday holiday;
 	struct purchase purchase;
 };
@@ -118,7 +118,7 @@ struct office {
 static int say_result(struct tmgr_context *context, struct office *office, const char *id)
 {
 	struct tmgr_process_request *result = NULL;
-	int r = tmgr_processes_wait(context, office->durable.processes, id, TMGR_NEVER, &result);
+	int r = tmgr_processes_wait(context, office->onfile.processes, id, TMGR_NEVER, &result);
 
 	if (r == 0)
 		printf("%s: %s\n", id, (const char *)tmgr_process_request_value(result).data);
@@ -128,7 +128,7 @@ static int say_result(struct tmgr_context *context, struct office *office, const
 
 static int start_all(struct tmgr_context *context, struct office *office)
 {
-	struct tmgr_processes *processes = office->durable.processes;
+	struct tmgr_processes *processes = office->onfile.processes;
 	const struct tmgr_process_child children[] = {
 		{ &approve_desk_definition, APPROVE_DESK, NULL },
 		{ &holiday_definition, "holiday", &office->holiday },
@@ -138,11 +138,11 @@ static int start_all(struct tmgr_context *context, struct office *office)
 
 	/* Each in turn, so that the lines come in one order. */
 	for (size_t i = 0; r == 0 && i < sizeof(children) / sizeof(children[0]); i++) {
-		r = durable_start(context, processes, &children[i]);
+		r = onfile_start(context, processes, &children[i]);
 		if (r == 0)
-			r = durable_wait_steps(context, processes, children[i].id, 1);
+			r = onfile_wait_steps(context, processes, children[i].id, 1);
 		if (r == 0)
-			r = durable_wait_steps(context, processes, APPROVE_DESK, i + 1);
+			r = onfile_wait_steps(context, processes, APPROVE_DESK, i + 1);
 	}
 	return r;
 }
@@ -150,19 +150,19 @@ static int start_all(struct tmgr_context *context, struct office *office)
 static int be_a_person(void *self, struct tmgr_context *context)
 {
 	struct office *office = self;
-	struct tmgr_processes *processes = office->durable.processes;
+	struct tmgr_processes *processes = office->onfile.processes;
 	int r = start_all(context, office);
 
 	if (r == 0)
-		r = durable_send(context, processes, APPROVE_ANSWERS, "holiday yes");
+		r = onfile_send(context, processes, APPROVE_ANSWERS, "holiday yes");
 	if (r == 0)
 		r = say_result(context, office, "holiday");
 	if (r == 0)
 		r = say_result(context, office, "purchase");
 	if (r == 0)
-		r = durable_send(context, processes, APPROVE_ANSWERS, "purchase yes");
+		r = onfile_send(context, processes, APPROVE_ANSWERS, "purchase yes");
 	if (r == 0)
-		r = durable_wait_steps(context, processes, APPROVE_DESK, 7);
+		r = onfile_wait_steps(context, processes, APPROVE_DESK, 7);
 	return r;
 }
 
@@ -179,17 +179,17 @@ static int run(struct office *office, const char *path)
 	int code;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (durable_init(&office->durable, path) < 0)
+	if (onfile_init(&office->onfile, path) < 0)
 		return 1;
-	tmgr_processes_define(office->durable.processes, &approve_desk_definition);
-	tmgr_processes_define(office->durable.processes, &holiday_definition);
-	tmgr_processes_define(office->durable.processes, &purchase_definition);
+	tmgr_processes_define(office->onfile.processes, &approve_desk_definition);
+	tmgr_processes_define(office->onfile.processes, &holiday_definition);
+	tmgr_processes_define(office->onfile.processes, &purchase_definition);
 	manager = tmgr_manager_create(&stopping);
-	durable_add_tasks(&office->durable, manager);
+	onfile_add_tasks(&office->onfile, manager);
 	tmgr_manager_add_task(
 		manager, "person", tmgr_task_function(be_a_person, office), TMGR_STOP_GROUP);
 	code = tmgr_main(manager);
-	durable_fini(&office->durable);
+	onfile_fini(&office->onfile);
 	return code;
 }
 

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "internal/examples/pkg/durable/durable.h"
+#include "internal/examples/pkg/onfile/onfile.h"
 
 struct counter {
 	int64_t count;
@@ -25,10 +25,10 @@ static int main_done(struct tmgr_process *process, void *state, const struct tmg
 	char result[32];
 
 	snprintf(result, sizeof(result), "%" PRId64, self->count);
-	return tmgr_process_finish(process, durable_text(result));
+	return tmgr_process_finish(process, onfile_text(result));
 }
 
-/* What it prints is outside of the process: killed before the step is durable, it prints it again. */
+/* What it prints is outside of the process: killed before the step is onfile, it prints it again. */
 static int main_count(struct tmgr_process *process, void *state, const struct tmgr_message *message)
 {
 	struct counter *self = state;
@@ -56,23 +56,23 @@ static const struct tmgr_process_definition counter_definition = {
 
 /* Who sends the messages. */
 struct sender {
-	struct durable durable;
+	struct onfile onfile;
 	int64_t messages;
 	struct counter first;
 };
 
 static int count(struct tmgr_context *context, struct sender *sender)
 {
-	struct tmgr_processes *processes = sender->durable.processes;
+	struct tmgr_processes *processes = sender->onfile.processes;
 	const struct tmgr_process_child counter = {
 		.definition = &counter_definition, .id = "counter", .state = &sender->first
 	};
-	int r = durable_start(context, processes, &counter);
+	int r = onfile_start(context, processes, &counter);
 
 	for (int64_t i = 0; r == 0 && i < sender->messages; i++) {
 		r = tmgr_sleep(context, TMGR_SECOND);
 		if (r == 0)
-			r = durable_send(context, processes, "counter/count", "");
+			r = onfile_send(context, processes, "counter/count", "");
 	}
 	return r == -EPIPE ? 0 : r; /* it is done */
 }
@@ -85,7 +85,7 @@ static int send_messages(void *self, struct tmgr_context *context)
 
 	if (r == 0)
 		r = tmgr_processes_wait(
-			context, sender->durable.processes, "counter", TMGR_NEVER, &result);
+			context, sender->onfile.processes, "counter", TMGR_NEVER, &result);
 	if (r == 0)
 		printf("done: %s\n", (const char *)tmgr_process_request_value(result).data);
 	tmgr_process_request_release(result);
@@ -106,15 +106,15 @@ static int run(struct sender *sender, const char *path)
 	int code;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (durable_init(&sender->durable, path) < 0)
+	if (onfile_init(&sender->onfile, path) < 0)
 		return 1;
-	tmgr_processes_define(sender->durable.processes, &counter_definition);
+	tmgr_processes_define(sender->onfile.processes, &counter_definition);
 	manager = tmgr_manager_create(&stopping);
-	durable_add_tasks(&sender->durable, manager);
+	onfile_add_tasks(&sender->onfile, manager);
 	tmgr_manager_add_task(
 		manager, "sender", tmgr_task_function(send_messages, sender), TMGR_STOP_GROUP);
 	code = tmgr_main(manager);
-	durable_fini(&sender->durable);
+	onfile_fini(&sender->onfile);
 	return code;
 }
 

@@ -4,7 +4,7 @@
 #include <taskmgr/tasks/process_control.h>
 
 #include "front.h"
-#include "internal/examples/pkg/durable/durable.h"
+#include "internal/examples/pkg/onfile/onfile.h"
 #include "options.h"
 #include "sink.h"
 
@@ -12,7 +12,7 @@ static int run(const struct options *options)
 {
 	struct tmgr_manager_options stopping = { .stop_order = TMGR_STOP_REVERSE };
 	struct tmgr_manager *manager;
-	struct durable durable;
+	struct onfile onfile;
 	struct front front = { .terms = { .cart_ms = options->cart_ms,
 				       .approval_ms = options->approval_ms,
 				       .delivery_ms = options->delivery_ms } };
@@ -26,19 +26,19 @@ static int run(const struct options *options)
 		fprintf(stderr, "orders: %s: no address that can be reached\n", options->webhook);
 		return 1;
 	}
-	if (durable_init(&durable, options->database) < 0)
+	if (onfile_init(&onfile, options->database) < 0)
 		return 1;
-	front.processes = durable.processes;
-	orders_define(durable.processes);
+	front.processes = onfile.processes;
+	orders_define(onfile.processes);
 	manager = tmgr_manager_create(&stopping);
-	durable_add_tasks(&durable, manager);
+	onfile_add_tasks(&onfile, manager);
 	if (options->control)
 		tmgr_manager_add_task(manager, "control",
-			tmgr_process_control(durable.processes, options->control, NULL),
+			tmgr_process_control(onfile.processes, options->control, NULL),
 			TMGR_STRICT);
 	tmgr_manager_add_task(manager, "front", http_task(&http), TMGR_STRICT);
 	code = tmgr_main(manager);
-	durable_fini(&durable);
+	onfile_fini(&onfile);
 	return code;
 }
 

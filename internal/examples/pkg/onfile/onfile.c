@@ -1,4 +1,4 @@
-#include "durable.h"
+#include "onfile.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,92 +11,92 @@
 /* What SQLite and the store keep beside the file. */
 static const char *const beside[] = { "", "-wal", "-shm", "-journal", ".lock" };
 
-static int make_directory(struct durable *durable)
+static int make_directory(struct onfile *onfile)
 {
 	const char *top = getenv("TMPDIR");
-	int length = snprintf(durable->directory, sizeof(durable->directory), "%s/taskmgr.XXXXXX",
+	int length = snprintf(onfile->directory, sizeof(onfile->directory), "%s/taskmgr.XXXXXX",
 		top && *top ? top : "/tmp");
 
-	if (length < 0 || (size_t)length + sizeof("/processes.db") > sizeof(durable->directory))
+	if (length < 0 || (size_t)length + sizeof("/processes.db") > sizeof(onfile->directory))
 		return -ENAMETOOLONG;
-	if (!mkdtemp(durable->directory))
+	if (!mkdtemp(onfile->directory))
 		return -errno;
-	memcpy(durable->path, durable->directory, (size_t)length);
-	strcpy(durable->path + length, "/processes.db");
+	memcpy(onfile->path, onfile->directory, (size_t)length);
+	strcpy(onfile->path + length, "/processes.db");
 	return 0;
 }
 
-static int name_file(struct durable *durable, const char *path)
+static int name_file(struct onfile *onfile, const char *path)
 {
 	if (!path)
-		return make_directory(durable);
-	if (strlen(path) >= sizeof(durable->path))
+		return make_directory(onfile);
+	if (strlen(path) >= sizeof(onfile->path))
 		return -ENAMETOOLONG;
-	strcpy(durable->path, path);
+	strcpy(onfile->path, path);
 	return 0;
 }
 
-static void remove_directory(struct durable *durable)
+static void remove_directory(struct onfile *onfile)
 {
 	char path[PATH_MAX + 16];
 
-	if (!durable->directory[0])
+	if (!onfile->directory[0])
 		return;
 	for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++) {
-		snprintf(path, sizeof(path), "%s%s", durable->path, beside[i]);
+		snprintf(path, sizeof(path), "%s%s", onfile->path, beside[i]);
 		unlink(path);
 	}
-	rmdir(durable->directory);
+	rmdir(onfile->directory);
 }
 
-int durable_init(struct durable *durable, const char *path)
+int onfile_init(struct onfile *onfile, const char *path)
 {
 	struct tmgr_store *store = NULL;
 	int r;
 
-	*durable = (struct durable){ 0 };
-	r = name_file(durable, path);
+	*onfile = (struct onfile){ 0 };
+	r = name_file(onfile, path);
 	if (r == 0)
-		r = tmgr_store_sqlite_create(durable->path, NULL, &store);
+		r = tmgr_store_sqlite_create(onfile->path, NULL, &store);
 	if (r == 0)
-		r = tmgr_processes_create(store, NULL, &durable->processes);
+		r = tmgr_processes_create(store, NULL, &onfile->processes);
 	if (r < 0) {
 		fprintf(stderr, "%s: %s\n", path ? path : "a temporary file", tmgr_strerror(r));
-		durable_fini(durable);
+		onfile_fini(onfile);
 	}
 	return r;
 }
 
-void durable_fini(struct durable *durable)
+void onfile_fini(struct onfile *onfile)
 {
-	tmgr_processes_unref(durable->processes);
-	remove_directory(durable);
-	*durable = (struct durable){ 0 };
+	tmgr_processes_unref(onfile->processes);
+	remove_directory(onfile);
+	*onfile = (struct onfile){ 0 };
 }
 
-void durable_add_tasks(struct durable *durable, struct tmgr_manager *manager)
+void onfile_add_tasks(struct onfile *onfile, struct tmgr_manager *manager)
 {
 	tmgr_manager_add_task(
-		manager, "processes", tmgr_processes_task(durable->processes), TMGR_STRICT);
+		manager, "processes", tmgr_processes_task(onfile->processes), TMGR_STRICT);
 	tmgr_manager_add_task(
-		manager, "workers", tmgr_processes_workers(durable->processes, NULL), TMGR_STRICT);
+		manager, "workers", tmgr_processes_workers(onfile->processes, NULL), TMGR_STRICT);
 }
 
-struct tmgr_bytes durable_text(const char *text)
+struct tmgr_bytes onfile_text(const char *text)
 {
 	return (struct tmgr_bytes){ text, strlen(text) };
 }
 
-int durable_send(struct tmgr_context *context, struct tmgr_processes *processes,
-	const char *channel, const char *text)
+int onfile_send(struct tmgr_context *context, struct tmgr_processes *processes, const char *channel,
+	const char *text)
 {
 	const struct tmgr_process_outside message = { .channel = channel,
-		.value = durable_text(text) };
+		.value = onfile_text(text) };
 
 	return tmgr_processes_send(context, processes, &message, TMGR_NEVER);
 }
 
-int durable_start(struct tmgr_context *context, struct tmgr_processes *processes,
+int onfile_start(struct tmgr_context *context, struct tmgr_processes *processes,
 	const struct tmgr_process_child *child)
 {
 	int r = tmgr_processes_start(context, processes, child, TMGR_NEVER);
@@ -118,7 +118,7 @@ static int steps_of(struct tmgr_context *context, struct tmgr_processes *process
 }
 
 /* What has happened is asked for before the process is looked at, so that nothing is missed. */
-int durable_wait_steps(struct tmgr_context *context, struct tmgr_processes *processes,
+int onfile_wait_steps(struct tmgr_context *context, struct tmgr_processes *processes,
 	const char *id, uint64_t steps)
 {
 	struct tmgr_processes_stats stats;

@@ -1,15 +1,15 @@
 /*
  * What the examples of durable processes share: a runtime on a file, and its tasks.
  */
-#ifndef EXAMPLES_DURABLE_H
-#define EXAMPLES_DURABLE_H
+#ifndef EXAMPLES_ONFILE_H
+#define EXAMPLES_ONFILE_H
 
 #include <limits.h>
 
 #include <taskmgr/taskmgr.h>
 #include <taskmgr/tasks/process_runtime.h>
 
-struct durable {
+struct onfile {
 	struct tmgr_processes *processes;
 	char path[PATH_MAX];
 	char directory
@@ -18,27 +18,27 @@ struct durable {
 
 /*
  * Make a runtime on the file `path`; NULL: on a new one in a directory of its own, which
- * durable_fini() removes. 0, or a negative errno, which it has said on standard error.
+ * onfile_fini() removes. 0, or a negative errno, which it has said on standard error.
  */
-int durable_init(struct durable *durable, const char *path);
-void durable_fini(struct durable *durable);
+int onfile_init(struct onfile *onfile, const char *path);
+void onfile_fini(struct onfile *onfile);
 
 /* Add the task of the runtime, and one of workers. */
-void durable_add_tasks(struct durable *durable, struct tmgr_manager *manager);
+void onfile_add_tasks(struct onfile *onfile, struct tmgr_manager *manager);
 
 /* A text as a message. */
-struct tmgr_bytes durable_text(const char *text);
+struct tmgr_bytes onfile_text(const char *text);
 
 /* Send a text to a channel. */
-int durable_send(struct tmgr_context *context, struct tmgr_processes *processes,
-	const char *channel, const char *text);
+int onfile_send(struct tmgr_context *context, struct tmgr_processes *processes, const char *channel,
+	const char *text);
 
 /* Start a process, or find that it was started before: both are 0. */
-int durable_start(struct tmgr_context *context, struct tmgr_processes *processes,
+int onfile_start(struct tmgr_context *context, struct tmgr_processes *processes,
 	const struct tmgr_process_child *child);
 
 /* Wait until a process has made as many steps. */
-int durable_wait_steps(struct tmgr_context *context, struct tmgr_processes *processes,
+int onfile_wait_steps(struct tmgr_context *context, struct tmgr_processes *processes,
 	const char *id, uint64_t steps);
 
 #endif
