@@ -54,19 +54,31 @@ int taskctl_process_list(struct taskctl_link *link, struct taskctl_line *line)
 	return r;
 }
 
-/* Where an answer of "get" is: one wait alone says no more than its goroutine did. */
+/* Where an answer of "get" is: a wait alone says what its goroutine said, and is not printed. */
 struct looking {
-	char why[1024]; /* of the last goroutine */
+	unsigned waits; /* of the last goroutine */
+	uint32_t index; /* of the first of them */
+	char why[1024];
 };
 
-static void keep_why(struct looking *looking, const struct tmgr__process_record *record)
+static void look_at_goroutine(struct looking *looking, const struct tmgr__process_record *record)
 {
-	snprintf(looking->why, sizeof(looking->why), "%s", record->why ? record->why : "");
+	looking->waits = 0;
+	taskctl_print_goroutine(record);
 }
 
-static bool says_more(const struct looking *looking, const struct tmgr__process_record *record)
+/* The first is kept until there is a second. */
+static void look_at_wait(struct looking *looking, const struct tmgr__process_record *record)
 {
-	return record->why && strcmp(looking->why, record->why) != 0;
+	if (looking->waits++ == 0) {
+		looking->index = record->index;
+		snprintf(looking->why, sizeof(looking->why), "%s", record->why ? record->why : "");
+		return;
+	}
+	if (looking->waits == 2)
+		taskctl_print_wait(&(struct tmgr__process_record){
+			.index = looking->index, .why = looking->why });
+	taskctl_print_wait(record);
 }
 
 /* Details first, then the state, then what it waits for. */
@@ -81,10 +93,9 @@ static int show_record(void *self, const struct tmgr__process_record *record, co
 		fputs(record->text ? record->text : "", stdout);
 	} else if (strcmp(record->kind, "goroutine") == 0) {
 		putchar('\n');
-		keep_why(looking, record);
-		taskctl_print_goroutine(record);
-	} else if (strcmp(record->kind, "wait") == 0 && says_more(looking, record)) {
-		taskctl_print_wait(record);
+		look_at_goroutine(looking, record);
+	} else if (strcmp(record->kind, "wait") == 0) {
+		look_at_wait(looking, record);
 	}
 	return 0;
 }
@@ -122,10 +133,9 @@ static int why_record(void *self, const struct tmgr__process_record *record, con
 		if (record->status && strcmp(record->status, "active") != 0)
 			taskctl_print_standing(record);
 	} else if (strcmp(record->kind, "goroutine") == 0) {
-		keep_why(looking, record);
-		taskctl_print_goroutine(record);
-	} else if (strcmp(record->kind, "wait") == 0 && says_more(looking, record)) {
-		taskctl_print_wait(record);
+		look_at_goroutine(looking, record);
+	} else if (strcmp(record->kind, "wait") == 0) {
+		look_at_wait(looking, record);
 	}
 	return 0;
 }
