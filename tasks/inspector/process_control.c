@@ -83,10 +83,12 @@ static int make_room(struct connection *connection)
 		connection->size -= connection->used;
 		connection->used = 0;
 	}
-	if (connection->capacity - connection->size > 0)
-		return 0;
 	if (connection->size > TMGR__PROCESS_LINE_MAX)
 		return -EMSGSIZE;
+	if (connection->capacity - connection->size > 0)
+		return 0;
+	if (capacity > TMGR__PROCESS_LINE_MAX + CHUNK)
+		capacity = TMGR__PROCESS_LINE_MAX + CHUNK;
 	buffer = realloc(connection->buffer, capacity);
 	if (!buffer)
 		return -ENOMEM;
@@ -272,12 +274,16 @@ static int serve(void *self, struct tmgr_context *context)
 
 /* ---- The socket ----------------------------------------------------------------------------- */
 
-/* Whether nobody listens on the file that is in the way. */
+/* Whether what is in the way is a socket on which nobody listens. */
 static bool is_left_over(const struct sockaddr_un *address)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct stat st;
 	bool left_over;
+	int fd;
 
+	if (lstat(address->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return false;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return false;
 	left_over = connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 &&
