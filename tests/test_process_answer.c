@@ -397,6 +397,13 @@ static void a_state_is_set_only_at_the_revision_that_was_seen(void **state)
 	assert_string_equal(
 		text_of_end(&answers), "the state has another revision: look at it again");
 	assert_int_equal(ask(&durable, &answers, "{\"ask\":\"set\",\"id\":\"w\"}"), -EINVAL);
+	snprintf(line, sizeof(line),
+		"{\"ask\":\"set\",\"id\":\"w\",\"revision\":%llu,\"state\":\"{\\\"number\\\":true}"
+		"\"}",
+		(unsigned long long)revision + 1);
+	assert_int_equal(ask(&durable, &answers, line), -EPROTO);
+	assert_non_null(strstr(text_of_end(&answers), "number"));
+	assert_non_null(strstr(durable_state(&durable, "w"), "\"number\":7"));
 	drop(&answers);
 	durable_end(&durable);
 }

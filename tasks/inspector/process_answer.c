@@ -276,12 +276,44 @@ static int start(struct answer *answer)
 	return r;
 }
 
+/* Whether the definition of a process can read a state; one that the program lacks is not asked. */
+static int check_state(
+	struct answer *answer, const struct tmgr_process_definition *definition, const char *state)
+{
+	struct tmgr_state_memory *memory = NULL;
+	void *ignored = NULL;
+	int r;
+
+	if (!definition)
+		return 0;
+	r = tmgr_state_memory_create(&memory);
+	if (r < 0)
+		return r;
+	r = tmgr_state_decode(memory, &definition->state, state, strlen(state), &ignored);
+	if (r < 0)
+		tmgr__text_copy(answer->text, sizeof(answer->text), tmgr_state_error(memory));
+	tmgr_state_memory_destroy(memory);
+	return r;
+}
+
 static int set(struct answer *answer)
 {
-	struct tmgr_process_command command = command_of(answer, TMGR_PROCESS_SET);
+	struct tmgr_process_command command = command_of(answer, TMGR_PROCESS_GET);
+	struct tmgr_process_request *request = NULL;
+	int r;
 
 	if (!answer->ask->state)
 		return -EINVAL;
+	r = ask_for(answer, &command, &request);
+	if (r == 0)
+		r = check_state(answer,
+			tmgr_processes_definition(answer->processes,
+				tmgr_process_request_infos(request, NULL)->definition),
+			answer->ask->state);
+	tmgr_process_request_release(request);
+	if (r < 0)
+		return r;
+	command.kind = TMGR_PROCESS_SET;
 	command.value = (struct tmgr_bytes){ answer->ask->state, strlen(answer->ask->state) };
 	return ask_for(answer, &command, NULL);
 }
