@@ -40,6 +40,11 @@ PKG_SOURCES := $(wildcard internal/examples/pkg/*/*.c)
 CMD_SOURCES := $(wildcard internal/examples/cmd/*/*.c)
 EXAMPLE_NAMES := $(sort $(patsubst internal/examples/cmd/%/,%,$(dir $(CMD_SOURCES))))
 
+# State machines that people write as X.states are made into build/gen/.../X.h and X.c.
+STATES_FILES := $(wildcard internal/examples/*/*/*.states tests/support/*.states)
+GENERATED := $(STATES_FILES:%.states=$(BUILD)/gen/%.c)
+GENERATED_HEADERS := $(GENERATED:.c=.h)
+
 # The fuzzer brings a main of its own in place of replay's.
 SUPPORT_SOURCES := $(filter-out $(if $(FUZZ),%/replay.c),$(wildcard tests/support/*.c))
 TEST_SOURCES := $(wildcard tests/test_*.c tests/scenario/*.c tests/stress/*.c)
@@ -122,7 +127,7 @@ ifdef FUZZ
 INSTRUMENTING := -fsanitize=fuzzer-no-link
 endif
 
-LANGUAGE := -std=c11 -D_GNU_SOURCE -Iinclude -iquote .
+LANGUAGE := -std=c11 -D_GNU_SOURCE -Iinclude -iquote . -iquote $(BUILD)/gen
 COMPILE = $(CC) $(LANGUAGE) -fPIC -fvisibility=hidden -pthread $(WARNINGS) $(HARDENING) \
 	$(CPPFLAGS) $(CFLAGS) $(SANITIZING) $(INSTRUMENTING)
 LINK = $(CC) -pthread $(CFLAGS) $(SANITIZING) $(INSTRUMENTING) $(LINK_HARDENING) -Wl,--as-needed \
@@ -185,7 +190,7 @@ packages-demo packages-test: packages-%:
 
 $(BUILD)/flags: export STAMP = $(COMPILE) / $(LINK) / $(WRAPS)
 $(BUILD)/sources: export STAMP = $(LIB_SOURCES) / $(SQLITE_SOURCES) / $(TASKCTL_SOURCES) / \
-	$(PKG_SOURCES) / $(SUPPORT_SOURCES)
+	$(PKG_SOURCES) / $(SUPPORT_SOURCES) / $(GENERATED)
 $(BUILD)/flags $(BUILD)/sources: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' "$$STAMP" | cmp -s - $@ || printf '%s\n' "$$STAMP" >$@
@@ -194,15 +199,21 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags | $(PACKAGES)
 	@mkdir -p $(@D)
 	$(call run,CC,$<)$(COMPILE) -MMD -MP -c -o $@ $<
 
--include $(patsubst %.o,%.d,$(call objects,$(C_SOURCES)))
+-include $(patsubst %.o,%.d,$(call objects,$(C_SOURCES) $(GENERATED)))
+
+# What includes them is known once it was compiled: until then they come first.
+$(call objects,$(filter internal/% tests/%,$(C_SOURCES))): | $(GENERATED_HEADERS)
+$(BUILD)/gen/%.h $(BUILD)/gen/%.c: %.states $(TASKCTL)
+	@mkdir -p $(@D)
+	$(call run,GEN,$<)$(TASKCTL) machine generate -o $(BUILD)/gen/$* $<
 
 # ---- Libraries -------------------------------------------------------------------------------
 
 $(STATIC_LIB): $(call objects,$(LIB_SOURCES))
 $(SQLITE_STATIC): $(call objects,$(SQLITE_SOURCES))
 $(TASKCTL_LIB): $(call objects,$(filter-out %/taskctl.c,$(TASKCTL_SOURCES)))
-$(EXAMPLES_LIB): $(call objects,$(PKG_SOURCES))
-$(SUPPORT_LIB): $(call objects,$(SUPPORT_SOURCES))
+$(EXAMPLES_LIB): $(call objects,$(PKG_SOURCES) $(filter $(BUILD)/gen/internal/%,$(GENERATED)))
+$(SUPPORT_LIB): $(call objects,$(SUPPORT_SOURCES) $(filter $(BUILD)/gen/tests/%,$(GENERATED)))
 $(STATIC_LIB) $(SQLITE_STATIC) $(TASKCTL_LIB) $(EXAMPLES_LIB) $(SUPPORT_LIB): $(BUILD)/sources
 	@rm -f $@
 	$(call run,AR,$@)$(AR) rcs $@ $(filter %.o,$^)
@@ -421,7 +432,7 @@ lint-spelling:
 lint-shell:
 	$(call run,LINT,shell)shellcheck $(filter-out %.md %.awk %.py,$(SHELL_SCRIPTS))
 
-lint-tidy:
+lint-tidy: $(GENERATED_HEADERS)
 	$(call run,LINT,tidy)printf '%s\n' $(C_SOURCES) | xargs -r -n 4 -P $(JOBS) sh -c \
 		'clang-tidy --quiet "$$@" -- $(LANGUAGE) 2>/dev/null' sh
 

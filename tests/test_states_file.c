@@ -166,13 +166,13 @@ static const struct {
 		"a machine's name is in lower case: C names begin with it" },
 	{ "machine 1\nstate A\n", 1, 9,
 		"\"1\" is no name: a letter, then letters, digits, _ and -" },
-	{ "machine m\nsate A\n", 2, 1,
-		"there is no statement \"sate\"; there are machine, group, state, add, remove, "
+	{ "machine m\nfoo A\n", 2, 1,
+		"there is no statement \"foo\"; there are machine, group, state, add, remove, "
 		"require, after, timeout" },
 	{ "machine m\nstate\n", 2, 1, "after \"state\" stands its name" },
 	{ "machine m\nstate A=\n", 2, 8, "there is no flag \"=\"; there are auto and multi" },
-	{ "machine m\nstate A mutli\n", 2, 9,
-		"there is no flag \"mutli\"; there are auto and multi" },
+	{ "machine m\nstate A often\n", 2, 9,
+		"there is no flag \"often\"; there are auto and multi" },
 	{ "machine m\nstate A auto multi auto\n", 2, 20, "\"auto\" twice" },
 	{ "machine m\nstate A/B\n", 2, 7,
 		"\"A/B\" is no name: a letter, then letters, digits, _ and -" },

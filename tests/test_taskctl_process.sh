@@ -336,7 +336,7 @@ bad_usage_gives_2()
 	while read -r command; do
 		run 0 "$command" --help
 		says out "^usage: taskctl process $command"
-		grep -q "^\\.It Ic $command\\>" docs/man/taskctl.1 || die "the manual page does not describe $command"
+		grep -q "^\\.It Ic $command\\>" docs/man/taskctl-process.1 || die "the manual page does not describe $command"
 	done <"$dir/commands"
 }
 

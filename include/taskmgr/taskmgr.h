@@ -40,6 +40,7 @@
 #include <taskmgr/tasks/machine_handlers.h>
 #include <taskmgr/tasks/machine_schema.h>
 #include <taskmgr/tasks/machine_task.h>
+#include <taskmgr/tasks/machine_telemetry.h>
 #include <taskmgr/tasks/machine_tracer.h>
 #include <taskmgr/tasks/machine_wait.h>
 #include <taskmgr/tasks/manager.h>

@@ -8,9 +8,8 @@
 
 #include <taskmgr/version.h>
 
-#include "taskctl_process.h"
-
 static const struct taskctl_command commands[] = {
+	{ "machine", "state machines: check, generate, graph, replay", taskctl_machine },
 	{ "process", "durable processes: how they stand, why they wait, repairs", taskctl_process },
 	{ 0 },
 };
@@ -30,6 +29,26 @@ int taskctl_bad_usage(const char *usage)
 {
 	fprintf(stderr, "usage: %s\n", usage);
 	return TASKCTL_USAGE;
+}
+
+int taskctl_usage(const char *usage)
+{
+	printf("usage: %s\n", usage);
+	return TASKCTL_DONE;
+}
+
+int taskctl_option(int argc, char **argv, const char *letters, const struct option *names)
+{
+	int option;
+
+	/* Its own messages name the command as if it were the program. */
+	opterr = 0;
+	option = getopt_long(argc, argv, letters, names, NULL);
+	if (option == '?' && optopt > 0)
+		taskctl_error("-%c is no option, or is in want of a value", optopt);
+	else if (option == '?')
+		taskctl_error("%s is no option, or is in want of a value", argv[optind - 1]);
+	return option;
 }
 
 static void print_help(FILE *file, const char *path, const struct taskctl_command *rows)

@@ -7,6 +7,8 @@
 #ifndef TASKCTL_H
 #define TASKCTL_H
 
+#include <getopt.h>
+
 /* What a command gives, and so does the program: its exit code. */
 enum taskctl_exit {
 	TASKCTL_DONE,
@@ -27,7 +29,18 @@ int taskctl_dispatch(const char *path, const struct taskctl_command *rows, int a
 /* One line to standard error, with "taskctl: " before it. */
 void taskctl_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* How a command is used, to standard error; gives TASKCTL_USAGE. */
+/* How a command is used: to standard error, and gives TASKCTL_USAGE. */
 int taskctl_bad_usage(const char *usage);
+/* The same because it was asked for: to standard output, and gives TASKCTL_DONE. */
+int taskctl_usage(const char *usage);
+
+/* The next option of a command, as getopt_long() gives it; of an unknown one it says so. */
+int taskctl_option(int argc, char **argv, const char *letters, const struct option *names);
+
+/* ---- Commands --------------------------------------------------------------------------------
+ */
+
+int taskctl_machine(int argc, char **argv);
+int taskctl_process(int argc, char **argv);
 
 #endif

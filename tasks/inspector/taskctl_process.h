@@ -88,6 +88,4 @@ void taskctl_print_event(const struct tmgr__process_record *record);
  */
 int taskctl_json_set(const char *json, const char *path, const char *value, char **ret_json);
 
-int taskctl_process(int argc, char **argv);
-
 #endif

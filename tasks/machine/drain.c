@@ -66,7 +66,6 @@ static int run_mutation(struct tmgr_machine *machine, struct tmgr__item *item)
 		tmgr__lock_acquire(&machine->lock);
 		machine->error = *item->error;
 		tmgr__lock_release(&machine->lock);
-		__atomic_store_n(&machine->errors, machine->errors + 1, __ATOMIC_RELAXED);
 	}
 	return tmgr__transition(machine, &(struct tmgr__asked){
 						 .kind = item->about.kind,

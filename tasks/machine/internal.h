@@ -221,6 +221,9 @@ struct tmgr__asked {
 int tmgr__transition(struct tmgr_machine *machine, const struct tmgr__asked *asked);
 /* By the drainer, in a final handler: those entered from this index on leave again. */
 void tmgr__transition_take_back(struct tmgr_machine *machine, size_t first);
+/* By the drainer: take over what is active, in its order, and all ticks. */
+void tmgr__transition_import(
+	struct tmgr_machine *machine, const uint64_t *ticks, const unsigned *active, size_t count);
 /* By the drainer: add the automatic states there are to add. */
 void tmgr__transition_automatic(struct tmgr_machine *machine);
 /* By the drainer: add Exception with machine->error. */
@@ -261,6 +264,11 @@ void tmgr__waits_end(struct tmgr_machine *machine);
 void tmgr__when_link(struct tmgr_machine *machine, struct tmgr_machine_when **list,
 	struct tmgr_machine_when *when);
 void tmgr__when_init(struct tmgr_machine_when *when, struct tmgr_machine *machine,
+	void (*function)(void *self, int result), void *self);
+
+/* Register, without a copy of what the condition refers to. It is a valid one. */
+void tmgr__when_register(struct tmgr_machine *machine,
+	const struct tmgr_machine_condition *condition, struct tmgr_machine_when *when,
 	void (*function)(void *self, int result), void *self);
 
 /* A wait that blocks, on its owner's stack. */

@@ -128,6 +128,30 @@ void tmgr__transition_take_back(struct tmgr_machine *machine, size_t first)
 	write_end(machine);
 }
 
+void tmgr__transition_import(
+	struct tmgr_machine *machine, const uint64_t *ticks, const unsigned *active, size_t count)
+{
+	machine->exits.count = machine->enters.count = 0;
+	write_begin(machine);
+	for (unsigned state = 0; state < machine->schema->count; state++) {
+		struct tmgr__states *moved = ticks[state] & 1 ? &machine->enters : &machine->exits;
+
+		if (machine->ticks[state] == ticks[state])
+			continue;
+		moved->list[moved->count++] = state;
+		move_tick(machine, state, ticks[state] - machine->ticks[state]);
+	}
+	tmgr__bits_clear(machine->active.set, machine->schema->words);
+	for (size_t i = 0; i < count; i++) {
+		tmgr__bits_add(machine->active.set, active[i]);
+		set_active(machine, i, active[i]);
+	}
+	set_active_count(machine, count);
+	write_end(machine);
+	machine->arguments = NULL;
+	machine->has_changed = true;
+}
+
 /* ---- All of it ------------------------------------------------------------------------------ */
 
 static void begin(struct tmgr_machine *machine, const struct tmgr__asked *asked,
@@ -154,6 +178,8 @@ static void begin(struct tmgr_machine *machine, const struct tmgr__asked *asked,
 	};
 	if (!asked->dry)
 		__atomic_store_n(&machine->transitions, transition->number, __ATOMIC_RELAXED);
+	if (asked->error)
+		__atomic_store_n(&machine->errors, machine->errors + 1, __ATOMIC_RELAXED);
 	memcpy(machine->before.list, machine->active.list,
 		machine->active.count * sizeof(unsigned));
 	machine->failed = machine->postponed = false;
@@ -279,7 +305,6 @@ void tmgr__transition_failure(struct tmgr_machine *machine)
 	unsigned states[] = { tmgr__schema_exception(machine->schema), TMGR_STATES_END };
 
 	machine->failure_due = false;
-	__atomic_store_n(&machine->errors, machine->errors + 1, __ATOMIC_RELAXED);
 	tmgr__transition(machine, &(struct tmgr__asked){
 					  .origin = TMGR_ORIGIN_EXCEPTION,
 					  .states = states,

@@ -362,8 +362,7 @@ static int begin(struct tmgr_machine *machine, struct tmgr_machine_when *when, i
 	return waits ? 0 : 1;
 }
 
-/* Without a copy of what the condition refers to. */
-static void register_borrowed(struct tmgr_machine *machine,
+void tmgr__when_register(struct tmgr_machine *machine,
 	const struct tmgr_machine_condition *condition, struct tmgr_machine_when *when,
 	void (*function)(void *self, int result), void *self)
 {
@@ -543,8 +542,8 @@ int tmgr_machine_wait_or_error(struct tmgr_context *context, struct tmgr_machine
 	}
 	/* Entered: at the next odd tick, the present one being even. */
 	tick = tmgr_machine_tick(machine, tmgr_machine_exception(machine)) | 1;
-	register_borrowed(machine, condition, &either.condition, end_by_condition, &either);
-	register_borrowed(machine,
+	tmgr__when_register(machine, condition, &either.condition, end_by_condition, &either);
+	tmgr__when_register(machine,
 		&TMGR_WHEN_TIME(TMGR_STATES(tmgr_machine_exception(machine)), TMGR_TICKS(tick)),
 		&either.error, end_by_error, &either);
 	r = tmgr__machine_inside(machine) && !tmgr_future_done(&either.done)

@@ -158,6 +158,17 @@ TMGR_API const char *tmgr_machine_name(const struct tmgr_machine *machine);
 TMGR_API struct tmgr_schema *tmgr_machine_schema(const struct tmgr_machine *machine);
 
 /**
+ * The number of a machine's state Exception.
+ *
+ * @param machine  NULL gives TMGR_STATES_END
+ *
+ * @return the last one's
+ *
+ * @thread any thread
+ */
+TMGR_API unsigned tmgr_machine_exception(const struct tmgr_machine *machine);
+
+/**
  * Add a state.
  *
  * @param machine    a machine

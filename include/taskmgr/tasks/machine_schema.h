@@ -33,7 +33,10 @@
 #define TMGR_MACHINE_NAME_MAX 63
 /** Ends a list of states. */
 #define TMGR_STATES_END UINT_MAX
-/** A list of states, in order, as tables and calls take it. */
+/**
+ * A list of states, in order, as tables and calls take it. It lasts as long as the block it stands in;
+ * outside of functions, for ever: static tables stand there.
+ */
 #define TMGR_STATES(...) ((const unsigned[]){ __VA_ARGS__, TMGR_STATES_END })
 /** The name of the state that is in every schema. */
 #define TMGR_EXCEPTION "Exception"

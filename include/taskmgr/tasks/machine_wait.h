@@ -108,17 +108,6 @@ struct tmgr_state_context {
 TMGR_BEGIN_DECLS
 
 /**
- * The number of a machine's state Exception.
- *
- * @param machine  NULL gives TMGR_STATES_END
- *
- * @return the last one's
- *
- * @thread any thread
- */
-TMGR_API unsigned tmgr_machine_exception(const struct tmgr_machine *machine);
-
-/**
  * Wait until a condition holds.
  *
  * @param context    the task's, or NULL
