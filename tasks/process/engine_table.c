@@ -97,7 +97,7 @@ static void *add(struct tmgr__engine *engine, struct tmgr__table *table, const s
 	const char *text = (const char *)object + kind->text;
 	void **head;
 
-	if (table->count >= table->max && grow(table, kind) != 0 && table->max == 0) {
+	if (table->count >= 2 * table->max && grow(table, kind) != 0 && table->max == 0) {
 		engine->broken = -ENOMEM;
 		free(object);
 		return NULL;
@@ -176,7 +176,6 @@ struct tmgr__eprocess *tmgr__process_add(
 	memcpy(process->id, id, size);
 	process->definition = definition;
 	process->status = TMGR_PROCESS_ACTIVE;
-	tmgr__list_init(&process->callers);
 	process = add(engine, &engine->processes, &process_kind, process);
 	if (process != NULL) {
 		engine->live++;
@@ -197,6 +196,7 @@ static void free_process(struct tmgr__eprocess *process)
 		free(process->ending->result);
 	free(process->ending);
 	free(process->state);
+	free(process->callers);
 	free(process);
 }
 
@@ -284,8 +284,7 @@ struct tmgr__channel *tmgr__channel_add(struct tmgr__engine *engine, const char 
 	if (channel == NULL)
 		return NULL;
 	memcpy(channel->id, id, size);
-	tmgr__list_init(&channel->senders);
-	tmgr__list_init(&channel->receivers);
+	tmgr__list_init(&channel->line);
 	channel = add(engine, &engine->channels, &channel_kind, channel);
 	if (channel == NULL || owner == 0)
 		return channel;
@@ -313,15 +312,15 @@ static void free_line(struct tmgr__list *line)
 
 static void free_channel(struct tmgr__channel *channel)
 {
-	while (channel->first != NULL) {
-		struct tmgr__emessage *message = channel->first;
+	while (channel->buffer != NULL && channel->buffer->first != NULL) {
+		struct tmgr__emessage *message = channel->buffer->first;
 
-		channel->first = message->next;
+		channel->buffer->first = message->next;
 		free(message->value);
 		free(message);
 	}
-	free_line(&channel->senders);
-	free_line(&channel->receivers);
+	free_line(&channel->line);
+	free(channel->buffer);
 	free(channel);
 }
 
@@ -384,5 +383,6 @@ void tmgr__engine_destroy(struct tmgr__engine *engine)
 	free(engine->keys.heads);
 	free(engine->after.timers);
 	free(engine->at.timers);
+	free(engine->unused);
 	free(engine);
 }
