@@ -110,8 +110,9 @@ struct tmgr__goroutine {
 	char name[];
 };
 
-/* How a process ended, or why it does not go on. */
+/* How a process ended, or why it does not go on, or who waits for it. */
 struct tmgr__ending {
+	struct tmgr__list callers; /* waits of others for its end */
 	struct tmgr__blob *result;
 	int64_t changed_ms;
 	int error;
@@ -126,18 +127,17 @@ struct tmgr__eprocess {
 	struct tmgr__goroutine *ready;   /* the first of its line */
 	struct tmgr__goroutine *running; /* whose method is being called */
 	struct tmgr__channel *channels;
-	struct tmgr__list *callers;      /* waits of others for its end; NULL: none yet */
 	struct tmgr__eprocess *run_next; /* among those to run, or those that are over */
-	struct tmgr__ending *ending;     /* NULL: it never stood otherwise than it began */
+	struct tmgr__ending *ending;     /* NULL: nobody waits for it, and it stands as it began */
 	uint64_t revision, steps;
 	int64_t created_ms;
 	uint32_t hash, version;
-	uint8_t status; /* enum tmgr_process_status */
-	bool in_run;    /* among those to run */
-	bool stuck;
-	bool cancelled;  /* was asked for */
-	bool cancelling; /* its cancel method has begun */
-	bool has_result;
+	uint8_t status;  /* enum tmgr_process_status */
+	bool in_run : 1; /* among those to run */
+	bool stuck : 1;
+	bool cancelled : 1;  /* was asked for */
+	bool cancelling : 1; /* its cancel method has begun */
+	bool has_result : 1;
 	char id[];
 };
 
@@ -162,8 +162,8 @@ struct tmgr__channel {
 		line; /* all who wait, by sequence and case: senders, or receivers, or one who is both */
 	struct tmgr__buffer *buffer; /* NULL: none */
 	uint32_t hash;
-	bool closed, created;
-	bool suspect; /* among those that may be unused */
+	bool closed : 1, created : 1;
+	bool suspect : 1; /* among those that may be unused */
 	char id[];
 };
 

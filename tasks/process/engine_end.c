@@ -16,8 +16,10 @@ struct tmgr__ending *tmgr__process_ending(
 {
 	if (process->ending == NULL) {
 		process->ending = tmgr__engine_memory(engine, sizeof(*process->ending));
-		if (process->ending != NULL)
-			process->ending->changed_ms = process->created_ms;
+		if (process->ending == NULL)
+			return NULL;
+		tmgr__list_init(&process->ending->callers);
+		process->ending->changed_ms = process->created_ms;
 	}
 	return process->ending;
 }
@@ -62,8 +64,8 @@ static void answer_callers(struct tmgr__engine *engine, struct tmgr__eprocess *p
 {
 	struct tmgr__list *link;
 
-	while (engine->broken == 0 && process->callers != NULL &&
-		(link = tmgr__list_first(process->callers)) != NULL) {
+	while (engine->broken == 0 && process->ending != NULL &&
+		(link = tmgr__list_first(&process->ending->callers)) != NULL) {
 		struct tmgr__wait *wait = container_of(link, struct tmgr__wait, link);
 		const struct tmgr__blob *result = process->ending != NULL ? process->ending->result
 									  : NULL;

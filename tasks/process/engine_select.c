@@ -104,15 +104,10 @@ void tmgr__call_link(struct tmgr__engine *engine, struct tmgr__wait *wait)
 {
 	struct tmgr__eprocess *callee = wait->on.callee;
 
-	if (callee->callers == NULL) {
-		callee->callers = tmgr__engine_memory(engine, sizeof(*callee->callers));
-		if (callee->callers == NULL) {
-			tmgr__list_init(&wait->link);
-			return;
-		}
-		tmgr__list_init(callee->callers);
-	}
-	tmgr__list_append(callee->callers, &wait->link);
+	if (tmgr__process_ending(engine, callee) == NULL)
+		tmgr__list_init(&wait->link);
+	else
+		tmgr__list_append(&callee->ending->callers, &wait->link);
 }
 
 /* ---- Waits that end -------------------------------------------------------------------------- */

@@ -5,6 +5,12 @@
 
 #include "tasks/process/engine_inside.h"
 
+/* The text of an object begins where its fields end, in the padding. */
+static size_t with_text(size_t whole, size_t used)
+{
+	return used > whole ? used : whole;
+}
+
 /* FNV-1a */
 uint32_t tmgr__hash(const char *text, size_t size)
 {
@@ -169,7 +175,8 @@ struct tmgr__eprocess *tmgr__process_add(
 	struct tmgr__engine *engine, const char *id, struct tmgr__edefinition *definition)
 {
 	size_t size = strlen(id) + 1;
-	struct tmgr__eprocess *process = tmgr__engine_memory(engine, sizeof(*process) + size);
+	struct tmgr__eprocess *process = tmgr__engine_memory(
+		engine, with_text(sizeof(*process), offsetof(struct tmgr__eprocess, id) + size));
 
 	if (process == NULL)
 		return NULL;
@@ -196,7 +203,6 @@ static void free_process(struct tmgr__eprocess *process)
 		free(process->ending->result);
 	free(process->ending);
 	free(process->state);
-	free(process->callers);
 	free(process);
 }
 
@@ -212,7 +218,8 @@ struct tmgr__goroutine *tmgr__goroutine_add(
 	struct tmgr__engine *engine, struct tmgr__eprocess *process, const char *name)
 {
 	size_t size = strlen(name) + 1;
-	struct tmgr__goroutine *goroutine = tmgr__engine_memory(engine, sizeof(*goroutine) + size);
+	struct tmgr__goroutine *goroutine = tmgr__engine_memory(engine,
+		with_text(sizeof(*goroutine), offsetof(struct tmgr__goroutine, name) + size));
 	struct tmgr__goroutine **link = &process->goroutines;
 
 	if (goroutine == NULL)
@@ -279,7 +286,8 @@ struct tmgr__channel *tmgr__engine_channel(const struct tmgr__engine *engine, co
 struct tmgr__channel *tmgr__channel_add(struct tmgr__engine *engine, const char *id)
 {
 	size_t size = strlen(id) + 1, owner = strcspn(id, "/");
-	struct tmgr__channel *channel = tmgr__engine_memory(engine, sizeof(*channel) + size);
+	struct tmgr__channel *channel = tmgr__engine_memory(
+		engine, with_text(sizeof(*channel), offsetof(struct tmgr__channel, id) + size));
 
 	if (channel == NULL)
 		return NULL;

@@ -343,8 +343,8 @@ static void dump_process(struct dump *dump, const struct tmgr__eprocess *process
 	for (const struct tmgr__goroutine *goroutine = process->goroutines; goroutine != NULL;
 		goroutine = goroutine->next)
 		dump_goroutine(dump, goroutine);
-	if (process->callers != NULL)
-		dump_line_of(dump, process->id, "caller", process->callers);
+	if (process->ending != NULL)
+		dump_line_of(dump, process->id, "caller", &process->ending->callers);
 }
 
 static void dump_channel(struct dump *dump, const struct tmgr__channel *channel)
