@@ -38,7 +38,7 @@ int tmgr__apply_start(struct tmgr__engine *engine, const char *id,
 	if (process == NULL)
 		return -ENOMEM;
 	process->version = definition->user->version;
-	process->created_ms = process->changed_ms = engine->wall_ms;
+	process->created_ms = engine->wall_ms;
 	process->state = tmgr__blob(engine, state);
 	tmgr__put_event(engine, TMGR_PROCESS_EVENT_STARTED, process, NULL, 0, definition->name);
 	tmgr__put_process(engine, process);
@@ -86,8 +86,7 @@ static void give_up(
 	if (ending == NULL)
 		return;
 	goroutine->status = TMGR_GOROUTINE_FAILED;
-	process->status = TMGR_PROCESS_FAILED;
-	process->changed_ms = engine->wall_ms;
+	tmgr__process_set_status(engine, process, TMGR_PROCESS_FAILED);
 	ending->error = error;
 	tmgr__text_init(&whole, ending->text, sizeof(ending->text));
 	tmgr__text_format(&whole, "%s: %s", goroutine->method->name, text);
@@ -192,7 +191,9 @@ static void create_channel(struct tmgr__engine *engine, const char *id, uint32_t
 	if (channel == NULL)
 		return;
 	channel->created = true;
-	channel->capacity = capacity;
+	if (tmgr__channel_buffer(engine, channel) == NULL)
+		return;
+	channel->buffer->capacity = capacity;
 	tmgr__put_channel(engine, channel);
 }
 

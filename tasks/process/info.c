@@ -81,15 +81,6 @@ static const char *standing(const struct tmgr__eprocess *process)
 	return words[process->status];
 }
 
-static size_t length(const struct tmgr__list *line)
-{
-	size_t count = 0;
-
-	for (const struct tmgr__list *link = line->next; link != line; link = link->next)
-		count++;
-	return count;
-}
-
 static const char *why_time(struct answer *answer, const struct tmgr__wait *wait)
 {
 	const struct tmgr_processes *processes = answer->processes;
@@ -119,7 +110,7 @@ static const char *why_wait(struct answer *answer, const struct tmgr__wait *wait
 			"waits to send on %s, whose buffer of %u has no room; who receives from it "
 			"or "
 			"closes it wakes it",
-			channel->id, channel->capacity);
+			channel->id, channel->buffer != NULL ? channel->buffer->capacity : 0);
 	case TMGR_PROCESS_WAIT_CALL:
 		return format(answer,
 			"waits for the end of process %s, which is %s; its end wakes it, finished "
@@ -283,7 +274,7 @@ static void fill_process(
 	info->revision = process->revision;
 	info->steps = process->steps;
 	info->created_ms = process->created_ms;
-	info->changed_ms = process->changed_ms;
+	info->changed_ms = tmgr__process_changed(process);
 	info->state = (struct tmgr_bytes){ "", 0 };
 	info->result = bytes(answer, ending != NULL ? ending->result : NULL);
 }
@@ -359,6 +350,16 @@ static int list(struct answer *answer, struct tmgr_process_request *request)
 
 /* ---- Channels -------------------------------------------------------------------------------- */
 
+static size_t count_waits(const struct tmgr__channel *channel, enum tmgr_process_wait_kind kind)
+{
+	size_t count = 0;
+
+	for (const struct tmgr__list *link = channel->line.next; link != &channel->line;
+		link = link->next)
+		count += container_of(link, struct tmgr__wait, link)->kind == kind;
+	return count;
+}
+
 static bool is_of(const struct tmgr__channel *channel, const char *id)
 {
 	if (id == NULL)
@@ -384,11 +385,11 @@ static int channels(struct answer *answer, struct tmgr_process_request *request)
 				continue;
 			infos[count++] = (struct tmgr_process_channel_info){
 				.id = text(answer, channel->id),
-				.capacity = channel->capacity,
+				.capacity = channel->buffer != NULL ? channel->buffer->capacity : 0,
 				.closed = channel->closed,
-				.buffered = channel->buffered,
-				.senders = length(&channel->senders),
-				.receivers = length(&channel->receivers),
+				.buffered = channel->buffer != NULL ? channel->buffer->count : 0,
+				.senders = count_waits(channel, TMGR_PROCESS_WAIT_SEND),
+				.receivers = count_waits(channel, TMGR_PROCESS_WAIT_RECEIVE),
 			};
 		}
 	}
