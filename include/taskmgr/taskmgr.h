@@ -46,6 +46,7 @@
 #include <taskmgr/tasks/manager.h>
 #include <taskmgr/tasks/parallel.h>
 #include <taskmgr/tasks/process.h>
+#include <taskmgr/tasks/process_control.h>
 #include <taskmgr/tasks/process_runtime.h>
 #include <taskmgr/tasks/process_store.h>
 #include <taskmgr/tasks/resolve.h>
