@@ -138,8 +138,11 @@ bool tmgr__runtime_order(struct tmgr_processes *processes)
 		return false;
 	if (processes->in_flight)
 		return again(processes);
-	if (!tmgr__list_empty(&processes->trials))
-		return give_trials(processes, &processes->trials);
+	if (!tmgr__list_empty(&processes->trials) &&
+		tmgr__runtime_ns(processes) >= processes->retry_at) {
+		tmgr__list_splice(&processes->trying, &processes->trials);
+		return give_trials(processes, &processes->trying);
+	}
 	if (processes->batches[processes->building].step_count > 0) {
 		processes->building = !processes->building;
 		processes->in_flight = true;
@@ -230,7 +233,7 @@ static void take_tried(struct tmgr_processes *processes, struct tmgr__job *job)
 /* Some have failed: those fail as if their methods had; the others are tried without them. */
 static bool drop_failed(struct tmgr_processes *processes)
 {
-	struct tmgr__list *link = processes->trials.next;
+	struct tmgr__list *link = processes->trying.next;
 	bool undo = false;
 
 	for (size_t i = 0; i < processes->trial_count; i++) {
@@ -260,17 +263,26 @@ static bool drop_failed(struct tmgr_processes *processes)
 	return undo;
 }
 
+/* They stand before those that came meanwhile. */
+static void put_back(struct tmgr_processes *processes)
+{
+	tmgr__list_splice(&processes->trying, &processes->trials);
+	tmgr__list_splice(&processes->trials, &processes->trying);
+}
+
 /* The first time; what follows is a batch with these steps, and all that was applied meanwhile. */
 static void tried(struct tmgr_processes *processes)
 {
+	processes->retry_at = 0;
 	if (drop_failed(processes)) {
+		put_back(processes);
 		give(processes, TMGR__ORDER_ABANDON);
 		return;
 	}
-	for (struct tmgr__list *link = processes->trials.next; link != &processes->trials;
+	for (struct tmgr__list *link = processes->trying.next; link != &processes->trying;
 		link = link->next)
 		take_tried(processes, job_of(link));
-	tmgr__list_splice(&processes->tried, &processes->trials);
+	tmgr__list_splice(&processes->tried, &processes->trying);
 	if (processes->failed != 0 || processes->batches[processes->building].step_count == 0)
 		return;
 	processes->building = !processes->building;
@@ -291,14 +303,16 @@ static void tried_again(struct tmgr_processes *processes)
 
 static void try_done(struct tmgr_processes *processes, int result)
 {
-	if (result == -ENOSPC || result == -EDQUOT)
+	if (result == -ENOSPC || result == -EDQUOT) {
 		processes->retry_at = tmgr__runtime_ns(processes) + RETRY_NS;
-	else if (result != 0)
+		put_back(processes);
+	} else if (result != 0) {
 		processes->failed = result;
-	else if (processes->in_flight)
+	} else if (processes->in_flight) {
 		tried_again(processes);
-	else
+	} else {
 		tried(processes);
+	}
 }
 
 static void asked_done(struct tmgr_processes *processes, int result)
