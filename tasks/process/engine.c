@@ -372,7 +372,7 @@ static void forget_finished(struct tmgr__engine *engine)
 	for (int i = 0; i < 100 && engine->over_first != NULL; i++) {
 		struct tmgr__eprocess *process = engine->over_first;
 
-		if (engine->wall_ms - tmgr__process_changed(process) < engine->keep_finished_ms)
+		if (engine->now_ms - tmgr__process_changed(process) < engine->keep_finished_ms)
 			break;
 		engine->over_first = process->run_next;
 		if (engine->over_first == NULL)

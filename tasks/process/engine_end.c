@@ -91,7 +91,7 @@ void tmgr__process_set_status(struct tmgr__engine *engine, struct tmgr__eprocess
 {
 	process->status = (uint8_t)status;
 	if (tmgr__process_ending(engine, process) != NULL)
-		process->ending->changed_ms = engine->wall_ms;
+		process->ending->changed_ms = engine->now_ms;
 }
 
 /* It is over: of those it is the last. */

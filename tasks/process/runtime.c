@@ -66,6 +66,7 @@ static void init(struct tmgr_processes *processes, const struct tmgr_processes_o
 		&processes->unanswered,
 		&processes->waiting,
 		&processes->trials,
+		&processes->trying,
 		&processes->tried,
 		&processes->store_asked,
 	};
@@ -145,6 +146,7 @@ void tmgr_processes_unref(struct tmgr_processes *processes)
 	tmgr__jobs_free(&processes->running);
 	tmgr__jobs_free(&processes->spare);
 	tmgr__jobs_free(&processes->trials);
+	tmgr__jobs_free(&processes->trying);
 	tmgr__jobs_free(&processes->tried);
 	free_crews(processes);
 	free(processes->orders_trials);

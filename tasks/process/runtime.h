@@ -111,6 +111,7 @@ struct tmgr_processes {
 	struct tmgr__list unanswered;  /* by sequence */
 	struct tmgr__list waiting;     /* for the ends of processes, and followers */
 	struct tmgr__list trials;      /* jobs whose statements are to be tried */
+	struct tmgr__list trying;      /* those that the store was given */
 	struct tmgr__list tried;       /* jobs whose statements are in the transaction */
 	struct tmgr__list store_asked; /* requests for the store */
 	int64_t retry_at;              /* of a batch that found no room; monotonic, ns; 0: none */

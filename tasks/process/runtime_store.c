@@ -138,8 +138,11 @@ bool tmgr__runtime_order(struct tmgr_processes *processes)
 		return false;
 	if (processes->in_flight)
 		return again(processes);
-	if (!tmgr__list_empty(&processes->trials))
-		return give_trials(processes, &processes->trials);
+	if (!tmgr__list_empty(&processes->trials) &&
+		tmgr__runtime_ns(processes) >= processes->retry_at) {
+		tmgr__list_splice(&processes->trying, &processes->trials);
+		return give_trials(processes, &processes->trying);
+	}
 	if (processes->batches[processes->building].step_count > 0) {
 		processes->building = !processes->building;
 		processes->in_flight = true;
@@ -227,16 +230,12 @@ static void take_tried(struct tmgr_processes *processes, struct tmgr__job *job)
 		processes->failed = processes->engine->broken;
 }
 
-/*
- * Some have failed: those fail as if their methods had; the others are tried without them. More may have
- * come behind those that were tried.
- */
-static bool drop_failed(struct tmgr_processes *processes, size_t *ret_kept)
+/* Some have failed: those fail as if their methods had; the others are tried without them. */
+static bool drop_failed(struct tmgr_processes *processes)
 {
-	struct tmgr__list *link = processes->trials.next;
+	struct tmgr__list *link = processes->trying.next;
 	bool undo = false;
 
-	*ret_kept = 0;
 	for (size_t i = 0; i < processes->trial_count; i++) {
 		struct tmgr_store_trial *trial = &processes->orders_trials[i];
 		struct tmgr__job *job = job_of(link);
@@ -251,10 +250,8 @@ static bool drop_failed(struct tmgr_processes *processes, size_t *ret_kept)
 			deed->result = trial->result;
 			tmgr__text_copy(job->step.text, sizeof(job->step.text), trial->text);
 		}
-		if (trial->result == 0 && r == 0 && !job->late) {
-			++*ret_kept;
+		if (trial->result == 0 && r == 0 && !job->late)
 			continue;
-		}
 		undo |= trial->result == 0;
 		deed->late = job->late;
 		if (r != 0)
@@ -266,21 +263,26 @@ static bool drop_failed(struct tmgr_processes *processes, size_t *ret_kept)
 	return undo;
 }
 
+/* They stand before those that came meanwhile. */
+static void put_back(struct tmgr_processes *processes)
+{
+	tmgr__list_splice(&processes->trying, &processes->trials);
+	tmgr__list_splice(&processes->trials, &processes->trying);
+}
+
 /* The first time; what follows is a batch with these steps, and all that was applied meanwhile. */
 static void tried(struct tmgr_processes *processes)
 {
-	size_t kept;
-
-	if (drop_failed(processes, &kept)) {
+	processes->retry_at = 0;
+	if (drop_failed(processes)) {
+		put_back(processes);
 		give(processes, TMGR__ORDER_ABANDON);
 		return;
 	}
-	while (kept-- > 0) {
-		struct tmgr__list *link = tmgr__list_pop(&processes->trials);
-
+	for (struct tmgr__list *link = processes->trying.next; link != &processes->trying;
+		link = link->next)
 		take_tried(processes, job_of(link));
-		tmgr__list_append(&processes->tried, link);
-	}
+	tmgr__list_splice(&processes->tried, &processes->trying);
 	if (processes->failed != 0 || processes->batches[processes->building].step_count == 0)
 		return;
 	processes->building = !processes->building;
@@ -301,14 +303,16 @@ static void tried_again(struct tmgr_processes *processes)
 
 static void try_done(struct tmgr_processes *processes, int result)
 {
-	if (result == -ENOSPC || result == -EDQUOT)
+	if (result == -ENOSPC || result == -EDQUOT) {
 		processes->retry_at = tmgr__runtime_ns(processes) + RETRY_NS;
-	else if (result != 0)
+		put_back(processes);
+	} else if (result != 0) {
 		processes->failed = result;
-	else if (processes->in_flight)
+	} else if (processes->in_flight) {
 		tried_again(processes);
-	else
+	} else {
 		tried(processes);
+	}
 }
 
 static void asked_done(struct tmgr_processes *processes, int result)

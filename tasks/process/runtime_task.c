@@ -105,7 +105,8 @@ static bool methods_run(struct tmgr_processes *processes)
 	tmgr__lock_acquire(&processes->lock);
 	run = !tmgr__list_empty(&processes->running) || !tmgr__list_empty(&processes->returned);
 	tmgr__lock_release(&processes->lock);
-	return run || !tmgr__list_empty(&processes->trials);
+	return run || !tmgr__list_empty(&processes->trials) ||
+	       !tmgr__list_empty(&processes->trying);
 }
 
 static bool unstored(const struct tmgr_processes *processes)

@@ -50,9 +50,9 @@ static bool order_can_be_given(const struct tmgr_processes *processes)
 {
 	if (processes->order != TMGR__ORDER_NONE)
 		return processes->done;
-	if (processes->in_flight)
-		return processes->virtual_ns >= processes->retry_at;
-	return processes->batches[processes->building].step_count > 0 ||
+	if (processes->virtual_ns < processes->retry_at)
+		return false;
+	return processes->in_flight || processes->batches[processes->building].step_count > 0 ||
 	       !tmgr__list_empty(&processes->trials) || !tmgr__list_empty(&processes->store_asked);
 }
 

@@ -91,8 +91,29 @@ struct sqlite_entry {
 	bool deleted; /* the table's rows go before these come */
 	bool fresh;   /* the table has none of it */
 	enum tmgr_store_kind kind;
+	uint64_t order; /* of a key that has one: its number, or how its text begins */
+	size_t text_at; /* the text in the key */
+	size_t slot;    /* in the generation; SQLITE_NO_SLOT: in none */
 	size_t key_length;
 	unsigned char key[];
+};
+
+#define SQLITE_NO_SLOT SIZE_MAX
+#define SQLITE_RUNS_MAX 32
+
+/* What is being copied (store_sqlite_generation.c). */
+struct sqlite_run {
+	size_t next, end;
+};
+
+struct sqlite_generation {
+	bool active;
+	uint64_t until;                /* the last step that it has whole */
+	struct sqlite_entry **entries; /* NULL where one is gone */
+	size_t count, room;
+	size_t sorted, run_size;
+	struct sqlite_run runs[SQLITE_RUNS_MAX];
+	size_t runs_count;
 };
 
 /* What a change needs to be kept, allocated before the commit so that nothing fails after it. */
@@ -107,6 +128,7 @@ struct sqlite_pending {
 	size_t buckets, count;
 	struct sqlite_entry *oldest, *newest;
 	struct sqlite_change *first_event, *last_event;
+	struct sqlite_generation generation;
 	struct sqlite_bytes key; /* for looking one up */
 	/* Sequences of rows, by kind: above it none was seen. */
 	uint64_t highest[SQLITE_STORE_KINDS];
@@ -121,6 +143,14 @@ void tmgr__sqlite_keep(struct sqlite_pending *pending, struct sqlite_prepared *p
 void tmgr__sqlite_drop_entry(struct sqlite_pending *pending, struct sqlite_entry *entry);
 struct sqlite_change *tmgr__sqlite_drop_change(struct sqlite_change *change);
 void tmgr__sqlite_pending_fini(struct sqlite_pending *pending);
+/* All that waits, up to this step, is a generation. -ENOMEM. */
+int tmgr__sqlite_generation_begin(struct sqlite_pending *pending, uint64_t until);
+/* Sort a piece of it; false: all is sorted. */
+bool tmgr__sqlite_generation_sort(struct sqlite_pending *pending);
+/* The next to be written, or NULL. */
+struct sqlite_entry *tmgr__sqlite_generation_next(struct sqlite_pending *pending);
+/* What was written since the runs stood so is in the tables. */
+void tmgr__sqlite_generation_drop(struct sqlite_pending *pending, const struct sqlite_run *from);
 struct sqlite_block *tmgr__sqlite_block_create(void);
 void tmgr__sqlite_block_unref(struct sqlite_block *block);
 
@@ -198,7 +228,7 @@ struct sqlite_store {
 	bool full;           /* the last commit() gave -ENOSPC */
 	int ended;           /* what ended the store, or 0 */
 	uint64_t sequence;   /* of the last step */
-	uint64_t copied;     /* the journal has what is above */
+	uint64_t copied;     /* the tables have all up to here */
 	uint64_t cut;        /* the journal was deleted up to here */
 	int64_t now_ms;
 	uint64_t log_pages;   /* of the write-ahead log after the last transaction */

@@ -66,44 +66,46 @@ static int write_entry(struct sqlite_store *self, const struct sqlite_entry *ent
 	return code;
 }
 
-/* How far a transaction has come: what stands before these was written. */
+/* How far a transaction has come. */
 struct slice {
 	struct sqlite_store *self;
 	int64_t until;
-	struct sqlite_entry *entry;
-	struct sqlite_change *event;
+	bool all;
+	struct sqlite_run before[SQLITE_RUNS_MAX]; /* where the runs stood */
+	struct sqlite_change *event;               /* what stands before it was written */
 	uint64_t events;
-	bool cut_all;
+	bool complete; /* the generation is */
 };
 
-static uint64_t step_before(const struct sqlite_store *self, const struct sqlite_entry *entry,
-	const struct sqlite_change *event)
+static bool has_time(const struct slice *slice, unsigned n)
 {
-	uint64_t step = self->sequence + 1;
-
-	if (entry && entry->step < step)
-		step = entry->step;
-	if (event && event->step < step)
-		step = event->step;
-	return step - 1;
+	return slice->all || n % ROWS_BETWEEN_LOOKS != 0 || tmgr_now() < slice->until;
 }
 
-/* The oldest first, of both, so that the journal can be cut. */
 static int write_slice(struct slice *slice)
 {
+	struct sqlite_store *self = slice->self;
+	struct sqlite_generation *generation = &self->pending.generation;
+	struct sqlite_entry *entry = NULL;
 	int code = SQLITE_OK;
+	unsigned n = 1;
 
-	for (unsigned n = 1; (slice->entry || slice->event) && code == SQLITE_OK; n++) {
-		if (n % ROWS_BETWEEN_LOOKS == 0 && tmgr_now() >= slice->until)
+	for (; code == SQLITE_OK && has_time(slice, n); n++) {
+		entry = tmgr__sqlite_generation_next(&self->pending);
+		if (!entry)
 			break;
-		if (slice->event && (!slice->entry || slice->event->step <= slice->entry->step)) {
-			code = write_one(slice->self, slice->event);
-			slice->event = slice->event->next;
-			slice->events++;
-		} else {
-			code = write_entry(slice->self, slice->entry);
-			slice->entry = slice->entry->newer;
+		code = write_entry(self, entry);
+	}
+	if (code != SQLITE_OK || entry)
+		return code;
+	for (; code == SQLITE_OK && has_time(slice, n); n++) {
+		if (!slice->event || slice->event->step > generation->until) {
+			slice->complete = true;
+			break;
 		}
+		code = write_one(self, slice->event);
+		slice->event = slice->event->next;
+		slice->events++;
 	}
 	return code;
 }
@@ -120,7 +122,7 @@ static int cut_journal(struct slice *slice, uint64_t copied, uint64_t *ret_cut)
 	if (code == SQLITE_OK)
 		code = tmgr__sqlite_run(note);
 	*ret_cut = copied;
-	if (!slice->cut_all && copied > self->cut + CUT_MAX)
+	if (!slice->all && copied > self->cut + CUT_MAX)
 		*ret_cut = self->cut + CUT_MAX;
 	if (code == SQLITE_OK)
 		code = sqlite3_bind_int64(cut, 1, (int64_t)*ret_cut);
@@ -132,8 +134,9 @@ static void drop_written(struct slice *slice, uint64_t copied, uint64_t cut)
 	struct sqlite_store *self = slice->self;
 	struct sqlite_pending *pending = &self->pending;
 
-	while (pending->oldest != slice->entry)
-		tmgr__sqlite_drop_entry(pending, pending->oldest);
+	tmgr__sqlite_generation_drop(pending, slice->before);
+	if (slice->complete)
+		pending->generation.active = false;
 	self->copied = copied;
 	self->cut = cut;
 	pthread_mutex_lock(&self->lock);
@@ -159,32 +162,51 @@ static int slice_failed(struct sqlite_store *self, int code)
 	return r;
 }
 
-static int copy_slice(struct sqlite_store *self, bool all)
+/* A transaction: some of the generation, and the journal up to where the tables have all. */
+static int write_some(struct sqlite_store *self, int64_t until, bool all)
 {
-	struct slice slice = { .self = self,
-		.until = all ? INT64_MAX : tmgr_now() + SLICE_NS,
-		.entry = self->pending.oldest,
-		.event = self->pending.first_event,
-		.cut_all = all };
+	struct slice slice = {
+		.self = self, .until = until, .all = all, .event = self->pending.first_event
+	};
+	struct sqlite_generation *generation = &self->pending.generation;
 	int code = tmgr__sqlite_begin(self, true);
 	uint64_t copied, cut = 0;
 
-	if (code == SQLITE_OK)
+	memcpy(slice.before, generation->runs, sizeof(slice.before));
+	if (code == SQLITE_OK && generation->active)
 		code = write_slice(&slice);
-	copied = step_before(self, slice.entry, slice.event);
+	copied = slice.complete ? generation->until : self->copied;
 	if (code == SQLITE_OK)
 		code = cut_journal(&slice, copied, &cut);
 	if (code == SQLITE_OK)
 		code = tmgr__sqlite_commit_transaction(self);
-	if (code != SQLITE_OK)
+	if (code != SQLITE_OK) {
+		memcpy(generation->runs, slice.before, sizeof(slice.before));
 		return slice_failed(self, code);
+	}
 	drop_written(&slice, copied, cut);
 	return 0;
 }
 
 static bool waits(const struct sqlite_store *self)
 {
-	return self->pending.oldest || self->pending.first_event || self->cut < self->sequence;
+	return self->pending.generation.active || self->copied < self->sequence ||
+	       self->cut < self->copied;
+}
+
+/* A piece of work that takes about SLICE_NS, or all of it. */
+static int copy_slice(struct sqlite_store *self, bool all)
+{
+	struct sqlite_pending *pending = &self->pending;
+	int64_t until = tmgr_now() + SLICE_NS;
+
+	if (!pending->generation.active && self->cut == self->copied &&
+		tmgr__sqlite_generation_begin(pending, self->sequence) < 0)
+		return tmgr__sqlite_end(self, -ENOMEM, "out of memory");
+	while (pending->generation.active && tmgr__sqlite_generation_sort(pending))
+		if (!all && tmgr_now() >= until)
+			return 0;
+	return write_some(self, until, all);
 }
 
 int tmgr__sqlite_copy_pending(struct sqlite_store *self, int64_t budget_ns)

@@ -199,9 +199,12 @@ int tmgr__sqlite_maintain(struct tmgr_store *store, int64_t budget_ns, bool idle
 		return -EIO;
 	if (self->in_transaction)
 		return 0;
-	/* Half of what may wait goes on waiting: what is changed again need not be copied twice. */
-	if (idle || self->sequence - self->cut > self->options.journal_max)
+	/* A slice between two commits is enough to keep up, but for a journal that is far behind. */
+	if (idle || self->sequence - self->cut > 2 * self->options.journal_max)
 		r = tmgr__sqlite_copy_pending(self, budget_ns);
+	else if (self->pending.generation.active || self->cut < self->copied ||
+		 self->sequence - self->copied > self->options.journal_max)
+		r = tmgr__sqlite_copy_pending(self, 0);
 	if (r == -ENOSPC)
 		r = 0;
 	if (r >= 0 && bound_log(self) < 0)

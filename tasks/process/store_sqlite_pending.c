@@ -55,6 +55,8 @@ void tmgr__sqlite_drop_entry(struct sqlite_pending *pending, struct sqlite_entry
 	*(entry->older ? &entry->older->newer : &pending->oldest) = entry->newer;
 	*(entry->newer ? &entry->newer->older : &pending->newest) = entry->older;
 	pending->count--;
+	if (entry->slot != SQLITE_NO_SLOT)
+		pending->generation.entries[entry->slot] = NULL;
 	drop_changes(entry);
 	free(entry);
 }
@@ -67,6 +69,7 @@ void tmgr__sqlite_pending_fini(struct sqlite_pending *pending)
 		pending->first_event = tmgr__sqlite_drop_change(pending->first_event);
 	free(pending->table);
 	free(pending->key.data);
+	free(pending->generation.entries);
 	*pending = (struct sqlite_pending){ .table = NULL };
 }
 
@@ -107,6 +110,24 @@ static enum tmgr_store_kind group_of(enum tmgr_store_kind kind)
 	return kind == TMGR_STORE_MESSAGE ? TMGR_STORE_CHANNEL : kind;
 }
 
+static void set_order(struct sqlite_entry *entry, const struct tmgr_store_change *change)
+{
+	const unsigned char *text = entry->key;
+
+	if (entry->kind == TMGR_STORE_WAIT) {
+		entry->order = change->row.wait.sequence;
+		return;
+	}
+	/* The first column is a text: its length, and itself with its NUL. */
+	while (*text & 128)
+		text++;
+	entry->text_at = (size_t)(++text - entry->key);
+	for (int i = 0; i < 8; i++) {
+		entry->order = entry->order << 8 | *text;
+		text += *text != '\0';
+	}
+}
+
 static struct sqlite_entry *make_entry(
 	struct sqlite_pending *pending, const struct tmgr_store_change *change)
 {
@@ -119,8 +140,11 @@ static struct sqlite_entry *make_entry(
 	entry = malloc(sizeof(*entry) + key->length);
 	if (!entry)
 		return NULL;
-	*entry = (struct sqlite_entry){ .kind = group_of(change->kind), .key_length = key->length };
+	*entry = (struct sqlite_entry){
+		.kind = group_of(change->kind), .slot = SQLITE_NO_SLOT, .key_length = key->length
+	};
 	memcpy(entry->key, key->data, key->length);
+	set_order(entry, change);
 	entry->hash = hash_of(entry->key, key->length, entry->kind);
 	return entry;
 }

@@ -126,17 +126,17 @@ static const struct column event_columns[] = {
 
 const struct rows tmgr__sqlite_rows[SQLITE_STORE_KINDS] = {
 #define COLUMNS(array) array, ARRAY_SIZE(array)
-	[TMGR_STORE_PROCESS] = { "tmgr_processes", "id", "UNIQUE (id))", COLUMNS(process_columns) },
-	[TMGR_STORE_GOROUTINE] = { "tmgr_goroutines", "process, name", "UNIQUE (process, name))",
+	[TMGR_STORE_PROCESS] = { "tmgr_processes", "id", "PRIMARY KEY (id)) WITHOUT ROWID", COLUMNS(process_columns) },
+	[TMGR_STORE_GOROUTINE] = { "tmgr_goroutines", "process, name", "PRIMARY KEY (process, name)) WITHOUT ROWID",
 		COLUMNS(goroutine_columns) },
 	[TMGR_STORE_WAIT] = { "tmgr_waits", "sequence, case_index",
 		"PRIMARY KEY (sequence, case_index)) WITHOUT ROWID", COLUMNS(wait_columns) },
 	[TMGR_STORE_CHANNEL] = { "tmgr_channels", "id", "PRIMARY KEY (id)) WITHOUT ROWID",
 		COLUMNS(channel_columns) },
-	[TMGR_STORE_MESSAGE] = { "tmgr_messages", "channel, sequence", "UNIQUE (channel, sequence))",
+	[TMGR_STORE_MESSAGE] = { "tmgr_messages", "channel, sequence", "PRIMARY KEY (channel, sequence)) WITHOUT ROWID",
 		COLUMNS(message_columns) },
 	[TMGR_STORE_ONCE] = { "tmgr_once", "process, goroutine, sequence, name",
-		"UNIQUE (process, goroutine, sequence, name))", COLUMNS(once_columns) },
+		"PRIMARY KEY (process, goroutine, sequence, name)) WITHOUT ROWID", COLUMNS(once_columns) },
 	[TMGR_STORE_KEY] = { "tmgr_keys", "key", "PRIMARY KEY (key)) WITHOUT ROWID",
 		COLUMNS(key_columns) },
 	[TMGR_STORE_EVENT] = { "tmgr_events", "sequence", "PRIMARY KEY (sequence))",
@@ -221,7 +221,7 @@ static char *add_text(char *text, const char *format, const char *name)
 	return both;
 }
 
-/* One that is there keeps its place in the file: no index but those of the key are touched. */
+/* One that is there is written over where it stands. */
 static char *add_update(char *text, enum tmgr_store_kind kind)
 {
 	const char *between = "";

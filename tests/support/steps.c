@@ -6,6 +6,8 @@
 #include <string.h>
 
 #define NOW_MS INT64_C(1700000000000)
+/* Neighbours in time are none in the tables. */
+#define STRIDE 7919
 
 int steps_init(struct steps *steps, size_t processes)
 {
@@ -91,7 +93,7 @@ static size_t make_step(struct steps *steps, size_t i)
 {
 	struct tmgr_store_change *change = &steps->changes[i * STEPS_CHANGES];
 	uint64_t sequence = ++steps->sequence;
-	size_t process = (size_t)(sequence % steps->processes);
+	size_t process = (size_t)(sequence * STRIDE % steps->processes);
 	struct steps_texts *texts = &steps->texts[i];
 	uint64_t count = ++steps->counts[process], old = steps->waits[process];
 
