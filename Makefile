@@ -1,6 +1,6 @@
 # make            the library, static and shared, in build/
 # make demo       a daemon made with it, on this machine's log files
-# make test       everything that proves it; T=name for one program only
+# make test       everything that proves it; T=name for one program only, T='a b' for several
 # make install    PREFIX, LIBDIR and DESTDIR say where to
 #
 # V=1 shows whole commands, WERROR=1 tolerates no warning, NO_INSTALL=1 lets demo and test only say
@@ -249,8 +249,8 @@ tests: $(TESTS) $(FUZZERS) $(BENCHES)
 
 # T picks by the name of the source, with or without "test_" before it.
 ifdef T
-PICKED := $(foreach d,tests/test_ tests/ tests/scenario/ tests/stress/ tests/fuzz/,\
-	$(d)$(T).c $(d)$(T).sh)
+PICKED := $(foreach t,$(T),$(foreach d,tests/test_ tests/ tests/scenario/ tests/stress/ tests/fuzz/,\
+	$(d)$(t).c $(d)$(t).sh))
 PICKED := $(filter $(PICKED),$(TEST_SOURCES) $(FUZZ_SOURCES) $(TEST_SCRIPTS))
 else
 PICKED := $(TEST_SOURCES) $(FUZZ_SOURCES) $(TEST_SCRIPTS)
@@ -288,6 +288,7 @@ endif
 # those of coroutines are told, and all other tests of loops run on them.
 VALGRIND_EXCLUDED := tests/test_switch.c
 VALGRIND = valgrind --quiet --error-exitcode=99 --leak-check=full --fair-sched=yes --max-threads=2000 \
+	--suppressions=tests/support/valgrind.supp \
 	--errors-for-leak-kinds=definite,indirect,possible --show-leak-kinds=definite,indirect,possible
 VALGRIND_TESTS := $(filter-out tests/stress/% $(VALGRIND_EXCLUDED),$(filter %.c,$(PICKED)))
 VALGRIND_TESTS := $(VALGRIND_TESTS:%.c=$(BUILD)/%)
@@ -420,6 +421,7 @@ MANDIR ?= $(PREFIX)/share/man
 DOCDIR ?= $(PREFIX)/share/doc/taskmgr
 SHAREDIR ?= $(PREFIX)/share/taskmgr
 INSTALL ?= install
+LDCONFIG ?= $(firstword $(wildcard /sbin/ldconfig /usr/sbin/ldconfig) ldconfig)
 
 MAN_PAGES := $(wildcard docs/man/*.3 docs/man/*.7)
 DOC_FILES := $(wildcard LICENSE NEWS README.md)
@@ -463,6 +465,13 @@ Requires.private: sqlite3
 Libs: -L$${libdir} -ltaskmgr-sqlite
 endef
 
+# Programs find a new library only once the linker's cache has it. Whoever packs with DESTDIR does
+# that when the package is installed.
+refresh_linker = if ! $(LDCONFIG) -N -X -v 2>/dev/null | sed -n 's|^\(/[^:]*\):.*|\1|p' | \
+		xargs readlink -f | grep -qx "$$(readlink -f $(LIBDIR))"; then \
+		echo "  the linker does not look in $(LIBDIR): LD_LIBRARY_PATH=$(LIBDIR) makes it"; \
+	elif ! $(LDCONFIG); then echo "  run ldconfig as root: programs do not find the library yet"; fi
+
 install: export PC = $(PC_TEXT)
 install: export SQLITE_PC = $(SQLITE_PC_TEXT)
 install: all
@@ -488,6 +497,7 @@ ifeq ($(HAVE_SQLITE),1)
 	@printf '%s\n' "$$SQLITE_PC" >$(DESTDIR)$(LIBDIR)/pkgconfig/libtaskmgr-sqlite.pc
 	@chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/libtaskmgr-sqlite.pc
 endif
+	$(if $(DESTDIR),,@$(refresh_linker))
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
@@ -508,4 +518,4 @@ dist:
 # ---- Cleaning --------------------------------------------------------------------------------
 
 clean:
-	rm -rf $(BUILD) $(addprefix $(BUILD)-,asan tsan coverage fuzz clang ci) dist
+	rm -rf $(BUILD) $(addprefix $(BUILD)-,asan tsan coverage fuzz clang ucontext ci) dist

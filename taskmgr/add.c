@@ -158,11 +158,11 @@ static void fill_record(const struct adding *add)
 	/* What the handle tells if it never executes. */
 	record->result = add->phases & TMGR_EXECUTE ? -ECANCELED : 0;
 	record->host = options->host;
-	if (options->loop) {
-		/* A loop begins with its host. */
-		record->on = (struct tmgr_executor *)(void *)options->loop;
+	if (options->loop)
 		record->host = TMGR_HOST_LOOP;
-	}
+	/* A loop begins with its host. What never executes would hold it for ever. */
+	if (options->loop && (add->phases & TMGR_EXECUTE))
+		record->on = (struct tmgr_executor *)(void *)options->loop;
 	if (record->host == TMGR_HOST_DEFAULT)
 		record->host = add->long_running ? TMGR_HOST_THREAD : TMGR_HOST_POOL;
 	record->stack_size = options->stack_size;
@@ -343,22 +343,16 @@ static void tell_failure(struct adding *add, int error)
 	const char *name = add->name ? add->name : "(no name)";
 	const char *rule = add->rule ? add->rule : state_rule(error);
 	char path[TMGR_NAME_MAX + 1];
-	struct tmgr_event event = { .kind = TMGR_EVENT_FAILED, .level = TMGR_LEVEL_ERROR };
 
+	/* One that came after the cancel is no mistake. */
+	if (error == -ESHUTDOWN)
+		return;
 	tmgr__text_copy(path, sizeof(path), name);
 	tmgr__manager_lock(manager);
-	/* One that came after the cancel is no mistake. */
-	if (manager->state == TMGR_MANAGER_ADDING && error != -ESHUTDOWN)
+	if (manager->state == TMGR_MANAGER_ADDING)
 		tmgr__manager_refuse(manager, path, error, rule);
-	if (error != -ESHUTDOWN && tmgr__events_wanted(manager->events, TMGR_LEVEL_ERROR)) {
-		event.time = tmgr__manager_now(manager);
-		event.code = error;
-		tmgr__manager_path(manager, path, event.path, sizeof(event.path));
-		snprintf(event.text, sizeof(event.text), "add%s%s", rule ? ": " : "",
-			rule ? rule : "");
-		tmgr__events_put(manager->events, &event);
-		manager->deferred |= TMGR__DEFER_WAKE_EVENTS;
-	}
+	tmgr__manager_tell_misuse(
+		manager, path, "add", (struct tmgr__told_error){ error, rule ? rule : "" });
 	tmgr__manager_unlock(manager);
 }
 

@@ -5,7 +5,11 @@
  * for selects that stand in both. A partner takes the oldest node off the list, claims its waiter
  * by one compare-and-swap, copies, and, after unlocking, completes and wakes it; a node whose
  * waiter is over is just dropped. Owners withdraw their nodes under the lock before the stack frame
- * that holds them goes.
+ * that holds them goes; but one that was claimed is off the list, and its owner does not touch the
+ * channel any more.
+ *
+ * So a channel is not referred to by who waits on it: it counts, under its lock, who will come back,
+ * and is released by the last user, or by the last of these.
  */
 #include "channel.h"
 
@@ -44,18 +48,40 @@ struct tmgr_channel *tmgr_channel_ref(struct tmgr_channel *channel)
 	return channel;
 }
 
+static void destroy(struct tmgr_channel *channel)
+{
+	check(tmgr__list_empty(&channel->senders) && tmgr__list_empty(&channel->receivers));
+	free(channel);
+}
+
 void tmgr_channel_unref(struct tmgr_channel *channel)
 {
 	uint32_t refs;
+	bool waiting;
 
 	if (!channel)
 		return;
 	refs = __atomic_fetch_sub(&channel->refs, 1, __ATOMIC_ACQ_REL);
 	check(refs > 0);
-	if (refs == 1) {
-		check(tmgr__list_empty(&channel->senders) && tmgr__list_empty(&channel->receivers));
-		free(channel);
-	}
+	if (refs > 1)
+		return;
+	tmgr__lock_acquire(&channel->lock);
+	waiting = channel->orphan = channel->waiting > 0;
+	tmgr__lock_release(&channel->lock);
+	if (!waiting)
+		destroy(channel);
+}
+
+void tmgr__channel_withdraw(struct tmgr_channel *channel, struct tmgr__wait_node *node)
+{
+	bool last;
+
+	tmgr__lock_acquire(&channel->lock);
+	tmgr__list_remove(&node->link);
+	last = --channel->waiting == 0 && channel->orphan;
+	tmgr__lock_release(&channel->lock);
+	if (last)
+		destroy(channel);
 }
 
 size_t tmgr_channel_count(const struct tmgr_channel *channel)
@@ -116,7 +142,8 @@ void tmgr__wait_nodes_wake(struct tmgr__wait_node *node)
 }
 
 /* The oldest node of a list whose waiter can still be won; those before it are over and dropped. */
-static inline struct tmgr__wait_node *claim_oldest(struct tmgr__list *list)
+static inline struct tmgr__wait_node *claim_oldest(
+	struct tmgr_channel *channel, struct tmgr__list *list)
 {
 	struct tmgr__list *link;
 
@@ -124,6 +151,7 @@ static inline struct tmgr__wait_node *claim_oldest(struct tmgr__list *list)
 		struct tmgr__wait_node *node = container_of(link, struct tmgr__wait_node, link);
 
 		if (tmgr__waiter_claim(node->waiter)) {
+			channel->waiting--;
 			node->result = 0;
 			*node->winner = node;
 			return node;
@@ -132,71 +160,106 @@ static inline struct tmgr__wait_node *claim_oldest(struct tmgr__list *list)
 	return NULL;
 }
 
+/* With no lock held: complete and wake one that was claimed. */
+static inline void wake(struct tmgr__wait_node *node)
+{
+	struct tmgr_waiter *waiter = node->waiter;
+
+	tmgr__waiter_complete(waiter)->wake(waiter);
+}
+
 static void add_won(struct tmgr__wait_node **won, struct tmgr__wait_node *node)
 {
 	node->next = *won;
 	*won = node;
 }
 
+static inline void put(struct tmgr_channel *channel, const void *item)
+{
+	copy_item(channel, slot(channel, channel->count), item);
+	set_count(channel, channel->count + 1);
+}
+
+/* Take the oldest of the buffer, and have a sender that waits fill the place: it was claimed. */
+static inline struct tmgr__wait_node *take(struct tmgr_channel *channel, void *item)
+{
+	struct tmgr__wait_node *sender;
+
+	copy_item(channel, item, slot(channel, 0));
+	channel->head = channel->head + 1 == channel->capacity ? 0 : channel->head + 1;
+	set_count(channel, channel->count - 1);
+	sender = claim_oldest(channel, &channel->senders);
+	if (sender)
+		put(channel, sender->item);
+	return sender;
+}
+
+/* How a send or a receive goes. */
+enum outcome {
+	HAS_TO_WAIT,
+	DONE,
+	CLOSED,
+};
+
+/* Under the lock. *ret_partner was claimed, or is NULL. */
+static inline enum outcome try_send(
+	struct tmgr_channel *channel, const void *item, struct tmgr__wait_node **ret_partner)
+{
+	*ret_partner = NULL;
+	if (channel->closed)
+		return CLOSED;
+	*ret_partner = claim_oldest(channel, &channel->receivers);
+	if (*ret_partner)
+		copy_item(channel, (*ret_partner)->item, item);
+	else if (channel->count < channel->capacity)
+		put(channel, item);
+	else
+		return HAS_TO_WAIT;
+	return DONE;
+}
+
+/* Likewise. */
+static inline enum outcome try_receive(
+	struct tmgr_channel *channel, void *item, struct tmgr__wait_node **ret_partner)
+{
+	if (channel->count > 0) {
+		*ret_partner = take(channel, item);
+		return DONE;
+	}
+	*ret_partner = claim_oldest(channel, &channel->senders);
+	if (*ret_partner) {
+		copy_item(channel, item, (*ret_partner)->item);
+		return DONE;
+	}
+	return channel->closed ? CLOSED : HAS_TO_WAIT;
+}
+
+/* For a select: whether the case fires. */
+static int note(enum outcome outcome, int *result, struct tmgr__wait_node *partner,
+	struct tmgr__wait_node **won)
+{
+	*result = outcome == CLOSED ? -EPIPE : 0;
+	if (partner)
+		add_won(won, partner);
+	return outcome != HAS_TO_WAIT;
+}
+
 int tmgr__channel_try_send(
 	struct tmgr_channel *channel, const void *item, int *result, struct tmgr__wait_node **won)
 {
-	struct tmgr__wait_node *receiver;
+	struct tmgr__wait_node *partner;
+	enum outcome outcome = try_send(channel, item, &partner);
 
-	*result = 0;
-	if (channel->closed) {
-		*result = -EPIPE;
-		return 1;
-	}
-	receiver = claim_oldest(&channel->receivers);
-	if (receiver) {
-		copy_item(channel, receiver->item, item);
-		add_won(won, receiver);
-		return 1;
-	}
-	if (channel->count == channel->capacity)
-		return 0;
-	copy_item(channel, slot(channel, channel->count), item);
-	set_count(channel, channel->count + 1);
-	return 1;
+	return note(outcome, result, partner, won);
 }
 
 int tmgr__channel_try_receive(
 	struct tmgr_channel *channel, void *item, int *result, struct tmgr__wait_node **won)
 {
-	struct tmgr__wait_node *sender;
+	struct tmgr__wait_node *partner;
+	enum outcome outcome = try_receive(channel, item, &partner);
 
-	*result = 0;
-	if (channel->count > 0) {
-		copy_item(channel, item, slot(channel, 0));
-		channel->head = channel->head + 1 == channel->capacity ? 0 : channel->head + 1;
-		set_count(channel, channel->count - 1);
-		sender = claim_oldest(&channel->senders);
-		if (sender) {
-			copy_item(channel, slot(channel, channel->count), sender->item);
-			set_count(channel, channel->count + 1);
-			add_won(won, sender);
-		}
-		return 1;
-	}
-	sender = claim_oldest(&channel->senders);
-	if (sender) {
-		copy_item(channel, item, sender->item);
-		add_won(won, sender);
-		return 1;
-	}
-	if (channel->closed) {
-		*result = -EPIPE;
-		return 1;
-	}
-	return 0;
-}
-
-void tmgr__channel_enrol(
-	struct tmgr_channel *channel, struct tmgr__list *list, struct tmgr__wait_node *node)
-{
-	node->sequence = channel->sequence++;
-	tmgr__list_append(list, &node->link);
+	return note(outcome, result, partner, won);
 }
 
 /* The older of the first sender and the first receiver. */
@@ -229,6 +292,7 @@ int tmgr_channel_close(struct tmgr_channel *channel)
 	channel->closed = true;
 	while ((node = pop_oldest(channel))) {
 		if (tmgr__wait_node_claim(node, -EPIPE)) {
+			channel->waiting--;
 			*last = node;
 			last = &node->next;
 		}
@@ -240,78 +304,73 @@ int tmgr_channel_close(struct tmgr_channel *channel)
 }
 
 /* Wait on one channel, whose lock is held and given back. */
-static int wait_on(
-	struct tmgr_channel *channel, struct tmgr__list *list, void *item, struct tmgr__wait *wait)
+static int wait_on(struct tmgr_channel *channel, struct tmgr__list *list, void *item,
+	struct tmgr_context *context, int64_t deadline)
 {
-	struct tmgr__wait_node node = { .waiter = wait->waiter, .item = item }, *winner;
+	struct tmgr__wait_node node, *winner;
+	struct tmgr__wait wait;
 	int r;
 
-	node.winner = &winner;
-	tmgr__list_init(&node.link);
-	tmgr__channel_enrol(channel, list, &node);
-	/* So that closing and dropping it meanwhile leaves its memory. */
-	tmgr_channel_ref(channel);
-	tmgr__wait_arm_locked(wait);
-	tmgr__lock_release(&channel->lock);
-	r = tmgr__wait_park(wait, "channel");
-	if (r == 0) {
-		/* Who won it took it off the list. */
-		r = node.result;
-	} else {
-		tmgr__lock_acquire(&channel->lock);
-		tmgr__list_remove(&node.link);
+	tmgr__wait_set(&wait, context, deadline);
+	if (wait.limit <= 0) {
 		tmgr__lock_release(&channel->lock);
+		return tmgr__wait_late(&wait);
 	}
-	tmgr_channel_unref(channel);
+	node.waiter = wait.waiter;
+	node.item = item;
+	node.winner = &winner;
+	tmgr__channel_enrol(channel, list, &node);
+	tmgr__wait_arm_locked(&wait);
+	tmgr__lock_release(&channel->lock);
+	r = tmgr__wait_park(&wait, "channel");
+	if (r == 0)
+		return node.result;
+	tmgr__channel_withdraw(channel, &node);
 	return r;
 }
 
 int tmgr_channel_send(struct tmgr_context *context, struct tmgr_channel *channel, const void *item,
 	int64_t deadline)
 {
-	struct tmgr__wait_node *won = NULL;
-	struct tmgr__wait wait;
-	int r, result;
+	struct tmgr__wait_node *receiver;
+	enum outcome outcome;
+	int r;
 
 	if (!channel || (!item && channel->item_size > 0))
 		return -EINVAL;
-	r = tmgr__wait_begin(&wait, context, deadline);
+	r = tmgr__wait_may_begin(context);
 	if (r < 0)
 		return r;
 	tmgr__lock_acquire(&channel->lock);
+	outcome = try_send(channel, item, &receiver);
 	/* A send only reads the item; a node's pointer serves both directions. */
-	if (!tmgr__channel_try_send(channel, item, &result, &won)) {
-		if (wait.limit > 0)
-			return wait_on(channel, &channel->senders, (void *)(uintptr_t)item, &wait);
-		tmgr__lock_release(&channel->lock);
-		return tmgr__wait_late(&wait);
-	}
+	if (outcome == HAS_TO_WAIT)
+		return wait_on(
+			channel, &channel->senders, (void *)(uintptr_t)item, context, deadline);
 	tmgr__lock_release(&channel->lock);
-	tmgr__wait_nodes_wake(won);
-	return result;
+	if (receiver)
+		wake(receiver);
+	return outcome == CLOSED ? -EPIPE : 0;
 }
 
 int tmgr_channel_receive(struct tmgr_context *context, struct tmgr_channel *channel, void *ret_item,
 	int64_t deadline)
 {
-	struct tmgr__wait_node *won = NULL;
-	struct tmgr__wait wait;
-	int r, result;
+	struct tmgr__wait_node *sender;
+	enum outcome outcome;
+	int r;
 
 	if (!channel || (!ret_item && channel->item_size > 0))
 		return -EINVAL;
-	r = tmgr__wait_begin(&wait, context, deadline);
+	r = tmgr__wait_may_begin(context);
 	if (r < 0)
 		return r;
 	tmgr__lock_acquire(&channel->lock);
-	if ((channel->count == 0 && !channel->closed && tmgr__list_empty(&channel->senders)) ||
-		!tmgr__channel_try_receive(channel, ret_item, &result, &won)) {
-		if (wait.limit > 0)
-			return wait_on(channel, &channel->receivers, ret_item, &wait);
-		tmgr__lock_release(&channel->lock);
-		return tmgr__wait_late(&wait);
-	}
+	outcome = try_receive(channel, ret_item, &sender);
+	if (outcome == HAS_TO_WAIT)
+		return wait_on(channel, &channel->receivers, ret_item, context, deadline);
 	tmgr__lock_release(&channel->lock);
-	tmgr__wait_nodes_wake(won);
-	return result;
+	if (sender)
+		wake(sender);
+	return outcome == CLOSED ? -EPIPE : 0;
 }

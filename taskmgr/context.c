@@ -31,6 +31,11 @@ struct tmgr_context *tmgr_context_switch(struct tmgr_context *context)
 	return before;
 }
 
+struct tmgr_context **tmgr_context_place(void)
+{
+	return &current;
+}
+
 struct tmgr_waiter *tmgr_context_waiter(const struct tmgr_context *context)
 {
 	return context ? context->waiter : NULL;

@@ -61,27 +61,63 @@ static inline void tmgr__context_set_waiting(struct tmgr_context *context, const
 	__atomic_store_n(&context->base->waiting, what, __ATOMIC_RELEASE);
 }
 
+/* Whether nothing about a wait is special: mostly the token is attached, and nothing is shielded. */
+static inline bool tmgr__wait_is_plain(const struct tmgr_context *context)
+{
+	return context && context->attached && context->shield_depth == 0;
+}
+
 /*
- * Begin a wait: 0, or -ECANCELED when the token has fired. Attaches the context's token, so no lock
- * of an object may be held. Mostly it is attached already, and nothing is shielded.
+ * Whether a wait may begin: 0, or -ECANCELED when the token has fired. Attaches the context's token,
+ * so no lock of an object may be held.
  */
-static inline int tmgr__wait_begin(
+static inline int tmgr__wait_may_begin(struct tmgr_context *context)
+{
+	if (!tmgr__wait_is_plain(context))
+		return tmgr__wait_may_begin_slowly(context);
+	tmgr__waiter_count(context->waiter);
+	return tmgr_token_fired(context->token) ? -ECANCELED : 0;
+}
+
+static inline void tmgr__wait_set_plainly(
 	struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline)
 {
 	int64_t limit;
 
-	if (!context || !context->attached || context->shield_depth > 0)
-		return tmgr__wait_begin_slowly(wait, context, deadline);
 	wait->context = context;
 	wait->waiter = context->waiter;
 	wait->token = context->token;
 	wait->deadline = deadline;
 	wait->shielded = false;
-	tmgr__waiter_count(wait->waiter);
-	check(__atomic_load_n(&wait->waiter->state, __ATOMIC_RELAXED) == TMGR__WAITER_IDLE);
+	tmgr__wait_look(wait);
 	limit = __atomic_load_n(&wait->token->limit, __ATOMIC_ACQUIRE);
 	wait->limit = limit < deadline ? limit : deadline;
-	return tmgr_token_fired(wait->token) ? -ECANCELED : 0;
+}
+
+/* Where tmgr__wait_may_begin() gave 0, what parking needs. Takes no lock. */
+static inline void tmgr__wait_set(
+	struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline)
+{
+	if (tmgr__wait_is_plain(context))
+		tmgr__wait_set_plainly(wait, context, deadline);
+	else
+		tmgr__wait_set_slowly(wait, context, deadline);
+}
+
+/* Both at once. */
+static inline int tmgr__wait_begin(
+	struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline)
+{
+	int r;
+
+	if (tmgr__wait_is_plain(context)) {
+		tmgr__waiter_count(context->waiter);
+		tmgr__wait_set_plainly(wait, context, deadline);
+		return tmgr_token_fired(context->token) ? -ECANCELED : 0;
+	}
+	r = tmgr__wait_may_begin_slowly(context);
+	tmgr__wait_set_slowly(wait, context, deadline);
+	return r;
 }
 
 #endif

@@ -139,6 +139,13 @@ static void leave_stop_group(struct tmgr__record *record, const struct tmgr__ver
 	tmgr__manager_begin_stop(record->manager, &cause);
 }
 
+void tmgr__record_leave_group(struct tmgr__record *record)
+{
+	const struct tmgr__verdict verdict = { .leave = true };
+
+	leave_stop_group(record, &verdict);
+}
+
 /* Say what the error alone does not, where the task has said nothing. */
 static void explain(struct tmgr__record *record, struct tmgr__end end, int error)
 {
@@ -240,13 +247,11 @@ bool tmgr__record_end(struct tmgr__record *record, struct tmgr__end end, int64_t
 
 void tmgr__record_skip(struct tmgr__record *record, int64_t now)
 {
-	const struct tmgr__verdict verdict = { .leave = true };
-
 	record->result = -ECANCELED;
 	if (record->task_group)
 		tmgr__child_end(record, (struct tmgr__end){ .result = -ECANCELED, .after = true });
-	else if (record->policy == TMGR_STOP_GROUP)
-		leave_stop_group(record, &verdict);
+	else
+		tmgr__record_leave_group(record);
 	stop_executing(record);
 	if (!record->long_running)
 		retire_execute(record, now);

@@ -53,7 +53,7 @@ static void start_executes(struct tmgr_manager *manager)
 	tmgr__list_for (node, &manager->tasks) {
 		struct tmgr__record *record = tmgr__record_of(node);
 
-		if (!(record->phases & TMGR_EXECUTE))
+		if (!(record->phases & TMGR_EXECUTE) || record->left_out)
 			continue;
 		record->executing = true;
 		manager->executing++;

@@ -202,7 +202,7 @@ int tmgr_future_result(struct tmgr_future *future, int *ret_error, void **ret_va
 	return r;
 }
 
-static int wait_begun(struct tmgr__wait *wait, struct tmgr_future *future, const char *what)
+static inline int wait_begun(struct tmgr__wait *wait, struct tmgr_future *future, const char *what)
 {
 	struct tmgr_future_node node = { .waiter = wait->waiter };
 	int r;

@@ -43,9 +43,6 @@ struct tmgr_handle tmgr__handle_give(struct tmgr_manager *manager, struct tmgr__
 
 	check(!slot->record);
 	slot->record = tmgr__record_ref(record);
-	/* A generation of 0 would make an all-zero handle a valid one. */
-	if (slot->generation == 0)
-		slot->generation = 1;
 	record->handles++;
 	record->handle_slot = (uint32_t)manager->handle_free + 1;
 	handle.id = (uint64_t)slot->generation << 32 | record->handle_slot;
@@ -58,8 +55,7 @@ static void free_slot(struct tmgr_manager *manager, struct tmgr__handle_slot *sl
 	size_t index = (size_t)(slot - manager->handles);
 
 	slot->record = NULL;
-	if (++slot->generation == 0)
-		slot->generation = 1;
+	slot->generation++;
 	if (index < manager->handle_free)
 		manager->handle_free = index;
 }

@@ -64,6 +64,8 @@ int tmgr_main(struct tmgr_manager *manager)
 	/* No exit handlers, and nothing released, beside a thread that still runs. */
 	if (report->stuck > 0)
 		_exit(exit_code);
+	if (manager->signals)
+		tmgr__signals_stop(manager);
 	tmgr_manager_destroy(manager);
 	return exit_code;
 }

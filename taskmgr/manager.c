@@ -280,43 +280,6 @@ int tmgr__manager_check_fork(const struct tmgr_manager *manager)
 	return generation != 0 && generation != tmgr__fork_generation() ? -ECHILD : 0;
 }
 
-static const enum tmgr_level levels[] = {
-	[TMGR_EVENT_ADDED] = TMGR_LEVEL_DEBUG,
-	[TMGR_EVENT_STATE] = TMGR_LEVEL_DEBUG,
-	[TMGR_EVENT_FAILED] = TMGR_LEVEL_ERROR,
-	[TMGR_EVENT_RESTARTING] = TMGR_LEVEL_WARNING,
-	[TMGR_EVENT_STUCK] = TMGR_LEVEL_ERROR,
-	[TMGR_EVENT_WAITING] = TMGR_LEVEL_WARNING,
-	[TMGR_EVENT_READY] = TMGR_LEVEL_INFO,
-	[TMGR_EVENT_LATE_HEARTBEAT] = TMGR_LEVEL_WARNING,
-	[TMGR_EVENT_LOG] = TMGR_LEVEL_INFO,
-	[TMGR_EVENT_STOP_BEGUN] = TMGR_LEVEL_NOTICE,
-	[TMGR_EVENT_RUN_ENDED] = TMGR_LEVEL_NOTICE,
-};
-
-void tmgr__manager_event(struct tmgr_manager *manager, enum tmgr_event_kind kind,
-	const struct tmgr__record *record, int code, const char *text)
-{
-	enum tmgr_level level = levels[kind];
-	struct tmgr_event event;
-
-	/* What a child's failure means its parent decides. */
-	if (kind == TMGR_EVENT_FAILED && record && record->task_group)
-		level = TMGR_LEVEL_WARNING;
-	if (!tmgr__events_wanted(manager->events, level))
-		return;
-	event.kind = kind;
-	event.level = level;
-	event.time = tmgr__manager_now(manager);
-	event.code = code;
-	event.path[0] = '\0';
-	if (record)
-		tmgr__manager_path(manager, record->name, event.path, sizeof(event.path));
-	tmgr__text_copy(event.text, sizeof(event.text), text);
-	tmgr__events_put(manager->events, &event);
-	manager->deferred |= TMGR__DEFER_WAKE_EVENTS;
-}
-
 void tmgr__manager_set_state(struct tmgr_manager *manager, struct tmgr__record *record,
 	enum tmgr_state state, int64_t now)
 {
@@ -330,18 +293,6 @@ void tmgr__manager_check_at(struct tmgr_manager *manager, int64_t at)
 		return;
 	manager->check_at = at;
 	manager->deferred |= TMGR__DEFER_WAKE_WATCHER;
-}
-
-size_t tmgr__manager_path(
-	const struct tmgr_manager *manager, const char *name, char *buffer, size_t size)
-{
-	struct tmgr__text text;
-
-	tmgr__text_init(&text, buffer, size);
-	if (manager->path_prefix)
-		tmgr__text_add(&text, manager->path_prefix);
-	tmgr__text_add(&text, name);
-	return text.length;
 }
 
 void tmgr__manager_add_entry(struct tmgr_manager *manager, struct tmgr_report_entry *entry)
@@ -366,29 +317,6 @@ void tmgr__manager_add_entry(struct tmgr_manager *manager, struct tmgr_report_en
 		report->cause = entry;
 }
 
-static const char *const reasons[] = {
-	[TMGR_REASON_NONE] = "nothing",
-	[TMGR_REASON_CANCELLED] = "cancelled",
-	[TMGR_REASON_SIGNAL] = "signal",
-	[TMGR_REASON_TASK_FAILED] = "task failed",
-	[TMGR_REASON_GROUP_DONE] = "stop group done",
-	[TMGR_REASON_DEADLINE] = "deadline",
-	[TMGR_REASON_LIMIT] = "limit",
-};
-
-static void stop_event(struct tmgr_manager *manager, const struct tmgr_cause *cause)
-{
-	char text[TMGR_EVENT_TEXT_SIZE];
-
-	if (cause->reason == TMGR_REASON_SIGNAL && cause->text[0])
-		snprintf(text, sizeof(text), "%s", cause->text);
-	else if (cause->text[0])
-		snprintf(text, sizeof(text), "%s: %s", reasons[cause->reason], cause->text);
-	else
-		snprintf(text, sizeof(text), "%s", reasons[cause->reason]);
-	tmgr__manager_event(manager, TMGR_EVENT_STOP_BEGUN, NULL, 0, text);
-}
-
 void tmgr__manager_begin_stop(struct tmgr_manager *manager, const struct tmgr_cause *cause)
 {
 	if (manager->stopping)
@@ -400,7 +328,7 @@ void tmgr__manager_begin_stop(struct tmgr_manager *manager, const struct tmgr_ca
 		manager->stop_began, manager->options.shutdown_ns);
 	if (manager->state == TMGR_MANAGER_RUNNING)
 		manager->state = TMGR_MANAGER_STOPPING;
-	stop_event(manager, cause);
+	tmgr__manager_tell_stop(manager, cause);
 	manager->check_at = TMGR_NOW;
 	manager->deferred |= TMGR__DEFER_FIRE | TMGR__DEFER_WAKE_RUN;
 	if (manager->state != TMGR_MANAGER_ADDING)
@@ -471,27 +399,6 @@ void tmgr_manager_cancel_from_signal(struct tmgr_manager *manager, int signo)
 struct tmgr_token *tmgr_manager_token(struct tmgr_manager *manager)
 {
 	return manager ? manager->token : NULL;
-}
-
-int tmgr_manager_observe(struct tmgr_manager *manager, enum tmgr_level level,
-	void (*function)(void *self, const struct tmgr_event *event), void *self)
-{
-	int r;
-
-	if (!manager || !function || level < TMGR_LEVEL_ERROR || level > TMGR_LEVEL_DEBUG)
-		return -EINVAL;
-	r = tmgr__manager_check_fork(manager);
-	if (r < 0)
-		return r;
-	tmgr__manager_lock(manager);
-	if (manager->state == TMGR_MANAGER_ENDED)
-		r = -ESHUTDOWN;
-	else if (manager->state != TMGR_MANAGER_ADDING)
-		r = -EBUSY;
-	else
-		r = tmgr__events_observe(manager->events, level, function, self);
-	tmgr__manager_unlock(manager);
-	return r;
 }
 
 const struct tmgr_report *tmgr_manager_report(const struct tmgr_manager *manager)

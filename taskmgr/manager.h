@@ -118,7 +118,7 @@ struct tmgr_manager {
 	struct tmgr__signals *signals; /* when this run takes them */
 	struct tmgr__reload reload;
 	uint64_t interrupts; /* signals taken for interrupting tasks, as bits; the signals' lock */
-	bool is_main;        /* under tmgr_main(): leave by _exit() when it hangs */
+	bool is_main; /* under tmgr_main(): leave by _exit() when it hangs, keep the signals */
 	int forced_signal;
 
 	struct tmgr_manager *outer; /* whose task hosts this one, while it does */
@@ -161,6 +161,19 @@ void tmgr__manager_begin_stop(struct tmgr_manager *manager, const struct tmgr_ca
 void tmgr__manager_add_entry(struct tmgr_manager *manager, struct tmgr_report_entry *entry);
 void tmgr__manager_event(struct tmgr_manager *manager, enum tmgr_event_kind kind,
 	const struct tmgr__record *record, int code, const char *text);
+/* An error, and the rule or the text that goes with it. */
+struct tmgr__told_error {
+	int code;
+	const char *text;
+};
+
+/*
+ * An event of a call that failed (`what`), by a task that may have no record; "" for none. The text
+ * is not NULL.
+ */
+void tmgr__manager_tell_misuse(struct tmgr_manager *manager, const char *name, const char *what,
+	struct tmgr__told_error error);
+void tmgr__manager_tell_stop(struct tmgr_manager *manager, const struct tmgr_cause *cause);
 void tmgr__manager_set_state(struct tmgr_manager *manager, struct tmgr__record *record,
 	enum tmgr_state state, int64_t now);
 /* A deadline of a record has moved to `at`: the watcher looks then. */
@@ -179,6 +192,8 @@ size_t tmgr__manager_path(
 bool tmgr__record_end(struct tmgr__record *record, struct tmgr__end end, int64_t now);
 /* Under the lock: it never began, since it was cancelled. */
 void tmgr__record_skip(struct tmgr__record *record, int64_t now);
+/* Under the lock: it leaves its stop group, if it has one. */
+void tmgr__record_leave_group(struct tmgr__record *record);
 /* Whether tmgr__record_settle() has something to do. */
 bool tmgr__record_unsettled(const struct tmgr__record *record);
 /*
@@ -208,8 +223,6 @@ size_t tmgr__signal_stack_size(void);
 /* What every thread of ours does first. */
 void tmgr__thread_enter(struct tmgr__clock *clock, const char *name, unsigned char *signal_stack);
 int tmgr__thread_start(struct tmgr__record *record, unsigned char *signal_stack);
-/* Block what our threads do not take; the mask before goes to *old. */
-void tmgr__thread_block_signals(sigset_t *old);
 
 /* The watcher (watcher.c). */
 int tmgr__watcher_start(struct tmgr_manager *manager);

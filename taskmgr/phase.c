@@ -3,6 +3,7 @@
  * adding, cleanup in reverse. Which cleanups are called, and how long they may take, is decided here.
  */
 #include <errno.h>
+#include <pthread.h>
 
 #include "base/check.h"
 #include "base/text.h"
@@ -16,6 +17,35 @@
 /* Tasks that are passed under one lock, where there is nothing to call. */
 #define BATCH 64
 
+static void exit_in_initialize(void *self)
+{
+	tmgr__misuse("pthread_exit() in initialize", self);
+}
+
+static void exit_in_cleanup(void *self)
+{
+	tmgr__misuse("pthread_exit() in cleanup", self);
+}
+
+static int call(struct tmgr__record *record, enum tmgr_phase phase)
+{
+	if (phase == TMGR_INITIALIZE)
+		return tmgr_task_initialize(record->task, &record->context);
+	return tmgr_task_cleanup(record->task, &record->context);
+}
+
+/* The thread is whoever's called run, and run would never end. */
+static int call_on_thread(struct tmgr__record *record, enum tmgr_phase phase)
+{
+	int r;
+
+	pthread_cleanup_push(
+		phase == TMGR_INITIALIZE ? exit_in_initialize : exit_in_cleanup, record->name);
+	r = call(record, phase);
+	pthread_cleanup_pop(0);
+	return r;
+}
+
 /* The phases that run on this thread. */
 static int call_phase(struct tmgr__record *record, enum tmgr_phase phase)
 {
@@ -23,10 +53,12 @@ static int call_phase(struct tmgr__record *record, enum tmgr_phase phase)
 	int r;
 
 	tmgr__context_enter(context);
-	if (phase == TMGR_INITIALIZE)
-		r = tmgr_task_initialize(record->task, context);
+	/* What is to be called at a thread's exit is one list a thread, which coroutines would mix
+	 * up. */
+	if (context->outer && context->outer->host)
+		r = call(record, phase);
 	else
-		r = tmgr_task_cleanup(record->task, context);
+		r = call_on_thread(record, phase);
 	tmgr__context_leave(context);
 	return r;
 }
@@ -190,22 +222,46 @@ void tmgr__phase_clean_up_all(struct tmgr_manager *manager)
 	}
 }
 
-/* Under the lock: note that initialize failed; one that only obeyed the stop has not. */
+/*
+ * Under the lock: whether an initialize only obeyed: the stop of all, or the cancel of its task by
+ * a handle, which takes nobody with it. A token that fired for any other reason did not ask for it.
+ */
+static bool has_obeyed(const struct tmgr__record *record, int error)
+{
+	const struct tmgr_manager *manager = record->manager;
+
+	if (error != -ECANCELED || !tmgr_context_cancelled(&record->context))
+		return false;
+	return record->by_handle || manager->stopping || tmgr_token_fired(manager->token);
+}
+
+/* Under the lock: note that initialize failed. */
 static void initialize_failed(struct tmgr__record *record, int error, int detail)
 {
 	struct tmgr_cause cause = { .reason = TMGR_REASON_TASK_FAILED, .code = error };
 
-	if (error == -ECANCELED && tmgr_context_cancelled(&record->context))
-		return;
 	tmgr__record_fail(record, TMGR_REPORT_ERROR, TMGR_STAGE_INITIALIZE, error, detail);
 	tmgr__text_copy(cause.text, sizeof(cause.text), record->name);
 	tmgr__manager_begin_stop(record->manager, &cause);
 }
 
-static int initialize(struct tmgr__record *record)
+/* It was not initialized, without being at fault: it is done, and the others go on. No lock held. */
+static void leave_out(struct tmgr__record *record)
+{
+	tmgr__manager_lock(record->manager);
+	tmgr__record_leave_group(record);
+	tmgr__manager_unlock(record->manager);
+	record->left_out = true;
+	tmgr__host_release(record);
+	tmgr_future_complete(&record->done, 0, NULL);
+}
+
+/* When it fails all stop: then no further one is initialized. */
+static void initialize(struct tmgr__record *record)
 {
 	struct tmgr_manager *manager = record->manager;
 	int detail, error;
+	bool obeyed;
 	int64_t now;
 
 	set_phase(record, TMGR_STATE_INITIALIZING);
@@ -218,11 +274,12 @@ static int initialize(struct tmgr__record *record)
 		 * It was named as stuck, and has come back after all; too late to be initialized.
 		 */
 		tmgr__manager_unlock(manager);
-		return -TMGR_ESTUCK;
+		return;
 	}
 	record->initialize_ns = now - record->began;
 	record->began = 0;
-	if (error < 0)
+	obeyed = has_obeyed(record, error);
+	if (error < 0 && !obeyed)
 		initialize_failed(record, error, detail);
 	if (error == 0)
 		tmgr__manager_set_state(manager, record, TMGR_STATE_INITIALIZED, now);
@@ -231,7 +288,8 @@ static int initialize(struct tmgr__record *record)
 	tmgr__manager_unlock(manager);
 	if (error < 0 && record->cleanup_after_failed_initialize && (record->phases & TMGR_CLEANUP))
 		clean_up(record, true);
-	return error;
+	if (error < 0 && obeyed)
+		leave_out(record);
 }
 
 /* Those from a node on that have no initialize. Returns the first that has one, or the end. */
@@ -263,8 +321,7 @@ void tmgr__phase_initialize_all(struct tmgr_manager *manager)
 			node = pass_without_initialize(manager, node);
 			continue;
 		}
-		if (initialize(record) < 0)
-			return;
+		initialize(record);
 		node = node->next;
 	}
 }

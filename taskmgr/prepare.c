@@ -33,6 +33,9 @@ int tmgr__run_begin(struct tmgr_manager *manager)
 		r = -EALREADY;
 	else if (manager->state != TMGR_MANAGER_ADDING)
 		r = -EBUSY;
+	if (r == -EBUSY)
+		tmgr__manager_tell_misuse(manager, tmgr_context_name(tmgr_context_current()), "run",
+			(struct tmgr__told_error){ r, "a manager is run once" });
 	if (r == 0) {
 		manager->state = TMGR_MANAGER_INITIALIZING;
 		__atomic_store_n(&manager->clock, tmgr__clock_current(), __ATOMIC_RELEASE);
@@ -56,8 +59,6 @@ static int note_refused(struct tmgr_manager *manager)
 		struct tmgr__refused *refused = container_of(node, struct tmgr__refused, node);
 
 		tmgr__manager_add_entry(manager, &refused->entry);
-		tmgr__manager_event(manager, TMGR_EVENT_FAILED, NULL, refused->entry.error,
-			refused->entry.text);
 	}
 	manager->stopping = true;
 	tmgr__manager_unlock(manager);
@@ -80,7 +81,8 @@ void tmgr__run_note_start_error(
 		.text = text,
 	};
 	tmgr__manager_add_entry(manager, &manager->start_entry);
-	tmgr__manager_event(manager, TMGR_EVENT_FAILED, NULL, error, text);
+	tmgr__manager_tell_misuse(manager, name, tmgr_stage_name(TMGR_STAGE_START),
+		(struct tmgr__told_error){ error, text });
 	manager->stopping = true;
 	tmgr__manager_unlock(manager);
 }

@@ -47,6 +47,7 @@ struct tmgr__record {
 	enum tmgr_state state;
 	bool executing; /* counted among those that run waits for */
 	bool by_handle; /* cancelled by its handle */
+	bool left_out; /* told to stop while it initialized: it will not execute. The run's thread */
 	bool ready;
 	bool warned; /* a third of its stop deadline has passed */
 	bool late_heartbeat;

@@ -38,14 +38,21 @@ static void link_inner(struct tmgr_manager *manager)
 	}
 }
 
+/* A lack of memory or threads is none. */
+static bool is_bad_use(const struct tmgr_report_entry *entry)
+{
+	if (entry->stage == TMGR_STAGE_START)
+		return entry->error == -EBUSY || entry->error == -EINVAL;
+	return entry->stage == TMGR_STAGE_ADD;
+}
+
 void tmgr__report_build(struct tmgr_manager *manager)
 {
 	struct tmgr_report *report = &manager->report;
 	bool bad_use = false;
 
 	for (const struct tmgr_report_entry *entry = report->entries; entry; entry = entry->next)
-		bad_use = bad_use || entry->stage == TMGR_STAGE_ADD ||
-			  (entry->stage == TMGR_STAGE_START && entry->error == -EBUSY);
+		bad_use = bad_use || is_bad_use(entry);
 	link_inner(manager);
 	report->stop = manager->stop_cause;
 	report->executed = manager->executed;

@@ -69,8 +69,12 @@ int tmgr__run_end(struct tmgr_manager *manager)
 	manager->state = TMGR_MANAGER_ENDED;
 	tmgr__manager_event(manager, TMGR_EVENT_RUN_ENDED, NULL, manager->report.result, "");
 	tmgr__manager_unlock(manager);
-	if (!manager->outer || manager->own_events)
+	if (!manager->outer || manager->own_events) {
+		/* A run that did not begin says why, too. */
+		if (!manager->events->started)
+			tmgr__events_start(manager->events);
 		tmgr__events_stop(manager->events);
+	}
 	manager->report.events_dropped = __atomic_load_n(
 		&manager->events->dropped, __ATOMIC_RELAXED);
 	__atomic_store_n(&manager->reported, true, __ATOMIC_RELEASE);
@@ -133,7 +137,8 @@ int tmgr_manager_run(struct tmgr_manager *manager, struct tmgr_token *token)
 		tmgr__phase_clean_up_all(manager);
 		r = tmgr__run_end(manager);
 	}
-	if (manager->signals)
+	/* Under tmgr_main() one that comes now must not cut the report off. */
+	if (manager->signals && !manager->is_main)
 		tmgr__signals_stop(manager);
 	return r;
 }

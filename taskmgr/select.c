@@ -153,36 +153,22 @@ static void enrol(struct selecting *select, struct tmgr__wait_node *node, size_t
 		tmgr__list_append(&select->reload->waiters, &node->link);
 }
 
-static void withdraw(struct selecting *select, struct tmgr__wait_node *nodes)
-{
-	for (size_t i = 0; i < select->count; i++) {
-		struct tmgr_select_case *one = &select->cases[i];
-		struct tmgr__lock *lock = NULL;
-
-		if (one->op == TMGR_SELECT_SEND || one->op == TMGR_SELECT_RECEIVE)
-			lock = &one->channel->lock;
-		else if (one->op == TMGR_SELECT_RELOAD && select->reload)
-			lock = &select->reload->lock;
-		if (!lock)
-			continue;
-		tmgr__lock_acquire(lock);
-		tmgr__list_remove(&nodes[i].link);
-		tmgr__lock_release(lock);
-	}
-}
-
-/* Take the channels, so that closing and dropping one meanwhile leaves its memory. */
-static void hold(struct selecting *select, bool held)
+/* Take back all nodes but the winner: that one was claimed, and with it its channel may be gone. */
+static void withdraw(struct selecting *select, struct tmgr__wait_node *nodes,
+	const struct tmgr__wait_node *winner)
 {
 	for (size_t i = 0; i < select->count; i++) {
 		struct tmgr_select_case *one = &select->cases[i];
 
-		if (one->op != TMGR_SELECT_SEND && one->op != TMGR_SELECT_RECEIVE)
+		if (&nodes[i] == winner)
 			continue;
-		if (held)
-			tmgr_channel_ref(one->channel);
-		else
-			tmgr_channel_unref(one->channel);
+		if (one->op == TMGR_SELECT_SEND || one->op == TMGR_SELECT_RECEIVE) {
+			tmgr__channel_withdraw(one->channel, &nodes[i]);
+		} else if (one->op == TMGR_SELECT_RELOAD && select->reload) {
+			tmgr__lock_acquire(&select->reload->lock);
+			tmgr__list_remove(&nodes[i].link);
+			tmgr__lock_release(&select->reload->lock);
+		}
 	}
 }
 
@@ -204,12 +190,10 @@ static int wait_for_event(struct selecting *select, struct tmgr__wait *wait, con
 		wait->deadline = wait->limit = select->at;
 	for (size_t i = 0; i < select->count; i++)
 		enrol(select, &nodes[i], i, wait->waiter, &winner);
-	hold(select, true);
 	tmgr__wait_arm(wait);
 	unlock_all(select);
 	r = tmgr__wait_park(wait, what);
-	withdraw(select, nodes);
-	hold(select, false);
+	withdraw(select, nodes, r == 0 ? winner : NULL);
 	wait->deadline = deadline;
 	if (r == -ETIMEDOUT && timed) {
 		select->cases[select->at_index].result = 0;
@@ -247,6 +231,9 @@ static int run_select(struct tmgr_context *context, struct tmgr_select_case *cas
 	if (r < 0)
 		return r;
 	lock_all(&select);
+	/* Also where the case is not come to: its task looks for reloads. */
+	if (select.reload)
+		select.reload->wanted = true;
 	r = try_all(&select);
 	if (r == -EAGAIN && wait.limit > 0)
 		return wait_for_event(&select, &wait, what);

@@ -1,7 +1,7 @@
 /*
  * Signals. One run in a process may take them. A handler counts the signal and wakes the watcher,
  * which acts on it; so it does not matter whose thread the kernel chose. The watcher leaves the
- * signals unblocked, all other threads of ours block them.
+ * signals unblocked, all other threads of ours block them, and all others but the fatal ones.
  *
  * The state is static: a handler may still be running on a thread that is not ours while the run
  * ends, which waits for it. `lock` guards the watches. What a watch does (firing a token, sending)
@@ -97,6 +97,22 @@ void tmgr__signals_note_mask(void)
 	tmgr__lock_release(&signals.lock);
 }
 
+/*
+ * On the thread that runs. Others are left to it as they were: the program's own handlers run
+ * there, and Ctrl-Z and Ctrl-\ do what they do everywhere.
+ */
+static void block_taken(sigset_t *ret_before)
+{
+	sigset_t mask;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGHUP);
+	sigaddset(&mask, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &mask, ret_before);
+}
+
 int tmgr__signals_start(struct tmgr_manager *manager)
 {
 	struct tmgr_manager *none = NULL;
@@ -109,7 +125,7 @@ int tmgr__signals_start(struct tmgr_manager *manager)
 	tmgr__list_init(&signals.watches);
 	memset(signals.counts, 0, sizeof(signals.counts));
 	signals.stops = 0;
-	tmgr__thread_block_signals(&signals.mask);
+	block_taken(&signals.mask);
 	signals.mask_noted = true;
 	check(__atomic_compare_exchange_n(
 		&signals.manager, &none, manager, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
@@ -290,6 +306,12 @@ static int64_t act_on_watches(int64_t now)
 	return next;
 }
 
+/* As nohup(1) has it: whoever started the program does not want it to stop with the terminal. */
+static bool hup_was_ignored(void)
+{
+	return signals.before[SIGHUP].sa_handler == SIG_IGN;
+}
+
 int64_t tmgr__signals_deliver(struct tmgr_manager *manager, int64_t now)
 {
 	for (int signo = 1; signo < SIGNALS; signo++) {
@@ -305,7 +327,8 @@ int64_t tmgr__signals_deliver(struct tmgr_manager *manager, int64_t now)
 			continue;
 		}
 		wanted = mark_watches(signo);
-		if (signo == SIGHUP && !tmgr__reload_request(&manager->reload) && !wanted)
+		if (signo == SIGHUP && !tmgr__reload_request(&manager->reload) && !wanted &&
+			!hup_was_ignored())
 			stop_by_signal(manager, signo);
 	}
 	tmgr__signals_unblock(manager);

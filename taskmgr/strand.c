@@ -88,17 +88,26 @@ void tmgr_strand_init_again(struct tmgr_context *context, struct tmgr_context *p
 	put_below(strand, parent);
 }
 
+/* A strand has both tokens. */
+static inline bool is_cancelled(const struct tmgr_context *context)
+{
+	return tmgr_token_fired(context->token) || tmgr_token_fired(context->parent_token);
+}
+
 int tmgr_strand_begin(struct tmgr_context *context)
 {
-	if (tmgr_context_cancelled(context))
+	if (is_cancelled(context))
 		return -ECANCELED;
 	tmgr__context_enter(context);
 	return 0;
 }
 
-void tmgr_strand_end(struct tmgr_context *context)
+bool tmgr_strand_end(struct tmgr_context *context)
 {
+	bool cancelled = is_cancelled(context);
+
 	tmgr__context_leave(context);
+	return cancelled;
 }
 
 int tmgr_strand_resume(struct tmgr_context *context, struct tmgr_context *above)
@@ -139,7 +148,7 @@ void tmgr_strand_unref(struct tmgr_context *context)
 	/* One that has not waited was only tied to its parent. */
 	if (tmgr__token_untie(&strand->token, &parent)) {
 		strand->release(strand->owner);
-		tmgr_token_unref(parent);
+		tmgr__token_let_go(parent);
 		return;
 	}
 	/* With others below it, it stays what connects them with those above. */

@@ -25,14 +25,6 @@ static void blocked_signals(sigset_t *ret_mask)
 		sigdelset(ret_mask, fatal[i]);
 }
 
-void tmgr__thread_block_signals(sigset_t *old)
-{
-	sigset_t mask;
-
-	blocked_signals(&mask);
-	pthread_sigmask(SIG_BLOCK, &mask, old);
-}
-
 int tmgr__thread_create(pthread_t *thread, size_t stack_size, void *(*function)(void *), void *self)
 {
 	pthread_attr_t attributes;
@@ -117,7 +109,8 @@ static void *thread_main(void *self)
 	struct tmgr__end end;
 
 	tmgr__thread_enter(manager->clock, record->name, record->signal_stack);
-	if (!wait_at_gate(manager))
+	/* Written before the gate is opened. */
+	if (!wait_at_gate(manager) || record->left_out)
 		return NULL;
 	pthread_cleanup_push(exit_in_task, record);
 	end = tmgr__record_execute(record);

@@ -329,17 +329,12 @@ static void lower_children(struct tmgr_token *token, int64_t limit)
 	}
 }
 
-void tmgr__token_adopt(struct tmgr_token *token, struct tmgr_token *parent)
+void tmgr__token_attach(struct tmgr_token *token, struct tmgr_token *parent)
 {
 	tmgr_token_ref(parent);
 	token->depth = parent->depth + 1;
 	lower_limit(token, __atomic_load_n(&parent->limit, __ATOMIC_ACQUIRE));
 	__atomic_store_n(&token->parent, parent, __ATOMIC_RELEASE);
-}
-
-void tmgr__token_attach(struct tmgr_token *token, struct tmgr_token *parent)
-{
-	tmgr__token_adopt(token, parent);
 	tmgr__token_link(token);
 }
 

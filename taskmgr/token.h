@@ -6,6 +6,7 @@
 
 #include <taskmgr/token.h>
 
+#include "base/check.h"
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/sync.h"
@@ -69,7 +70,14 @@ void tmgr__token_attach(struct tmgr_token *token, struct tmgr_token *parent);
  * The same in two steps: first it only refers to the parent, which costs next to nothing, and later,
  * once, it is fired with it. Both by its owner.
  */
-void tmgr__token_adopt(struct tmgr_token *token, struct tmgr_token *parent);
+static inline void tmgr__token_adopt(struct tmgr_token *token, struct tmgr_token *parent)
+{
+	check(__atomic_fetch_add(&parent->refs, 1, __ATOMIC_RELAXED) > 0);
+	token->depth = parent->depth + 1;
+	/* It has no deadline of its own, and nobody else knows it yet. */
+	token->limit = __atomic_load_n(&parent->limit, __ATOMIC_ACQUIRE);
+	__atomic_store_n(&token->parent, parent, __ATOMIC_RELEASE);
+}
 void tmgr__token_link(struct tmgr_token *token);
 /* Undo adopting, of one that nobody else knows. False: it is more than that. */
 static inline bool tmgr__token_untie(struct tmgr_token *token, struct tmgr_token **ret_parent)
@@ -80,6 +88,18 @@ static inline bool tmgr__token_untie(struct tmgr_token *token, struct tmgr_token
 	*ret_parent = token->parent;
 	token->parent = NULL;
 	return true;
+}
+/* Give a reference back that is hardly ever the last. */
+static inline void tmgr__token_let_go(struct tmgr_token *token)
+{
+	uint32_t refs = __atomic_load_n(&token->refs, __ATOMIC_RELAXED);
+
+	/* Only a reference can be taken or given back meanwhile; the last goes the long way. */
+	while (refs > 1)
+		if (__atomic_compare_exchange_n(&token->refs, &refs, refs - 1, true,
+			    __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+			return;
+	tmgr_token_unref(token);
 }
 /*
  * The reverse. True: nobody else refers to it, and its memory may be used again; false: give the

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
-#include <sys/stat.h>
 
 #include "clock.h"
 #include "context.h"
@@ -58,18 +57,7 @@ int tmgr_yield(struct tmgr_context *context)
 	return 0;
 }
 
-/*
- * A regular file cannot be waited for: it is ready, as poll(2) says too; this only saves the
- * eventfd.
- */
-static bool is_regular(int fd)
-{
-	struct stat status;
-
-	return fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
-}
-
-/* What is ready now: a mask of poll(2), or a negative errno. */
+/* What is ready now: a mask of poll(2), or a negative errno. A regular file is, always. */
 static int poll_now(int fd, short events)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = events };
@@ -110,8 +98,6 @@ int tmgr_wait_fd(struct tmgr_context *context, int fd, int events, int64_t deadl
 	r = tmgr__wait_begin(&wait, context, deadline);
 	if (r < 0)
 		return r;
-	if (is_regular(fd))
-		return events;
 	r = events_of(poll_now(fd, poll_events), events);
 	if (r == 0)
 		r = tmgr__wait_late(&wait);

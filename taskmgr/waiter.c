@@ -145,38 +145,53 @@ struct tmgr_waiter *tmgr__waiter_of(struct tmgr_context *context)
 	return context ? context->waiter : tmgr__waiter_own();
 }
 
-void tmgr__wait_begin_shielded(
-	struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline)
+void tmgr__wait_misused(const struct tmgr__wait *wait)
+{
+	tmgr__misuse_context(tmgr_context_name(wait->context));
+}
+
+static void set_shielded(struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline)
 {
 	wait->context = context;
 	wait->waiter = tmgr__waiter_of(context);
-	tmgr__waiter_count(wait->waiter);
 	wait->token = NULL;
 	wait->deadline = wait->limit = deadline;
 	wait->shielded = true;
-	check(__atomic_load_n(&wait->waiter->state, __ATOMIC_RELAXED) == TMGR__WAITER_IDLE);
+	tmgr__wait_look(wait);
 }
 
-int tmgr__wait_begin_slowly(struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline)
+void tmgr__wait_begin_shielded(
+	struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline)
+{
+	set_shielded(wait, context, deadline);
+	tmgr__waiter_count(wait->waiter);
+}
+
+int tmgr__wait_may_begin_slowly(struct tmgr_context *context)
+{
+	tmgr__waiter_count(tmgr__waiter_of(context));
+	if (!context || context->shield_depth > 0)
+		return 0;
+	return tmgr_token_fired(tmgr__context_attach(context)) ? -ECANCELED : 0;
+}
+
+void tmgr__wait_set_slowly(struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline)
 {
 	int64_t limit;
 
-	tmgr__wait_begin_shielded(wait, context, deadline);
+	set_shielded(wait, context, deadline);
 	if (!context)
-		return 0;
+		return;
 	if (context->shield_depth > 0) {
 		if (context->shield_deadline < deadline)
 			wait->deadline = wait->limit = context->shield_deadline;
-		return 0;
+		return;
 	}
 	wait->shielded = false;
-	wait->token = tmgr__context_attach(context);
-	if (tmgr_token_fired(wait->token))
-		return -ECANCELED;
+	wait->token = context->token;
 	limit = tmgr_token_deadline(wait->token);
 	if (limit < deadline)
 		wait->limit = limit;
-	return 0;
 }
 
 int tmgr__wait_late(struct tmgr__wait *wait)

@@ -80,10 +80,19 @@ struct tmgr__wait {
 	bool shielded;            /* in an uninterrupted scope */
 };
 
-/* tmgr__wait_begin() (context.h), where there is more to do than to look. */
-int tmgr__wait_begin_slowly(
-	struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline);
-/* The same, but cancel does not end it. */
+/* One context, one thread of control: another one waits with it just now. */
+_Noreturn void tmgr__wait_misused(const struct tmgr__wait *wait);
+static inline void tmgr__wait_look(const struct tmgr__wait *wait)
+{
+	unsigned state = __atomic_load_n(&wait->waiter->state, __ATOMIC_RELAXED);
+
+	if (__builtin_expect(state != TMGR__WAITER_IDLE, 0))
+		tmgr__wait_misused(wait);
+}
+/* tmgr__wait_may_begin() and tmgr__wait_set() (context.h), where there is more to do. */
+int tmgr__wait_may_begin_slowly(struct tmgr_context *context);
+void tmgr__wait_set_slowly(struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline);
+/* Begin a wait that cancel does not end. */
 void tmgr__wait_begin_shielded(
 	struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline);
 /*

@@ -17,6 +17,7 @@
 #include <taskmgr/taskmgr.h>
 
 #include "tests/support/expect.h"
+#include "tests/support/headers.h"
 #include "tests/support/leak.h"
 #include "tests/support/recorder.h"
 
@@ -348,19 +349,6 @@ static void a_main_without_manager_is_bad_use(void **state)
 	assert_int_equal(tmgr_main(NULL), 2);
 }
 
-static char *read_whole(const char *path)
-{
-	FILE *file = fopen(path, "re");
-	size_t size = 1 << 20, length;
-	char *text = calloc(1, size);
-
-	assert_non_null(file);
-	length = fread(text, 1, size - 1, file);
-	text[length] = '\0';
-	fclose(file);
-	return text;
-}
-
 /* The text of the programs that call public functions with bad arguments, one after the other. */
 static char *read_programs(const char *top)
 {
@@ -370,7 +358,7 @@ static char *read_programs(const char *top)
 	assert_non_null(all);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		snprintf(path, sizeof(path), "%s/tests/test_arguments%s.c", top, names[i]);
-		text = read_whole(path);
+		text = headers_read(path);
 		assert_true(strlen(all) + strlen(text) < 1 << 20);
 		strcat(all, text);
 		free(text);
@@ -378,48 +366,19 @@ static char *read_programs(const char *top)
 	return all;
 }
 
-/* Each name after TMGR_API in a header must be called somewhere in these programs. */
-static int count_left_out(const char *header, const char *here)
-{
-	int left_out = 0;
-
-	for (const char *at = header; (at = strstr(at, "\nTMGR_API ")) != NULL;) {
-		const char *end, *begin;
-		char call[128];
-
-		at += strlen("\nTMGR_API ");
-		begin = strstr(at, "tmgr_");
-		end = strchr(at, '(');
-		/* The last name before the parenthesis: what is before it is its type. */
-		while (begin != NULL && strstr(begin + 1, "tmgr_") != NULL &&
-			strstr(begin + 1, "tmgr_") < end)
-			begin = strstr(begin + 1, "tmgr_");
-		if (begin == NULL || end == NULL || begin > end)
-			continue;
-		snprintf(call, sizeof(call), "%.*s(", (int)(end - begin), begin);
-		if (strstr(here, call) == NULL) {
-			fprintf(stderr, "not here: %s)\n", call);
-			left_out++;
-		}
-	}
-	return left_out;
-}
-
 static int count_in_folder(const char *folder, const char *here, int *headers)
 {
 	DIR *directory = opendir(folder);
 	struct dirent *entry;
 	int left_out = 0;
-	char path[4096], *header;
+	char path[4096];
 
 	assert_non_null(directory);
 	while ((entry = readdir(directory)) != NULL) {
 		if (strstr(entry->d_name, ".h") == NULL)
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
-		header = read_whole(path);
-		left_out += count_left_out(header, here);
-		free(header);
+		left_out += headers_left_out(path, here);
 		(*headers)++;
 	}
 	closedir(directory);

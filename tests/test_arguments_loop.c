@@ -459,8 +459,10 @@ static int single_execute(void *self, struct tmgr_context *context)
 	of_strands(context);
 	IS(latch_arrived(&single->given, 1), 1);
 	IS_TEXT(tmgr_context_name(tmgr_hosted_context(single->hosted)), "guest");
+	IS(*tmgr_context_place() == context, 1);
 	current = tmgr_context_switch(NULL);
 	IS(current == context, 1);
+	IS(*tmgr_context_place() == NULL, 1);
 	if (single->exits)
 		tmgr_hosted_exited(single->hosted);
 	else

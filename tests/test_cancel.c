@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include <taskmgr/manager.h>
+#include <taskmgr/tasks/loop.h>
 
 #include "tests/support/leak.h"
 #include "tests/support/recorder.h"
@@ -154,6 +155,142 @@ static void an_initialize_that_waits_is_cut_short_and_that_is_no_error(void **st
 	assert_int_equal(probes[2].initialized, 0);
 }
 
+static int cancel_own_initialize(struct probe *probe, struct tmgr_context *context)
+{
+	struct tmgr_handle *handle = probe->user;
+	int r = handle != NULL ? tmgr_handle_cancel(*handle, 0, NULL) : 0;
+
+	return r < 0 ? r : tmgr_sleep_until(context, TMGR_NEVER);
+}
+
+struct cut {
+	bool before_run;
+	enum tmgr_stop_order order;
+	enum tmgr_host host;
+};
+
+static struct tmgr_handle add_cut(struct tmgr_manager *manager, struct probe *cut,
+	enum tmgr_host host, struct tmgr_loop *loop)
+{
+	struct tmgr_handle handle = { 0 };
+	struct tmgr_task_options options = { .host = host, .ret_handle = &handle };
+
+	if (host == TMGR_HOST_LOOP)
+		options.loop = loop;
+	assert_int_equal(tmgr_manager_add_task_with(
+				 manager, "cut", probe_task(cut), TMGR_STOP_GROUP, &options),
+		0);
+	return handle;
+}
+
+/* Before run, or while it initializes: the task is done, and all others are set up and execute. */
+static void cut_initialize_short(struct cut how)
+{
+	struct tmgr_manager_options in_order = { .stop_order = how.order };
+	struct tmgr_manager *manager = tmgr_manager_create(&in_order);
+	struct probe a = PROBE(.name = "a"), b = PROBE(.name = "b", .end = PROBE_RETURNS);
+	struct probe cut = PROBE(.name = "cut", .on_initialize = cancel_own_initialize);
+	struct latch hold = LATCH_INIT;
+	struct tmgr_handle handle;
+	struct tmgr_loop *loop;
+	struct runner runner;
+	int result = 1;
+
+	b.hold_execute = &hold;
+	assert_int_equal(tmgr_loop_create(NULL, &loop), 0);
+	assert_int_equal(
+		tmgr_manager_add_task(manager, "loop", tmgr_loop_task(loop), TMGR_STRICT), 0);
+	assert_int_equal(tmgr_manager_add_task(manager, "a", probe_task(&a), TMGR_STRICT), 0);
+	handle = add_cut(manager, &cut, how.host, loop);
+	assert_int_equal(tmgr_manager_add_task(manager, "b", probe_task(&b), TMGR_STOP_GROUP), 0);
+	tmgr_loop_unref(loop);
+	if (how.before_run)
+		assert_int_equal(tmgr_handle_cancel(handle, 0, NULL), 0);
+	else
+		cut.user = &handle;
+	runner_start(&runner, manager, NULL);
+	assert_true(latch_arrived(&a.executing, 1));
+	assert_true(latch_arrived(&hold, 1));
+	assert_int_equal(tmgr_handle_wait(NULL, handle, TMGR_NEVER), 0);
+	assert_int_equal(tmgr_handle_result(handle, &result), 0);
+	assert_int_equal(result, -ECANCELED);
+	assert_int_equal(tmgr_handle_release(handle), 0);
+	assert_false(tmgr_token_fired(tmgr_manager_token(manager)));
+	/* It has left its stop group, and b is the last of it. */
+	latch_open(&hold);
+	assert_int_equal(runner_join(&runner), 0);
+	assert_int_equal(tmgr_manager_report(manager)->stop.reason, TMGR_REASON_GROUP_DONE);
+	tmgr_manager_destroy(manager);
+	assert_int_equal(cut.executed + cut.cleaned_up, 0);
+	assert_int_equal(a.cleaned_up + b.cleaned_up, 2);
+}
+
+static void an_initialize_cut_short_by_a_handle_takes_nobody_with_it(void **state)
+{
+	static const enum tmgr_host hosts[] = { TMGR_HOST_THREAD, TMGR_HOST_POOL, TMGR_HOST_LOOP };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+		cut_initialize_short((struct cut){ true, TMGR_STOP_AT_ONCE, hosts[i] });
+		cut_initialize_short((struct cut){ false, TMGR_STOP_AT_ONCE, hosts[i] });
+		cut_initialize_short((struct cut){ true, TMGR_STOP_REVERSE, hosts[i] });
+		cut_initialize_short((struct cut){ false, TMGR_STOP_REVERSE, hosts[i] });
+	}
+}
+
+/* It is above all of the run, so nobody but the run would look at the clock for it. */
+static void a_token_with_a_deadline_stops_the_run_when_it_comes(void **state)
+{
+	struct latch hold = LATCH_INIT;
+	struct probe deaf = PROBE(.name = "deaf", .hold_execute = &hold);
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	int64_t deadline = tmgr_after(30 * TMGR_MILLISECOND);
+	struct tmgr_token *token;
+	struct runner runner;
+
+	(void)state;
+	assert_int_equal(tmgr_token_create(NULL, &token), 0);
+	assert_int_equal(tmgr_token_set_deadline(token, deadline), 0);
+	assert_int_equal(tmgr_manager_add_task(manager, "deaf", probe_task(&deaf), TMGR_STRICT), 0);
+	runner_start(&runner, manager, token);
+	assert_true(manager_reaches(manager, TMGR_MANAGER_STOPPING));
+	assert_true(tmgr_now() >= deadline);
+	latch_open(&hold);
+	assert_int_equal(runner_join(&runner), 0);
+	assert_int_equal(tmgr_manager_report(manager)->stop.reason, TMGR_REASON_DEADLINE);
+	tmgr_manager_destroy(manager);
+	tmgr_token_unref(token);
+}
+
+static int set_own_deadline(struct probe *probe, struct tmgr_context *context)
+{
+	(void)probe;
+	tmgr_token_set_deadline(tmgr_context_token(context), tmgr_after(TMGR_MILLISECOND));
+	return tmgr_sleep_until(context, TMGR_NEVER);
+}
+
+/* Nobody asked it to stop: what it was to set up is not there. */
+static void an_initialize_that_its_own_deadline_ends_has_failed(void **state)
+{
+	struct probe a = PROBE(.name = "a"), c = PROBE(.name = "c");
+	struct probe b = PROBE(.name = "b", .on_initialize = set_own_deadline);
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	const struct tmgr_report *report;
+
+	(void)state;
+	assert_int_equal(tmgr_manager_add_task(manager, "a", probe_task(&a), TMGR_STRICT), 0);
+	assert_int_equal(tmgr_manager_add_task(manager, "b", probe_task(&b), TMGR_STRICT), 0);
+	assert_int_equal(tmgr_manager_add_task(manager, "c", probe_task(&c), TMGR_STRICT), 0);
+	assert_int_equal(tmgr_manager_run(manager, NULL), -ECANCELED);
+	report = tmgr_manager_report(manager);
+	assert_string_equal(report->cause->name, "b");
+	assert_int_equal(report->cause->stage, TMGR_STAGE_INITIALIZE);
+	assert_int_equal(report->exit_code, 1);
+	tmgr_manager_destroy(manager);
+	assert_int_equal(a.cleaned_up, 1);
+	assert_int_equal(b.cleaned_up + c.initialized + a.executed + c.executed, 0);
+}
+
 static void an_error_of_an_initialize_that_was_cut_short_is_reported(void **state)
 {
 	struct latch hold = LATCH_INIT;
@@ -230,15 +367,57 @@ static void an_execute_task_that_was_queued_is_destroyed_and_not_executed(void *
 	assert_int_equal(queued.destroyed, 2);
 }
 
+static bool has_ended(void *handle)
+{
+	int result;
+
+	return tmgr_handle_result(*(struct tmgr_handle *)handle, &result) == 0;
+}
+
+/* All threads that the pool may have are blocked in what does not hear of the stop. */
+static void what_is_queued_behind_a_blocked_one_is_dropped_at_once(void **state)
+{
+	struct tmgr_manager_options one = { .pool_threads_max = 1, .pool_queue_max = 10 };
+	struct latch hold = LATCH_INIT;
+	struct probe deaf = PROBE(.name = "deaf", .hold_execute = &hold);
+	struct probe queued = PROBE(.name = "queued");
+	struct tmgr_handle handle = { 0 };
+	struct tmgr_task_options options = { .ret_handle = &handle };
+	struct tmgr_manager *manager = tmgr_manager_create(&one);
+	struct runner runner;
+
+	(void)state;
+	assert_int_equal(tmgr_manager_add_execute_task(
+				 manager, "deaf", probe_execute_task(&deaf), TMGR_ERROR),
+		0);
+	runner_start(&runner, manager, NULL);
+	assert_true(latch_arrived(&hold, 1));
+	assert_int_equal(tmgr_manager_add_execute_task_with(manager, "queued",
+				 probe_execute_task(&queued), TMGR_ERROR, &options),
+		0);
+	assert_int_equal(tmgr_manager_cancel(manager), 0);
+	assert_true(eventually(has_ended, &handle));
+	assert_int_equal(queued.destroyed, 1);
+	assert_int_equal(queued.executed, 0);
+	latch_open(&hold);
+	assert_int_equal(runner_join(&runner), 0);
+	assert_int_equal(tmgr_handle_release(handle), 0);
+	tmgr_manager_destroy(manager);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		leak_test(at_each_moment_from_inside),
 		leak_test(at_each_moment_from_outside),
 		leak_test(an_initialize_that_waits_is_cut_short_and_that_is_no_error),
+		leak_test(a_token_with_a_deadline_stops_the_run_when_it_comes),
+		leak_test(an_initialize_cut_short_by_a_handle_takes_nobody_with_it),
+		leak_test(an_initialize_that_its_own_deadline_ends_has_failed),
 		leak_test(an_error_of_an_initialize_that_was_cut_short_is_reported),
 		leak_test(at_any_moment_whatsoever),
 		leak_test(an_execute_task_that_was_queued_is_destroyed_and_not_executed),
+		leak_test(what_is_queued_behind_a_blocked_one_is_dropped_at_once),
 	};
 
 	return cmocka_run_group_tests_name("cancel", tests, NULL, NULL);

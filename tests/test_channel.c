@@ -313,7 +313,7 @@ static void the_last_reference_drops_what_is_buffered(void **state)
 	assert_null(tmgr_channel_ref(NULL));
 }
 
-static void who_waits_holds_a_reference(void **state)
+static void who_waits_keeps_it(void **state)
 {
 	struct tmgr_channel *channel = channel_of_ints(0);
 	struct actor actor = ACTOR_INIT;
@@ -327,6 +327,72 @@ static void who_waits_holds_a_reference(void **state)
 	assert_true(actor_finishes(&actor));
 	assert_int_equal(transfer.result, -ETIMEDOUT);
 	actor_quit(&actor);
+}
+
+static void do_select_receive(void *argument, struct tmgr_context *context)
+{
+	struct transfer *transfer = argument;
+	struct tmgr_select_case cases[2] = {
+		{ .op = TMGR_SELECT_RECEIVE,
+			.channel = transfer->channel,
+			.item = &transfer->item },
+		{ .op = TMGR_SELECT_RECEIVE,
+			.channel = transfer->channel,
+			.item = &transfer->item },
+	};
+
+	transfer->result = tmgr_select(context, cases, 2, transfer->deadline);
+}
+
+static void do_close(void *argument, struct tmgr_context *context)
+{
+	tmgr_channel_close(argument);
+	tmgr_channel_unref(argument);
+}
+
+/* Several wait, in a receive and in a select, when the last user lets go; each leaves by itself. */
+static void who_leaves_last_releases_what_has_no_user_any_more(void **state)
+{
+	struct tmgr_channel *channel = channel_of_ints(0);
+	struct actor actors[3] = { ACTOR_INIT, ACTOR_INIT, ACTOR_INIT };
+	struct transfer transfers[3];
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		int64_t deadline = tmgr_after((i + 1) * 100 * TMGR_MILLISECOND);
+
+		transfers[i] = (struct transfer){ channel, -1, deadline, 1 };
+		actor_start(&actors[i]);
+		actor_begin(&actors[i], i == 1 ? do_select_receive : do_receive, &transfers[i]);
+		assert_true(actor_settles_blocked(&actors[i]));
+	}
+	tmgr_channel_unref(channel);
+	for (int i = 0; i < 3; i++) {
+		assert_true(actor_finishes(&actors[i]));
+		assert_int_equal(transfers[i].result, -ETIMEDOUT);
+		actor_quit(&actors[i]);
+	}
+}
+
+/* Who was claimed has the result with it: the channel may be gone before it runs again. */
+static void who_was_told_of_the_end_needs_the_channel_no_more(void **state)
+{
+	for (int round = 0; round < 50; round++) {
+		struct tmgr_channel *channel = channel_of_ints(0);
+		struct actor waiter = ACTOR_INIT, closer = ACTOR_INIT;
+		struct transfer transfer = { channel, -1, TMGR_NEVER, 1 };
+
+		(void)state;
+		actor_start(&waiter);
+		actor_start(&closer);
+		actor_begin(&waiter, round % 2 ? do_select_receive : do_receive, &transfer);
+		assert_true(actor_settles_blocked(&waiter));
+		assert_true(actor_does(&closer, do_close, channel));
+		assert_true(actor_finishes(&waiter));
+		assert_int_equal(transfer.result, round % 2 ? 0 : -EPIPE);
+		actor_quit(&waiter);
+		actor_quit(&closer);
+	}
 }
 
 static void a_failed_allocation_makes_no_channel(void **state)
@@ -523,7 +589,9 @@ int main(void)
 		leak_test(a_deadline_in_the_past_still_tries_once),
 		leak_test(items_have_any_size),
 		leak_test(the_last_reference_drops_what_is_buffered),
-		leak_test(who_waits_holds_a_reference),
+		leak_test(who_waits_keeps_it),
+		leak_test(who_leaves_last_releases_what_has_no_user_any_more),
+		leak_test(who_was_told_of_the_end_needs_the_channel_no_more),
 		leak_test(a_failed_allocation_makes_no_channel),
 		leak_test(a_cancel_ends_a_receive_and_later_ones_take_nothing),
 		leak_test(a_cancel_ends_a_send_and_its_item_is_not_taken),

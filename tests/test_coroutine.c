@@ -6,25 +6,8 @@
 #include <sched.h>
 #include <string.h>
 
-#include "tests/support/expect.h"
-#include "tests/support/leak.h"
 #include "tests/support/looped.h"
-
-static struct recorder recorder = RECORDER_INIT;
-
-static int begin_test(void **state)
-{
-	wrong = 0;
-	recorder_clear(&recorder);
-	return leak_setup(state);
-}
-
-static int end_test(void **state)
-{
-	return leak_teardown(state) + (wrong != 0);
-}
-
-#define coroutine_test(function) cmocka_unit_test_setup_teardown(function, begin_test, end_test)
+#include "tests/support/recorded.h"
 
 static int record(void *self, struct tmgr_context *context)
 {
@@ -586,22 +569,22 @@ static void coroutines_of_a_loop_share_its_threads_variables(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		coroutine_test(one_spawned_at_once_runs_up_to_its_first_wait),
-		coroutine_test(at_once_nests),
-		coroutine_test(bad_arguments_are_refused),
-		coroutine_test(a_loop_has_no_more_coroutines_than_its_options_allow),
-		coroutine_test(awaiting_gives_what_the_function_returned_and_its_value),
-		coroutine_test(a_join_with_a_deadline_lets_the_coroutine_go_on),
-		coroutine_test(a_handle_is_good_after_the_end),
-		coroutine_test(several_may_await_one),
-		coroutine_test(the_error_of_one_that_nobody_owns_stands_in_the_report),
-		coroutine_test(what_a_hosted_task_spawned_ends_before_it),
-		coroutine_test(a_hosted_task_that_fails_cancels_what_it_spawned),
-		coroutine_test(a_chain_of_10000_spawns_needs_no_more_memory_than_a_few),
-		coroutine_test(a_result_comes_up_through_a_thousand_that_await_each_other),
-		coroutine_test(bursts_of_thousands_all_run),
-		coroutine_test(threads_spawn_await_and_give_handles_back),
-		coroutine_test(coroutines_of_a_loop_share_its_threads_variables),
+		recorded_test(one_spawned_at_once_runs_up_to_its_first_wait),
+		recorded_test(at_once_nests),
+		recorded_test(bad_arguments_are_refused),
+		recorded_test(a_loop_has_no_more_coroutines_than_its_options_allow),
+		recorded_test(awaiting_gives_what_the_function_returned_and_its_value),
+		recorded_test(a_join_with_a_deadline_lets_the_coroutine_go_on),
+		recorded_test(a_handle_is_good_after_the_end),
+		recorded_test(several_may_await_one),
+		recorded_test(the_error_of_one_that_nobody_owns_stands_in_the_report),
+		recorded_test(what_a_hosted_task_spawned_ends_before_it),
+		recorded_test(a_hosted_task_that_fails_cancels_what_it_spawned),
+		recorded_test(a_chain_of_10000_spawns_needs_no_more_memory_than_a_few),
+		recorded_test(a_result_comes_up_through_a_thousand_that_await_each_other),
+		recorded_test(bursts_of_thousands_all_run),
+		recorded_test(threads_spawn_await_and_give_handles_back),
+		recorded_test(coroutines_of_a_loop_share_its_threads_variables),
 	};
 
 	return cmocka_run_group_tests_name("coroutine", tests, NULL, NULL);

@@ -8,25 +8,8 @@
 
 #include <taskmgr/channel.h>
 
-#include "tests/support/expect.h"
-#include "tests/support/leak.h"
 #include "tests/support/looped.h"
-
-static struct recorder recorder = RECORDER_INIT;
-
-static int begin_test(void **state)
-{
-	wrong = 0;
-	recorder_clear(&recorder);
-	return leak_setup(state);
-}
-
-static int end_test(void **state)
-{
-	return leak_teardown(state) + (wrong != 0);
-}
-
-#define cancel_test(function) cmocka_unit_test_setup_teardown(function, begin_test, end_test)
+#include "tests/support/recorded.h"
 
 static int record(void *self, struct tmgr_context *context)
 {
@@ -557,19 +540,20 @@ static void threads_cancel_and_wait_for_results_as_coroutines_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cancel_test(one_that_is_cancelled_before_it_began_never_runs),
-		cancel_test(a_cancelled_one_runs_on_and_none_of_its_waits_does),
-		cancel_test(another_error_of_a_cancelled_one_stands_in_the_report),
-		cancel_test(a_result_settles_at_the_cancel_and_the_future_at_the_end),
-		cancel_test(a_cancel_passes_on_and_awaiting_returns_when_the_awaited_function_has),
-		cancel_test(a_cancel_reaches_what_is_awaited_wherever_it_hangs),
-		cancel_test(waiting_without_awaiting_leaves_the_other_alone),
-		cancel_test(an_awaited_future_is_cancelled_and_one_waited_for_is_not),
-		cancel_test(an_uninterrupted_scope_is_not_cut_short),
-		cancel_test(cancelling_one_waiter_touches_no_other_of_the_same_thing),
-		cancel_test(cancelling_the_context_cancels_what_was_spawned_with_it),
-		cancel_test(a_result_settles_when_the_context_above_is_cancelled),
-		cancel_test(threads_cancel_and_wait_for_results_as_coroutines_end),
+		recorded_test(one_that_is_cancelled_before_it_began_never_runs),
+		recorded_test(a_cancelled_one_runs_on_and_none_of_its_waits_does),
+		recorded_test(another_error_of_a_cancelled_one_stands_in_the_report),
+		recorded_test(a_result_settles_at_the_cancel_and_the_future_at_the_end),
+		recorded_test(
+			a_cancel_passes_on_and_awaiting_returns_when_the_awaited_function_has),
+		recorded_test(a_cancel_reaches_what_is_awaited_wherever_it_hangs),
+		recorded_test(waiting_without_awaiting_leaves_the_other_alone),
+		recorded_test(an_awaited_future_is_cancelled_and_one_waited_for_is_not),
+		recorded_test(an_uninterrupted_scope_is_not_cut_short),
+		recorded_test(cancelling_one_waiter_touches_no_other_of_the_same_thing),
+		recorded_test(cancelling_the_context_cancels_what_was_spawned_with_it),
+		recorded_test(a_result_settles_when_the_context_above_is_cancelled),
+		recorded_test(threads_cancel_and_wait_for_results_as_coroutines_end),
 	};
 
 	return cmocka_run_group_tests_name("cancelling coroutines", tests, NULL, NULL);

@@ -7,35 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
-#endif
+#include <taskmgr/tasks/generator.h>
 
 #include "tests/support/child.h"
 #include "tests/support/fault.h"
 #include "tests/support/leak.h"
 #include "tests/support/looped.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED FAULT_TSAN
-#endif
-
-static bool on_valgrind(void)
-{
-#ifdef RUNNING_ON_VALGRIND
-	return RUNNING_ON_VALGRIND != 0;
-#else
-	return false;
-#endif
-}
+#include "tests/support/watched.h"
 
 static int wait_for_ever(void *self, struct tmgr_context *context)
 {
@@ -87,7 +67,7 @@ static int overflow(void *argument)
 	return 0;
 }
 
-static void expect_message(int (*body)(void *argument), void *argument, int signo)
+static void expect_text(int (*body)(void *argument), void *argument, int signo, const char *text)
 {
 	static struct child child;
 	int r;
@@ -97,13 +77,18 @@ static void expect_message(int (*body)(void *argument), void *argument, int sign
 		return;
 	}
 	r = child_run(&child, body, argument);
-	if (strstr(child.text, "the stack of the coroutine 'deep one' is too small") == NULL)
+	if (strstr(child.text, text) == NULL)
 		fail_msg("%s", child.text);
 	/* Sanitizers take the signal, and end the program their way. */
 	if (SANITIZED)
 		assert_int_not_equal(r, 0);
 	else
 		assert_int_equal(r, 1000 + signo);
+}
+
+static void expect_message(int (*body)(void *argument), void *argument, int signo)
+{
+	expect_text(body, argument, signo, "the stack of the coroutine 'deep one' is too small");
 }
 
 static void a_stack_that_runs_over_names_its_coroutine(void **state)
@@ -118,13 +103,44 @@ static void the_same_where_the_kernel_is_an_old_one(void **state)
 	expect_message(overflow, &argument, SIGSEGV);
 }
 
+static struct sigaction handler_before;
+
+static void pass_on(int signo, siginfo_t *info, void *context)
+{
+	handler_before.sa_sigaction(signo, info, context);
+}
+
+static int take_the_signal(void *self, struct tmgr_context *context)
+{
+	struct sigaction action = { .sa_sigaction = pass_on, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+
+	return sigaction(SIGSEGV, &action, &handler_before);
+}
+
+static int overflow_with_a_handler(void *argument)
+{
+	no_handlers();
+	looped_main(take_the_signal, NULL);
+	return looped_main(spawn_one_too_deep, NULL);
+}
+
+static void a_handler_from_an_earlier_run_that_passes_on_is_no_hindrance(void **state)
+{
+	expect_message(overflow_with_a_handler, NULL, SIGSEGV);
+}
+
 /* Over the canary, and not over the page that is left below it. */
+static __attribute__((noinline)) void use_at_once(size_t size)
+{
+	volatile char *bytes = __builtin_alloca(size);
+
+	for (size_t i = 0; i < size; i++)
+		bytes[i] = 1;
+}
+
 static int run_over_a_little(void *self, struct tmgr_context *context)
 {
-	volatile char *bytes = __builtin_alloca(15600);
-
-	for (int i = 0; i < 15600; i++)
-		bytes[i] = 1;
+	use_at_once(15600);
 	tmgr_yield(context);
 	return 0;
 }
@@ -153,6 +169,145 @@ static void a_canary_names_its_coroutine_when_it_parks(void **state)
 		return;
 	}
 	expect_message(overflow_canary, NULL, SIGABRT);
+}
+
+/* ---- Generators ----------------------------------------------------------------------------- */
+
+static int yield_too_deep(
+	void *self, struct tmgr_context *context, struct tmgr_generator *generator)
+{
+	int number = 1;
+	int r = tmgr_yield_item(generator, &number, sizeof(number));
+
+	return r < 0 ? r : run_over(self, context);
+}
+
+static int yield_a_little_too_deep(
+	void *self, struct tmgr_context *context, struct tmgr_generator *generator)
+{
+	int number = 1;
+	use_at_once(17600);
+	return tmgr_yield_item(generator, &number, sizeof(number));
+}
+
+static int yield_of_another(
+	void *self, struct tmgr_context *context, struct tmgr_generator *generator)
+{
+	int (*function)(void *, struct tmgr_context *, struct tmgr_generator *) = *(
+		int (**)(void *, struct tmgr_context *, struct tmgr_generator *))self;
+
+	return tmgr_yield_all(generator, tmgr_generator(function, NULL));
+}
+
+static int iterate(struct tmgr_context *context, struct tmgr_iterator iterator)
+{
+	struct tmgr_item item;
+	int r;
+
+	while ((r = tmgr_iterator_next(context, &iterator, &item)) > 0)
+		tmgr_yield(context);
+	tmgr_iterator_close(context, &iterator);
+	return r;
+}
+
+static int ask_a_deep_generator(void *self, struct tmgr_context *context)
+{
+	static int (*deep)(void *, struct tmgr_context *, struct tmgr_generator *) = yield_too_deep;
+
+	return iterate(context, tmgr_generator(yield_of_another, &deep));
+}
+
+static int spawn_one_that_asks(void *self, struct tmgr_context *context)
+{
+	spawn(context, "asking one", ask_a_deep_generator, NULL);
+	return tmgr_sleep_until(context, TMGR_NEVER);
+}
+
+static int overflow_generator(void *argument)
+{
+	no_handlers();
+	return looped_main(spawn_one_that_asks, NULL);
+}
+
+static void a_generator_that_runs_over_is_named_by_who_asks(void **state)
+{
+	expect_text(overflow_generator, NULL, SIGSEGV,
+		"the stack of a generator of the coroutine 'asking one' is too small");
+}
+
+static int overflow_generator_of_a_thread(void *argument)
+{
+	struct hosted hosted;
+
+	no_handlers();
+	hosted_start(&hosted, tmgr_task_function(ask_a_deep_generator, NULL));
+	return hosted_end(&hosted).result;
+}
+
+static void one_that_is_asked_by_a_thread_names_the_thread(void **state)
+{
+	expect_text(overflow_generator_of_a_thread, NULL, SIGSEGV,
+		"the stack of a generator of the thread 'task' is too small");
+}
+
+/* While a generator stands, and one has ended. */
+static int run_over_beside_a_generator(void *self, struct tmgr_context *context)
+{
+	struct tmgr_iterator iterator = tmgr_generator(yield_too_deep, NULL);
+	struct tmgr_item item;
+
+	if (tmgr_iterator_next(context, &iterator, &item) != 1)
+		return -EINVAL;
+	return run_over(self, context);
+}
+
+static int spawn_one_beside(void *self, struct tmgr_context *context)
+{
+	spawn(context, "deep one", run_over_beside_a_generator, NULL);
+	return 0;
+}
+
+static int overflow_beside(void *argument)
+{
+	no_handlers();
+	return looped_main(spawn_one_beside, NULL);
+}
+
+static void a_coroutine_that_runs_over_beside_its_generator_is_named_itself(void **state)
+{
+	expect_message(overflow_beside, NULL, SIGSEGV);
+}
+
+static int ask_one_a_little_too_deep(void *self, struct tmgr_context *context)
+{
+	const struct tmgr_generator_options small = { .stack_size = 16384 };
+
+	return iterate(context, tmgr_generator_with(yield_a_little_too_deep, NULL, &small));
+}
+
+static int spawn_one_that_asks_a_little(void *self, struct tmgr_context *context)
+{
+	spawn(context, "asking one", ask_one_a_little_too_deep, NULL);
+	return 0;
+}
+
+static int overflow_canary_of_a_generator(void *argument)
+{
+	struct tmgr_loop_options options = { .main = spawn_one_that_asks_a_little,
+		.stack_guard = TMGR_STACK_GUARD_CANARY };
+
+	no_handlers();
+	return looped_run(&options).result;
+}
+
+static void a_generator_has_a_canary_where_its_coroutine_has(void **state)
+{
+	if (SANITIZED) {
+		print_message("left out: stacks are larger than asked for under sanitizers\n");
+		return;
+	}
+	expect_text(overflow_canary_of_a_generator, NULL, SIGABRT,
+		"the stack of a generator of the coroutine 'asking one' is too small");
 }
 
 /* ---- Sizes ---------------------------------------------------------------------------------- */
@@ -320,14 +475,144 @@ static void a_million_can_be_parked_in_few_mappings(void **state)
 	}
 }
 
+#define BURST 4000
+
+static size_t stacks(void)
+{
+	struct tmgr_loop_stats stats = { .stacks = 0 };
+
+	tmgr_loop_stats(tmgr_loop_current(), &stats);
+	return stats.stacks;
+}
+
+static int wait_for_stacks(struct tmgr_context *context)
+{
+	int64_t limit = tmgr_after(30 * TMGR_SECOND);
+	long before = resident_kib(), after;
+	char line[128];
+
+	child_check(stacks() >= BURST);
+	while (stacks() > BURST / 2 && tmgr_now() < limit)
+		child_check_equal(tmgr_sleep(context, 100 * TMGR_MILLISECOND), 0);
+	after = resident_kib();
+	snprintf(line, sizeof(line), "%zu stacks left, %ld KiB instead of %ld", stacks(), after,
+		before);
+	child_say(line);
+	child_check(stacks() <= BURST / 2);
+	/* A page each, at least. */
+	child_check(on_valgrind() || before - after >= BURST / 2 * 4 * 9 / 10);
+	return 0;
+}
+
+static int nap(void *self, struct tmgr_context *context)
+{
+	return tmgr_sleep(context, 10 * TMGR_MILLISECOND);
+}
+
+static int yield_once(void *self, struct tmgr_context *context, struct tmgr_generator *generator)
+{
+	int number = 1;
+
+	return tmgr_yield_item(generator, &number, sizeof(number));
+}
+
+static int hold_generators(void *self, struct tmgr_context *context)
+{
+	static struct tmgr_iterator iterators[BURST];
+	struct tmgr_item item;
+
+	for (int i = 0; i < BURST; i++) {
+		iterators[i] = tmgr_generator(yield_once, NULL);
+		child_check_equal(tmgr_iterator_next(context, &iterators[i], &item), 1);
+	}
+	for (int i = 0; i < BURST; i++)
+		tmgr_iterator_close(context, &iterators[i]);
+	return 0;
+}
+
+static int burst_of_generators(void *self, struct tmgr_context *context)
+{
+	hold_generators(self, context);
+	return wait_for_stacks(context);
+}
+
+static int burst_of_coroutines(void *self, struct tmgr_context *context)
+{
+	for (int i = 0; i < BURST; i++)
+		spawn(context, "one of many", nap, NULL);
+	child_check_equal(tmgr_loop_wait_idle(context, TMGR_NEVER), 0);
+	return wait_for_stacks(context);
+}
+
+static int run_burst(void *argument)
+{
+	struct tmgr_loop_options options = { .main = *(coroutine_function **)argument };
+
+	return looped_run(&options).result;
+}
+
+static void after_a_burst_stacks_go_back_to_the_system(void **state)
+{
+	static coroutine_function *bursts[] = { burst_of_coroutines, burst_of_generators };
+	static struct child child;
+
+	if (SANITIZED) {
+		print_message("left out: sanitizers keep memory for stacks\n");
+		return;
+	}
+	for (int i = 0; i < 2; i++)
+		if (child_run(&child, run_burst, &bursts[i]) != 0)
+			fail_msg("%d: %s", i, child.text);
+}
+
+/* What the kernel says of the mapping that an address is in. */
+static bool has_flag(const void *address, const char *flag)
+{
+	FILE *file = fopen("/proc/self/smaps", "re");
+	unsigned long begin, end, at = (unsigned long)address;
+	bool inside = false, found = false;
+	char line[512];
+
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+		if (sscanf(line, "%lx-%lx ", &begin, &end) == 2)
+			inside = begin <= at && at < end;
+		else if (inside && strncmp(line, "VmFlags:", 8) == 0)
+			found = strstr(line, flag) != NULL;
+	}
+	if (file != NULL)
+		fclose(file);
+	return found;
+}
+
+static int look_at_its_mapping(void *self, struct tmgr_context *context)
+{
+	char here;
+
+	return has_flag(&here, " nh") ? 0 : -ENOTSUP;
+}
+
+static void stacks_are_in_no_huge_pages(void **state)
+{
+	if (access("/sys/kernel/mm/transparent_hugepage", F_OK) != 0 || on_valgrind())
+		skip();
+	assert_int_equal(looped_main(look_at_its_mapping, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		leak_test(a_stack_that_runs_over_names_its_coroutine),
 		leak_test(the_same_where_the_kernel_is_an_old_one),
 		leak_test(a_canary_names_its_coroutine_when_it_parks),
+		leak_test(a_handler_from_an_earlier_run_that_passes_on_is_no_hindrance),
+		leak_test(a_generator_that_runs_over_is_named_by_who_asks),
+		leak_test(one_that_is_asked_by_a_thread_names_the_thread),
+		leak_test(a_coroutine_that_runs_over_beside_its_generator_is_named_itself),
+		leak_test(a_generator_has_a_canary_where_its_coroutine_has),
 		leak_test(without_a_mapping_spawn_says_so_and_goes_on_later),
 		leak_test(a_million_can_be_parked_in_few_mappings),
+		leak_test(after_a_burst_stacks_go_back_to_the_system),
+		leak_test(stacks_are_in_no_huge_pages),
 		leak_test(half_of_each_size_can_be_used_with_each_guard),
 	};
 

@@ -3,6 +3,7 @@
  * threads; and the library's wrappers on a loop.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include <taskmgr/channel.h>
+#include <taskmgr/sync.h>
 #include <taskmgr/tasks/interval.h>
 #include <taskmgr/tasks/manager.h>
 #include <taskmgr/tasks/parallel.h>
@@ -17,25 +19,9 @@
 #include <taskmgr/tasks/sequence.h>
 #include <taskmgr/tasks/timeout.h>
 
-#include "tests/support/expect.h"
-#include "tests/support/leak.h"
+#include "tests/support/child.h"
 #include "tests/support/looped.h"
-
-static struct recorder recorder = RECORDER_INIT;
-
-static int begin_test(void **state)
-{
-	wrong = 0;
-	recorder_clear(&recorder);
-	return leak_setup(state);
-}
-
-static int end_test(void **state)
-{
-	return leak_teardown(state) + (wrong != 0);
-}
-
-#define wait_test(function) cmocka_unit_test_setup_teardown(function, begin_test, end_test)
+#include "tests/support/recorded.h"
 
 /* ---- Descriptors ---------------------------------------------------------------------------- */
 
@@ -148,6 +134,157 @@ static void callbacks_come_in_order_on_the_loop_that_registered_them(void **stat
 
 	assert_int_equal(looped_main(register_callbacks, &called), 0);
 	assert_string_equal(recorder_text(&recorder), "completed a c d over");
+}
+
+/* ---- Deadlines ------------------------------------------------------------------------------ */
+
+struct moved {
+	struct tmgr_flag flag;
+	struct tmgr_coroutine *coroutine;
+};
+
+/* The timer that stands for the first is gone on with for the second, and does not end it early. */
+static int wait_twice(void *self, struct tmgr_context *context)
+{
+	struct moved *moved = self;
+	int64_t first = tmgr_after(10 * TMGR_MILLISECOND), second;
+
+	IS(tmgr_flag_wait(context, &moved->flag, first), 0);
+	second = tmgr_after(40 * TMGR_MILLISECOND);
+	IS(tmgr_flag_clear(&moved->flag), 0);
+	IS(tmgr_flag_wait(context, &moved->flag, second), -ETIMEDOUT);
+	IS(tmgr_now() >= second, true);
+	/* And an earlier one is not late because of it. */
+	IS(tmgr_flag_wait(context, &moved->flag, tmgr_after(TMGR_MILLISECOND)), -ETIMEDOUT);
+	IS(tmgr_now() < second + 10 * TMGR_SECOND, true);
+	return 0;
+}
+
+static int set_early(void *self, struct tmgr_context *context)
+{
+	struct moved *moved = self;
+
+	moved->coroutine = spawned(context, "waits twice", wait_twice, moved);
+	tmgr_yield(context);
+	IS(tmgr_flag_set(&moved->flag), 0);
+	IS(awaited(context, moved->coroutine), 0);
+	return 0;
+}
+
+static void a_deadline_that_is_moved_on_comes_at_its_new_time(void **state)
+{
+	struct moved moved = { .coroutine = NULL };
+
+	tmgr_flag_init(&moved.flag);
+	assert_int_equal(looped_main(set_early, &moved), 0);
+	tmgr_flag_fini(&moved.flag);
+}
+
+static int end_when_set(void *self, struct tmgr_context *context)
+{
+	struct moved *moved = self;
+	int r = tmgr_flag_wait(context, &moved->flag, TMGR_NEVER);
+
+	IS(r, 0);
+	return r < 0 ? r : -EIO;
+}
+
+static int join_it(void *self, struct tmgr_context *context)
+{
+	struct moved *moved = self;
+
+	IS(tmgr_coroutine_join(context, moved->coroutine, tmgr_after(TMGR_MILLISECOND)),
+		-ETIMEDOUT);
+	IS(tmgr_coroutine_join(context, moved->coroutine, TMGR_NEVER), -EIO);
+	IS(tmgr_context_cancelled(context), true);
+	return 0;
+}
+
+static int cancel_who_joins(void *self, struct tmgr_context *context)
+{
+	struct moved *moved = self;
+	struct tmgr_coroutine *joins;
+
+	moved->coroutine = spawned(context, "is joined", end_when_set, moved);
+	joins = spawned(context, "joins", join_it, moved);
+	tmgr_sleep(context, 20 * TMGR_MILLISECOND);
+	IS(tmgr_coroutine_cancel(joins, 0, NULL), 0);
+	settle(context);
+	IS(tmgr_future_done(tmgr_coroutine_future(joins)), false);
+	IS(tmgr_flag_set(&moved->flag), 0);
+	IS(awaited(context, joins), -ECANCELED);
+	IS(awaited(context, moved->coroutine), -EIO);
+	return 0;
+}
+
+static void a_join_is_ended_by_its_deadline_and_by_no_cancel(void **state)
+{
+	struct moved moved = { .coroutine = NULL };
+
+	tmgr_flag_init(&moved.flag);
+	assert_int_equal(looped_main(cancel_who_joins, &moved), 0);
+	tmgr_flag_fini(&moved.flag);
+}
+
+/* ---- Contexts ------------------------------------------------------------------------------- */
+
+static int sleep_with_it(void *self, struct tmgr_context *context)
+{
+	return tmgr_sleep(self, TMGR_MINUTE);
+}
+
+static int yield_with_it(void *self, struct tmgr_context *context)
+{
+	return tmgr_yield(self);
+}
+
+/* What is spawned is given the context of who spawns. */
+static int lend_context(void *self, struct tmgr_context *context)
+{
+	coroutine_function *function = *(coroutine_function **)self;
+
+	spawn(context, "child", function, context);
+	return tmgr_sleep(context, TMGR_MINUTE);
+}
+
+static int lend_context_and_yield(void *self, struct tmgr_context *context)
+{
+	coroutine_function *function = *(coroutine_function **)self;
+
+	spawn(context, "child", function, context);
+	while (tmgr_yield(context) == 0)
+		;
+	return 0;
+}
+
+struct lending {
+	coroutine_function *parent, *child;
+};
+
+static int lend(void *argument)
+{
+	struct lending *lending = argument;
+
+	signal(SIGABRT, SIG_DFL);
+	return looped_main(lending->parent, &lending->child);
+}
+
+static void waiting_with_the_context_of_another_stops_the_program(void **state)
+{
+	static struct lending lendings[] = {
+		{ lend_context, sleep_with_it },
+		{ lend_context, yield_with_it },
+		{ lend_context_and_yield, sleep_with_it },
+		{ lend_context_and_yield, yield_with_it },
+	};
+	static struct child child;
+
+	for (size_t i = 0; i < sizeof(lendings) / sizeof(lendings[0]); i++) {
+		assert_int_not_equal(child_run(&child, lend, &lendings[i]), 0);
+		if (strstr(child.text, "misuse: the context of \"main\" is used by another "
+				       "function than the one it was given to") == NULL)
+			fail_msg("%zu: %s", i, child.text);
+	}
 }
 
 /* ---- Partners ------------------------------------------------------------------------------- */
@@ -335,11 +472,15 @@ static void a_manager_on_a_loop_parks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		wait_test(a_descriptor_is_waited_for_while_others_run),
-		wait_test(callbacks_come_in_order_on_the_loop_that_registered_them),
-		wait_test(channels_join_loops_and_threads_in_every_mix),
-		wait_test(wrappers_park_and_do_not_block_the_loop),
-		wait_test(a_manager_on_a_loop_parks),
+		/* First: under the thread sanitizer only a process without threads can have children. */
+		recorded_test(waiting_with_the_context_of_another_stops_the_program),
+		recorded_test(a_descriptor_is_waited_for_while_others_run),
+		recorded_test(callbacks_come_in_order_on_the_loop_that_registered_them),
+		recorded_test(a_deadline_that_is_moved_on_comes_at_its_new_time),
+		recorded_test(a_join_is_ended_by_its_deadline_and_by_no_cancel),
+		recorded_test(channels_join_loops_and_threads_in_every_mix),
+		recorded_test(wrappers_park_and_do_not_block_the_loop),
+		recorded_test(a_manager_on_a_loop_parks),
 	};
 
 	return cmocka_run_group_tests_name("waits of coroutines", tests, NULL, NULL);

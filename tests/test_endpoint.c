@@ -145,6 +145,7 @@ static int visit_only(int host, struct visit *visitor)
 
 static void what_cannot_be_connected_to_is_that_error(void **state)
 {
+	static const int errors[] = { ENETUNREACH, EHOSTUNREACH, EACCES, ETIMEDOUT };
 	struct visit visitor = { .deadline = NEVER };
 	struct tmgr_listener *listener;
 	char longer[200];
@@ -162,6 +163,12 @@ static void what_cannot_be_connected_to_is_that_error(void **state)
 		network_answer(NULL, -2, NULL);
 		assert_int_equal(visit_only(h, &visitor), -ENOENT);
 		network_off();
+		for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+			network_fail(errors[i]);
+			visitor.to = (struct tmgr_endpoint){ .host = "127.0.0.1", .port = 1 };
+			assert_int_equal(visit_only(h, &visitor), -errors[i]);
+		}
+		network_off();
 		visitor.to = (struct tmgr_endpoint){ .host = "255.255.255.255", .port = 1 };
 		assert_int_not_equal(visit_only(h, &visitor), 0);
 		visitor.to = (struct tmgr_endpoint){ .unix_path = path };
@@ -173,6 +180,20 @@ static void what_cannot_be_connected_to_is_that_error(void **state)
 	}
 }
 
+/* The system may choose the port that nobody listens on as the one to come from. */
+static void a_connection_to_itself_is_refused(void **state)
+{
+	struct visit visitor = { .deadline = NEVER };
+
+	for (int h = 0; h < CREW_HOSTS; h++)
+		for (int tries = 0; tries < 2; tries++) {
+			tmgr_listener_destroy(listen_here(&visitor.to));
+			network_echo();
+			assert_int_equal(visit_only(h, &visitor), -ECONNREFUSED);
+			network_off();
+		}
+}
+
 static void a_connect_ends_at_its_deadline_or_cancel(void **state)
 {
 	for (int h = 0; h < CREW_HOSTS; h++)
@@ -181,6 +202,7 @@ static void a_connect_ends_at_its_deadline_or_cancel(void **state)
 				.to = { .host = "somewhere", .port = 1 },
 				.options = { .stagger_ns = TMGR_HOUR } };
 			struct crew crew;
+			int inherited = leak_inherited();
 
 			network_answer(
 				addresses == 1 ? "127.0.0.2" : "127.0.0.2 127.0.0.3", 0, NULL);
@@ -191,6 +213,8 @@ static void a_connect_ends_at_its_deadline_or_cancel(void **state)
 			crew_begin(&crew, h);
 			crew_add(&crew, visit, &visitor);
 			assert_true(crew_waits(&crew, 0, "descriptor"));
+			/* Whatever it has open now a program that is started does not get. */
+			assert_int_equal(leak_inherited(), inherited);
 			crew_cancel(&crew, 0);
 			assert_int_equal(crew_end(&crew), 0);
 			assert_int_equal(visitor.r, -ECANCELED);
@@ -472,6 +496,7 @@ int main(void)
 		leak_test(connections_by_unix_sockets_are_made_both_ways),
 		leak_test(a_connection_by_name_tries_all_addresses),
 		leak_test(what_cannot_be_connected_to_is_that_error),
+		leak_test(a_connection_to_itself_is_refused),
 		leak_test(a_connect_ends_at_its_deadline_or_cancel),
 		leak_test(a_full_unix_socket_is_waited_for),
 		leak_test(a_place_that_is_taken_is_refused_and_one_left_over_is_not),

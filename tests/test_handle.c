@@ -64,6 +64,28 @@ static void a_task_cancelled_by_its_handle_ended_cleanly_and_alone(void **state)
 	assert_int_equal(a.cleaned_up, 1);
 }
 
+static void an_error_of_a_task_cancelled_by_its_handle_is_recorded_and_stops_nobody(void **state)
+{
+	struct probe a = PROBE(.name = "a", .execute_result = -EIO), b = PROBE(.name = "b");
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	struct tmgr_handle handle = add_with_handle(manager, &a, TMGR_STRICT);
+	struct runner runner;
+
+	(void)state;
+	assert_int_equal(tmgr_manager_add_task(manager, "b", probe_task(&b), TMGR_STRICT), 0);
+	runner_start(&runner, manager, NULL);
+	assert_true(latch_arrived(&b.executing, 1));
+	assert_int_equal(tmgr_handle_cancel(handle, 0, NULL), 0);
+	assert_int_equal(tmgr_handle_wait(NULL, handle, TMGR_NEVER), 0);
+	assert_false(tmgr_token_fired(tmgr_manager_token(manager)));
+	assert_int_equal(tmgr_handle_release(handle), 0);
+	tmgr_manager_cancel(manager);
+	assert_int_equal(runner_join(&runner), -EIO);
+	assert_string_equal(tmgr_manager_report(manager)->cause->name, "a");
+	assert_int_equal(tmgr_manager_report(manager)->stop.reason, TMGR_REASON_CANCELLED);
+	tmgr_manager_destroy(manager);
+}
+
 static struct tmgr_cause seen_cause;
 
 static int note_cause(struct probe *probe, struct tmgr_context *context)
@@ -378,6 +400,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		leak_test(a_task_cancelled_by_its_handle_ended_cleanly_and_alone),
+		leak_test(an_error_of_a_task_cancelled_by_its_handle_is_recorded_and_stops_nobody),
 		leak_test(the_task_sees_the_cause_its_canceller_gave),
 		leak_test(a_cancelled_member_leaves_its_stop_group),
 		leak_test(the_result_is_what_the_task_returned),

@@ -114,6 +114,33 @@ objdump -p "$store_real" | awk '$1 == "NEEDED" { print $2 }' >"$root/needed"
 "$CC" -Wall -Werror -o "$root/store" "$root/store.c" $(store_flags --cflags --libs)
 LD_LIBRARY_PATH=$lib "$root/store" || fail 'the store cannot be used'
 
+# -- the linker --------------------------------------------------------------------------------
+
+# A stand-in for ldconfig: what it is asked for, and the folders that the linker knows.
+cat >"$root/ldconfig" <<'STANDIN'
+#!/bin/sh
+dir=$(dirname "$0")
+echo "$*" >>"$dir/asked"
+[ "$*" = '-N -X -v' ] && printf '%s: (from somewhere)\n' "$(cat "$dir/known")"
+exit 0
+STANDIN
+chmod +x "$root/ldconfig"
+
+install_plainly() { # install_plainly: without DESTDIR
+	: >"$root/asked"
+	flock "$BUILD/lock" make -C "$TOP" BUILD="$BUILD" CC="$CC" PREFIX="$root/plain" \
+		LDCONFIG="$root/ldconfig" install >"$root/said"
+}
+
+echo "$root/plain/lib" >"$root/known"
+install_plainly
+[ "$(tail -n 1 "$root/asked")" = '' ] || fail 'the linker does not know of the new library'
+echo /elsewhere >"$root/known"
+install_plainly
+grep -q "LD_LIBRARY_PATH=$root/plain/lib" "$root/said" || fail 'nobody says where the library is found'
+! grep -q '^$' "$root/asked" || fail 'the linker is told of a folder that it does not look in'
+rm -r "$root/plain"
+
 # -- away --------------------------------------------------------------------------------------
 
 touch "$lib/libother.so"

@@ -9,25 +9,8 @@
 
 #include <taskmgr/channel.h>
 
-#include "tests/support/expect.h"
-#include "tests/support/leak.h"
 #include "tests/support/looped.h"
-
-static struct recorder recorder = RECORDER_INIT;
-
-static int begin_test(void **state)
-{
-	wrong = 0;
-	recorder_clear(&recorder);
-	return leak_setup(state);
-}
-
-static int end_test(void **state)
-{
-	return leak_teardown(state) + (wrong != 0);
-}
-
-#define loop_test(function) cmocka_unit_test_setup_teardown(function, begin_test, end_test)
+#include "tests/support/recorded.h"
 
 /* ---- Turns ---------------------------------------------------------------------------------- */
 
@@ -536,23 +519,23 @@ static void without_descriptors_no_loop_is_made(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		loop_test(coroutines_run_first_in_first_out),
-		loop_test(a_turn_has_at_most_128_resumes),
-		loop_test(a_coroutine_that_yields_for_ever_starves_nobody),
-		loop_test(every_256th_operation_that_does_not_wait_yields),
-		loop_test(when_main_returns_0_the_loop_waits_for_its_coroutines),
-		loop_test(an_error_of_main_cancels_and_joins_all_and_is_the_tasks),
-		loop_test(a_positive_result_of_main_is_an_error_with_a_detail),
-		loop_test(an_error_of_main_after_the_cancel_stands_once_in_the_report),
-		loop_test(cancelling_the_manager_wakes_the_loop_and_cancels_its_coroutines),
-		loop_test(a_loop_without_main_serves_until_it_is_told_to_stop),
-		loop_test(a_loop_that_hosts_nothing_ends_when_told_to),
-		loop_test(several_loops_run_in_one_manager_and_coroutines_stay_on_theirs),
-		loop_test(bad_options_are_refused),
-		loop_test(a_loop_that_never_ran_is_released),
-		loop_test(a_loop_runs_once),
-		loop_test(a_loop_does_not_run_on_a_loop),
-		loop_test(without_descriptors_no_loop_is_made),
+		recorded_test(coroutines_run_first_in_first_out),
+		recorded_test(a_turn_has_at_most_128_resumes),
+		recorded_test(a_coroutine_that_yields_for_ever_starves_nobody),
+		recorded_test(every_256th_operation_that_does_not_wait_yields),
+		recorded_test(when_main_returns_0_the_loop_waits_for_its_coroutines),
+		recorded_test(an_error_of_main_cancels_and_joins_all_and_is_the_tasks),
+		recorded_test(a_positive_result_of_main_is_an_error_with_a_detail),
+		recorded_test(an_error_of_main_after_the_cancel_stands_once_in_the_report),
+		recorded_test(cancelling_the_manager_wakes_the_loop_and_cancels_its_coroutines),
+		recorded_test(a_loop_without_main_serves_until_it_is_told_to_stop),
+		recorded_test(a_loop_that_hosts_nothing_ends_when_told_to),
+		recorded_test(several_loops_run_in_one_manager_and_coroutines_stay_on_theirs),
+		recorded_test(bad_options_are_refused),
+		recorded_test(a_loop_that_never_ran_is_released),
+		recorded_test(a_loop_runs_once),
+		recorded_test(a_loop_does_not_run_on_a_loop),
+		recorded_test(without_descriptors_no_loop_is_made),
 	};
 
 	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);

@@ -10,25 +10,8 @@
 
 #include <ev.h>
 
-#include "tests/support/expect.h"
-#include "tests/support/leak.h"
 #include "tests/support/looped.h"
-
-static struct recorder recorder = RECORDER_INIT;
-
-static int begin_test(void **state)
-{
-	wrong = 0;
-	recorder_clear(&recorder);
-	return leak_setup(state);
-}
-
-static int end_test(void **state)
-{
-	return leak_teardown(state) + (wrong != 0);
-}
-
-#define loop_test(function) cmocka_unit_test_setup_teardown(function, begin_test, end_test)
+#include "tests/support/recorded.h"
 
 static void record(void *self)
 {
@@ -72,15 +55,21 @@ static void posted_calls_are_made_in_order_and_before_the_loop_ends(void **state
 	tmgr_loop_unref(looped.loop);
 }
 
+static void look_from_a_call(void *self)
+{
+	IS(tmgr_context_current() == NULL, true);
+}
+
 static void calls_posted_before_the_loop_runs_are_made_first(void **state)
 {
 	struct tmgr_loop_options options = { .main = post_some };
-	struct tmgr_loop_call early[2];
+	struct tmgr_loop_call early[3];
 	struct tmgr_loop *loop;
 
 	assert_int_equal(tmgr_loop_create(&options, &loop), 0);
 	assert_int_equal(tmgr_loop_post(loop, &early[0], record, word_early), 0);
 	assert_int_equal(tmgr_loop_post(loop, &early[1], record, word_earlier), 0);
+	assert_int_equal(tmgr_loop_post(loop, &early[2], look_from_a_call, NULL), 0);
 	assert_int_equal(hosted_run(tmgr_loop_task(loop)).result, 0);
 	tmgr_loop_unref(loop);
 	assert_string_equal(recorder_text(&recorder), "early earlier posted a b c");
@@ -416,11 +405,6 @@ static int polyglot(void *self, struct tmgr_context *context)
 	return r;
 }
 
-static void look_from_a_call(void *self)
-{
-	IS(tmgr_context_current() == NULL, true);
-}
-
 static int two_polyglots(void *self, struct tmgr_context *context)
 {
 	struct tmgr_loop_call call;
@@ -516,7 +500,7 @@ static int dump(void *self, struct tmgr_context *context)
 	IS(tmgr_loop_dump(NULL, false, add_line, lines), -EINVAL);
 	IS(tmgr_loop_dump(loop, false, NULL, lines), -EINVAL);
 	deep = spawned(context, "deep", park_deep, NULL);
-	tmgr_yield(context);
+	tmgr_sleep(context, 20 * TMGR_MILLISECOND);
 	fresh = spawned(context, "fresh", park_deep, NULL);
 	IS(tmgr_loop_dump(loop, false, add_line, &lines[0]), 0);
 	IS(tmgr_loop_dump(loop, true, add_line, &lines[1]), 0);
@@ -533,12 +517,16 @@ static int dump(void *self, struct tmgr_context *context)
 static void a_dump_names_all_with_what_they_wait_for_and_where(void **state)
 {
 	static struct lines lines[3];
+	int waits_ms;
 
 	memset(lines, 0, sizeof(lines));
 	assert_int_equal(looped_main(dump, lines), 0);
 	assert_int_equal(lines[0].count, 3);
 	assert_non_null(strstr(lines[0].text, "main: running for "));
 	assert_non_null(strstr(lines[0].text, "deep: waiting: sleep for "));
+	assert_int_equal(
+		sscanf(strstr(lines[0].text, "sleep for "), "sleep for %d ms", &waits_ms), 1);
+	assert_in_range(waits_ms, 19, 20000);
 	assert_non_null(strstr(lines[0].text, "fresh: runnable for "));
 	assert_non_null(strstr(lines[1].text, "deep: waiting: sleep for "));
 	/* Its own frames, and six of ours below them. */
@@ -624,20 +612,20 @@ int main(void)
 	void *address;
 
 	const struct CMUnitTest tests[] = {
-		loop_test(posted_calls_are_made_in_order_and_before_the_loop_ends),
-		loop_test(calls_posted_before_the_loop_runs_are_made_first),
-		loop_test(a_burst_of_posts_is_made_in_one_turn_each_threads_in_its_order),
-		loop_test(a_loop_that_sleeps_is_woken_by_each_burst),
-		loop_test(calls_are_made_at_their_time_and_can_be_taken_back),
-		loop_test(many_timers_come_in_the_order_of_their_times),
-		loop_test(wait_idle_waits_for_calls_timers_and_runnable_coroutines),
-		loop_test(one_of_two_that_wait_for_idle_can_be_cancelled),
-		loop_test(users_watchers_run_beside_coroutines_that_sleep),
-		loop_test(the_current_context_is_the_running_coroutines_and_outside_none),
-		loop_test(counts_tell_what_a_loop_has),
-		loop_test(a_dump_names_all_with_what_they_wait_for_and_where),
-		loop_test(a_dump_shows_hosted_tasks),
-		loop_test(who_keeps_the_loop_for_long_is_an_event),
+		recorded_test(posted_calls_are_made_in_order_and_before_the_loop_ends),
+		recorded_test(calls_posted_before_the_loop_runs_are_made_first),
+		recorded_test(a_burst_of_posts_is_made_in_one_turn_each_threads_in_its_order),
+		recorded_test(a_loop_that_sleeps_is_woken_by_each_burst),
+		recorded_test(calls_are_made_at_their_time_and_can_be_taken_back),
+		recorded_test(many_timers_come_in_the_order_of_their_times),
+		recorded_test(wait_idle_waits_for_calls_timers_and_runnable_coroutines),
+		recorded_test(one_of_two_that_wait_for_idle_can_be_cancelled),
+		recorded_test(users_watchers_run_beside_coroutines_that_sleep),
+		recorded_test(the_current_context_is_the_running_coroutines_and_outside_none),
+		recorded_test(counts_tell_what_a_loop_has),
+		recorded_test(a_dump_names_all_with_what_they_wait_for_and_where),
+		recorded_test(a_dump_shows_hosted_tasks),
+		recorded_test(who_keeps_the_loop_for_long_is_an_event),
 	};
 
 	/* The first back-trace of a process loads what it needs, for ever. */

@@ -175,6 +175,45 @@ static void an_exit_after_wrappers_that_ended_in_another_order_is_told(void **st
 		fail_msg("%s", child.text);
 }
 
+/* What was posted before the exit, and not looked at any more. */
+static int exit_when_added(struct probe *probe, struct tmgr_context *context)
+{
+	latch_wait(probe->user);
+	pthread_exit(NULL);
+}
+
+static int exit_with_one_posted(void *argument)
+{
+	static struct latch added = LATCH_INIT;
+	static struct probe exits = PROBE(.name = "exits", .end = PROBE_RETURNS,
+		.on_execute = exit_when_added, .user = &added);
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	struct tmgr_task_options on = { .loop = looped_add(manager, "loop", NULL) };
+	struct runner runner;
+
+	tmgr_manager_add_execute_task_with(
+		manager, "exits", probe_execute_task(&exits), TMGR_ERROR, &on);
+	runner_start(&runner, manager, NULL);
+	child_check(latch_arrived(&added, 1));
+	child_check_equal(tmgr_manager_add_execute_task_with(manager, "added",
+				  tmgr_task_function(wait_for_ever, NULL), TMGR_ERROR, &on),
+		0);
+	latch_open(&added);
+	child_check_equal(runner_join(&runner), -TMGR_EUNEXPECTED);
+	child_check_equal(tmgr_manager_report(manager)->stuck, 0);
+	tmgr_manager_destroy(manager);
+	return 0;
+}
+
+static void what_was_added_and_not_begun_is_no_hindrance(void **state)
+{
+	static struct child child;
+
+	(void)state;
+	if (child_run(&child, exit_with_one_posted, NULL) != 0)
+		fail_msg("%s", child.text);
+}
+
 struct adding {
 	struct tmgr_manager *manager;
 	struct tmgr_loop *loop;
@@ -238,6 +277,7 @@ int main(void)
 		leak_test(all_on_the_loop_have_ended_unexpectedly),
 		leak_test(an_exit_in_main_is_the_end_of_its_loop),
 		leak_test(an_exit_after_wrappers_that_ended_in_another_order_is_told),
+		leak_test(what_was_added_and_not_begun_is_no_hindrance),
 		leak_test(what_is_added_as_the_loop_exits_ends_too),
 	};
 

@@ -8,9 +8,9 @@
 
 #include "tests/support/child.h"
 #include "tests/support/expect.h"
-#include "tests/support/fault.h"
 #include "tests/support/leak.h"
 #include "tests/support/looped.h"
+#include "tests/support/watched.h"
 
 static struct recorder recorder = RECORDER_INIT;
 
@@ -245,12 +245,10 @@ static void in_reverse_what_a_loop_hosts_stops_before_it(void **state)
 	assert_true(recorder_position(&recorder, "-a") < recorder_position(&recorder, "-before"));
 }
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#else
-#define SANITIZED FAULT_TSAN
-#endif
-#define MANY (SANITIZED ? 2000 : 100000)
+static int many(void)
+{
+	return SANITIZED || on_valgrind() ? 2000 : 100000;
+}
 
 static int sleep_for_ever(void *self, struct tmgr_context *context)
 {
@@ -260,14 +258,14 @@ static int sleep_for_ever(void *self, struct tmgr_context *context)
 static int add_many(struct probe *probe, struct tmgr_context *context)
 {
 	struct tmgr_task_options on = { .loop = probe->user };
-	int added = 0;
+	int count = many(), added = 0;
 
-	while (added < MANY &&
+	while (added < count &&
 		tmgr_manager_add_execute_task_with(tmgr_context_manager(context), "one",
 			tmgr_task_function(sleep_for_ever, NULL), TMGR_STRICT, &on) == 0)
 		added++;
 	latch_arrive(&probe->executing);
-	return added == MANY ? 0 : -EIO;
+	return added == count ? 0 : -EIO;
 }
 
 static void very_many_tasks_on_one_loop_stop_at_once(void **state)
@@ -286,12 +284,12 @@ static void very_many_tasks_on_one_loop_stop_at_once(void **state)
 	before = tmgr_now();
 	tmgr_manager_cancel(manager);
 	assert_int_equal(runner_join(&runner), 0);
-	print_message("%d tasks stopped in %lld ms\n", MANY,
+	print_message("%d tasks stopped in %lld ms\n", many(),
 		(long long)((tmgr_now() - before) / TMGR_MILLISECOND));
 	/* Well under a second on a quiet machine; this one is shared, and may be valgrind's. */
 	assert_true(tmgr_now() - before < 20 * TMGR_SECOND);
 	report = tmgr_manager_report(manager);
-	assert_int_equal(report->executed, MANY);
+	assert_int_equal(report->executed, many());
 	assert_int_equal(report->errors + report->stuck, 0);
 	tmgr_manager_destroy(manager);
 }

@@ -4,11 +4,14 @@
  * cell has a manager of its own.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <taskmgr/manager.h>
 
 #include "tests/support/actor.h"
+#include "tests/support/headers.h"
 #include "tests/support/leak.h"
 #include "tests/support/recorder.h"
 
@@ -53,6 +56,18 @@ static int add_execute_task(struct scene *scene)
 		scene->manager, "added", probe_execute_task(&scene->added), TMGR_ERROR);
 }
 
+static int add_task_with(struct scene *scene)
+{
+	return tmgr_manager_add_task_with(
+		scene->manager, "added", probe_task(&scene->added), TMGR_ERROR, NULL);
+}
+
+static int add_execute_task_with(struct scene *scene)
+{
+	return tmgr_manager_add_execute_task_with(
+		scene->manager, "added", probe_execute_task(&scene->added), TMGR_ERROR, NULL);
+}
+
 static int run(struct scene *scene)
 {
 	return tmgr_manager_run(scene->manager, NULL);
@@ -61,6 +76,45 @@ static int run(struct scene *scene)
 static int cancel(struct scene *scene)
 {
 	return tmgr_manager_cancel(scene->manager);
+}
+
+static int cancel_from_signal(struct scene *scene)
+{
+	tmgr_manager_cancel_from_signal(scene->manager, SIGTERM);
+	return 0;
+}
+
+/* It leaves a manager alone that it cannot run, but for one that has ended, which it destroys. */
+static int call_main(struct scene *scene)
+{
+	return tmgr_main(scene->manager);
+}
+
+static int name_state(struct scene *scene)
+{
+	(void)scene;
+	return tmgr_state_name(TMGR_STATE_RUNNING) == NULL;
+}
+
+/* What a task that hosts a manager calls: only tasks have a context. */
+static int start_inside(struct scene *scene)
+{
+	struct tmgr_context *context = tmgr_context_current();
+	int r = tmgr_manager_start(scene->manager, context);
+
+	if (context == NULL && r == -EINVAL)
+		return scene->cell->expected[scene->state];
+	return r;
+}
+
+static int wait_inside(struct scene *scene)
+{
+	return tmgr_manager_wait(scene->manager, tmgr_context_current());
+}
+
+static int finish_inside(struct scene *scene)
+{
+	return tmgr_manager_finish(scene->manager, tmgr_context_current());
 }
 
 static void no_event(void *self, const struct tmgr_event *event)
@@ -143,6 +197,15 @@ static int handle_release(struct scene *scene)
 static const struct cell cells[] = {
 	{ "add_task", add_task, { 0, -EBUSY, -EBUSY, -EBUSY, -EBUSY, -ESHUTDOWN } },
 	{ "add_execute_task", add_execute_task, { 0, 0, 0, -ESHUTDOWN, -ESHUTDOWN, -ESHUTDOWN } },
+	{ "add_task_with", add_task_with, { 0, -EBUSY, -EBUSY, -EBUSY, -EBUSY, -ESHUTDOWN } },
+	{ "add_execute_task_with", add_execute_task_with,
+		{ 0, 0, 0, -ESHUTDOWN, -ESHUTDOWN, -ESHUTDOWN } },
+	{ "start", start_inside, { -EINVAL, -EBUSY, -EBUSY, -EBUSY, -EBUSY, -EALREADY } },
+	{ "wait", wait_inside, { -EINVAL, -EINVAL, -EINVAL, -EINVAL, -EINVAL, -EINVAL } },
+	{ "finish", finish_inside, { -EINVAL, -EINVAL, -EINVAL, -EINVAL, -EINVAL, -EINVAL } },
+	{ "cancel_from_signal", cancel_from_signal, { 0, 0, 0, 0, 0, 0 } },
+	{ "main", call_main, { NOT_HERE, 2, 2, 2, 2, NOT_HERE } },
+	{ "state_name", name_state, { 0, 0, 0, 0, 0, 0 } },
 	{ "run", run, { NOT_HERE, -EBUSY, -EBUSY, -EBUSY, -EBUSY, -EALREADY } },
 	{ "cancel", cancel, { 0, 0, 0, -EALREADY, -EALREADY, -ESHUTDOWN } },
 	{ "observe", observe, { 0, -EBUSY, -EBUSY, -EBUSY, -EBUSY, -ESHUTDOWN } },
@@ -360,6 +423,28 @@ static void each_call_from_an_observer_returns_while_user_code_is_held(void **st
 	play_all_from(OBSERVER);
 }
 
+/*
+ * But for the ends of a manager: creating it, and destroying it while it runs, which stops the
+ * program; both are tested elsewhere.
+ */
+static void no_call_of_a_manager_is_left_out(void **state)
+{
+	static const char *const headers[] = { "manager", "handle", "snapshot" };
+	const char *top = getenv("TOP") != NULL ? getenv("TOP") : ".";
+	char path[4096], *here;
+	int left_out = 0;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/tests/test_matrix.c", top);
+	here = headers_read(path);
+	for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
+		snprintf(path, sizeof(path), "%s/include/taskmgr/%s.h", top, headers[i]);
+		left_out += headers_left_out(path, here);
+	}
+	free(here);
+	assert_int_equal(left_out, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -368,6 +453,7 @@ int main(void)
 		leak_test(each_call_from_execute_returns_while_user_code_is_held),
 		leak_test(each_call_from_cleanup_returns_while_user_code_is_held),
 		leak_test(each_call_from_an_observer_returns_while_user_code_is_held),
+		leak_test(no_call_of_a_manager_is_left_out),
 	};
 
 	return cmocka_run_group_tests_name("matrix", tests, NULL, NULL);

@@ -82,6 +82,7 @@ static void an_error_inside_ends_both_and_is_in_the_outer_report(void **state)
 	assert_non_null(cause);
 	assert_string_equal(cause->name, "inner");
 	assert_int_equal(cause->error, -EIO);
+	assert_string_equal(cause->text, "two: execute: gone");
 	assert_non_null(cause->inner);
 	assert_non_null(cause->inner->cause);
 	assert_string_equal(cause->inner->cause->name, "two");
@@ -95,12 +96,14 @@ static void an_initialize_that_fails_inside_fails_the_outer_one(void **state)
 {
 	struct recorder recorder = RECORDER_INIT;
 	struct probe one = PROBE(.name = "one", .recorder = &recorder);
-	struct probe two = PROBE(.name = "two", .recorder = &recorder,
-		.initialize_result = -EACCES);
+	struct probe two = PROBE(.name = "two", .recorder = &recorder, .initialize_result = -EACCES,
+		.fail_text = "not ours");
+	struct ending end;
 
 	(void)state;
-	assert_int_equal(
-		hosted_run(tmgr_manager_task(manager_of(&one, &two, TMGR_STRICT))).result, -EACCES);
+	end = hosted_run(tmgr_manager_task(manager_of(&one, &two, TMGR_STRICT)));
+	assert_int_equal(end.result, -EACCES);
+	assert_string_equal(end.text, "two: initialize: not ours");
 	assert_true(recorder_position(&recorder, "-one") > recorder_position(&recorder, "+two"));
 	assert_false(recorder_has(&recorder, "-two"));
 	assert_int_equal(atomic_load(&one.executed), 0);

@@ -76,6 +76,8 @@ static void judge(enum tmgr_policy policy, size_t r, bool after, bool exited, bo
 	/* One that ended after its stop has nobody left to stop, whatever is said here. */
 	if (what == CLEAN && verdict.stop_all)
 		fail_msg("%s: a clean end stops all", row);
+	if (by_handle && verdict.stop_all)
+		fail_msg("%s: one that was to stop alone stops all", row);
 	if ((what == ERROR || what == UNEXPECTED) && !after && !verdict.stop_all)
 		fail_msg("%s: an error stops nobody", row);
 	if (verdict.leave != (member && by_handle))

@@ -7,6 +7,7 @@
 
 #include <taskmgr/manager.h>
 
+#include "tests/support/fault.h"
 #include "tests/support/leak.h"
 #include "tests/support/recorder.h"
 
@@ -61,6 +62,11 @@ static bool is_blocked(void *argument)
 	is = snapshot->pool_blocked == snapshot->pool_threads;
 	tmgr_snapshot_destroy(snapshot);
 	return is;
+}
+
+static bool is_stopping(void *argument)
+{
+	return tmgr_token_fired(tmgr_manager_token(argument));
 }
 
 static int pipe_ends[2];
@@ -156,6 +162,53 @@ static void at_the_maximum_adding_gives_eagain(void **state)
 	assert_int_equal(early.destroyed, 1);
 }
 
+/* Neither the stop group it was to join nor its handle keeps anything of a task that was refused. */
+static void what_is_refused_with_eagain_leaves_nothing_behind(void **state)
+{
+	struct latch hold = LATCH_INIT, leave = LATCH_INIT;
+	struct probe member = PROBE(.name = "member", .hold_execute = &leave, .end = PROBE_RETURNS);
+	struct probe held[2], refused = PROBE(.name = "refused");
+	struct tmgr_manager_options options = { .pool_threads_max = 1 };
+	struct tmgr_manager *manager = tmgr_manager_create(&options);
+	struct tmgr_handle handle = { 0 };
+	struct tmgr_task_options with_handle = { .ret_handle = &handle };
+	struct runner runner;
+	long live = 0;
+
+	(void)state;
+	assert_int_equal(
+		tmgr_manager_add_task(manager, "member", probe_task(&member), TMGR_STOP_GROUP), 0);
+	runner_start(&runner, manager, NULL);
+	assert_true(latch_arrived(&leave, 1));
+	for (int i = 0; i < 2; i++)
+		held[i] = (struct probe)PROBE(.name = "held", .hold_execute = &hold,
+			.end = PROBE_RETURNS);
+	assert_int_equal(add(manager, &held[0]), 0);
+	assert_true(latch_arrived(&hold, 1));
+	/* As above: one more may be queued. */
+	tmgr_sleep(NULL, 20 * TMGR_MILLISECOND);
+	if (add(manager, &held[1]) == 0)
+		assert_true(eventually(is_blocked, manager));
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(
+			tmgr_manager_add_execute_task_with(manager, "refused",
+				probe_execute_task(&refused), TMGR_STOP_GROUP, &with_handle),
+			-EAGAIN);
+		/* The first may have made the table of handles. */
+		live = i == 0 ? fault_live() : live;
+	}
+	assert_int_equal(fault_live(), live);
+	assert_ptr_equal(handle.manager, NULL);
+	latch_open(&leave);
+	/* The last of its group. */
+	assert_true(eventually(is_stopping, manager));
+	latch_open(&hold);
+	assert_int_equal(runner_join(&runner), 0);
+	assert_int_equal(tmgr_manager_report(manager)->stop.reason, TMGR_REASON_GROUP_DONE);
+	tmgr_manager_destroy(manager);
+	assert_int_equal(refused.destroyed, 100);
+}
+
 static void with_a_queue_they_wait_and_start_when_a_thread_is_free(void **state)
 {
 	struct latch hold = LATCH_INIT;
@@ -222,6 +275,42 @@ static void idle_threads_end(void **state)
 	assert_int_equal(add(manager, &once[0]), 0);
 	assert_true(latch_arrived(&once[0].executing, 1));
 	stop(manager, &runner, 0);
+}
+
+struct load {
+	struct tmgr_manager *manager;
+	struct probe task;
+};
+
+/* One more short task each time it is asked: they keep one or two threads at work. */
+static bool has_two_threads_under_load(void *argument)
+{
+	struct load *load = argument;
+
+	return add(load->manager, &load->task) != 0 || pool_threads(load->manager) <= 2;
+}
+
+/* Who was idle last works first; so the others end, though there is work all the time. */
+static void threads_that_a_burst_has_made_end_under_load(void **state)
+{
+	struct load load = { .task = PROBE(.name = "short", .end = PROBE_RETURNS) };
+	struct tmgr_manager_options options = { .pool_idle_ns = 200 * TMGR_MILLISECOND };
+	struct probe keeper, burst[8];
+	struct latch hold = LATCH_INIT;
+	struct runner runner;
+
+	(void)state;
+	load.manager = run_in_background(&options, &keeper, &runner);
+	for (int i = 0; i < 8; i++) {
+		burst[i] = (struct probe)PROBE(.name = "burst", .hold_execute = &hold,
+			.end = PROBE_RETURNS);
+		assert_int_equal(add(load.manager, &burst[i]), 0);
+	}
+	assert_true(latch_arrived(&hold, 8));
+	assert_true(pool_threads(load.manager) >= 8);
+	latch_open(&hold);
+	assert_true(eventually(has_two_threads_under_load, &load));
+	stop(load.manager, &runner, 0);
 }
 
 static void short_tasks_share_threads(void **state)
@@ -389,8 +478,10 @@ int main(void)
 		leak_test(five_hundred_blocked_for_ever_and_the_next_still_starts),
 		leak_test(tasks_that_wait_in_ours_do_not_hold_up_the_next),
 		leak_test(at_the_maximum_adding_gives_eagain),
+		leak_test(what_is_refused_with_eagain_leaves_nothing_behind),
 		leak_test(with_a_queue_they_wait_and_start_when_a_thread_is_free),
 		leak_test(idle_threads_end),
+		leak_test(threads_that_a_burst_has_made_end_under_load),
 		leak_test(short_tasks_share_threads),
 		leak_test(adding_from_several_threads_loses_none),
 		leak_test(pthread_exit_in_a_pool_task_is_an_unexpected_end),

@@ -16,6 +16,7 @@
 #include "tests/support/fault.h"
 #include "tests/support/leak.h"
 #include "tests/support/links.h"
+#include "tests/support/looped.h"
 
 #define NEVER TMGR_NEVER
 #define CLIENTS 20
@@ -307,7 +308,8 @@ static int put_and_return(void *self, struct tmgr_context *context, struct tmgr_
 	count_in(service);
 	n = tmgr_stream_read_line(context, stream, 100, NEVER, &line);
 	if (n == 4 && memcmp(line, "bad\n", 4) == 0)
-		return count_out(service, -EBADMSG);
+		return count_out(
+			service, tmgr_fail(context, -EBADMSG, "no such command: '%.3s'", line));
 	if (n == 4 && memcmp(line, "odd\n", 4) == 0)
 		return count_out(service, 5);
 	tmgr_stream_put(context, stream, line, (size_t)n, NEVER);
@@ -348,6 +350,72 @@ static void an_error_of_a_handler_concerns_its_connection_only(void **state)
 		end(&service);
 		assert_int_equal(service.r, -ECANCELED);
 		assert_int_equal(service.begun, 4);
+	}
+}
+
+static void note_text(void *self, const struct tmgr_event *event)
+{
+	struct recorder *recorder = self;
+
+	if (event->kind == TMGR_EVENT_LOG)
+		recorder_add(recorder, "(%s)", event->text);
+}
+
+static int serve_here(void *self, struct tmgr_context *context)
+{
+	struct service *service = self;
+
+	return tmgr_serve(context, service->listener, &service->options);
+}
+
+static int last_error(struct tmgr_manager *manager, const char *name)
+{
+	struct tmgr_snapshot *snapshot;
+	int error = 77;
+
+	if (tmgr_manager_snapshot(manager, &snapshot) < 0)
+		return error;
+	for (size_t i = 0; i < snapshot->count; i++)
+		if (strcmp(snapshot->tasks[i].path, name) == 0)
+			error = snapshot->tasks[i].last_error;
+	tmgr_snapshot_destroy(snapshot);
+	return error;
+}
+
+/* With the text that it gave, as other errors of tasks; the next has none of that. */
+static void why_a_connection_ended_is_an_event(void **state)
+{
+	for (int h = 0; h < CREW_HOSTS; h++) {
+		struct service service = { .options = { .handler = put_and_return } };
+		struct tmgr_manager *manager = tmgr_manager_create(NULL);
+		struct tmgr_task_options on = { .loop = NULL };
+		struct recorder recorder = RECORDER_INIT;
+		struct runner runner;
+
+		service.options.self = &service;
+		service.listener = listen_here(&service.at);
+		if (h == 1)
+			on.loop = looped_add(manager, "loop", NULL);
+		tmgr_manager_observe(manager, TMGR_LEVEL_INFO, note_text, &recorder);
+		tmgr_manager_add_task_with(manager, "server",
+			tmgr_task_function(serve_here, &service), TMGR_STRICT, &on);
+		runner_start(&runner, manager, NULL);
+		for (int i = 0; i < 3; i++) {
+			struct tmgr_stream *stream = client(&service);
+
+			tmgr_stream_write(NULL, stream, i == 1 ? "odd\n" : "bad\n", 4, NEVER);
+			assert_true(has_ended(stream));
+			tmgr_stream_destroy(stream);
+		}
+		tmgr_manager_cancel(manager);
+		assert_int_equal(runner_join(&runner), 0);
+		assert_int_equal(last_error(manager, "server"), -EBADMSG);
+		tmgr_manager_destroy(manager);
+		tmgr_listener_destroy(service.listener);
+		assert_string_equal(recorder_text(&recorder),
+			"(a connection ended: no such command: 'bad': Bad message) "
+			"(a connection ended: failed) "
+			"(a connection ended: no such command: 'bad': Bad message)");
 	}
 }
 
@@ -465,6 +533,7 @@ int main(void)
 		leak_test(a_drain_can_end_the_input_of_idle_connections),
 		leak_test(what_was_put_is_written_when_the_handler_returns),
 		leak_test(an_error_of_a_handler_concerns_its_connection_only),
+		leak_test(why_a_connection_ended_is_an_event),
 		leak_test(an_error_of_the_listener_ends_the_server_and_its_handlers),
 		leak_test(a_server_survives_failing_allocations),
 		leak_test(bad_arguments_are_refused),

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,32 +16,16 @@
 #include "tests/support/child.h"
 #include "tests/support/leak.h"
 #include "tests/support/recorder.h"
-
-static const struct tmgr_manager_options takes_signals = { .take_signals = true };
-
-static struct tmgr_manager *manager_with(
-	const struct tmgr_manager_options *options, struct probe *probe)
-{
-	struct tmgr_manager *manager = tmgr_manager_create(options);
-
-	child_check_equal(
-		tmgr_manager_add_task(manager, probe->name, probe_task(probe), TMGR_STRICT), 0);
-	return manager;
-}
-
-static int say_ready_and_wait(struct probe *probe, struct tmgr_context *context)
-{
-	(void)probe;
-	child_say("ready");
-	return tmgr_sleep_until(context, TMGR_NEVER);
-}
+#include "tests/support/signalled.h"
 
 static int run_until_signalled(void *argument)
 {
 	int signo = *(int *)argument;
 	struct probe a = PROBE(.name = "a", .on_execute = say_ready_and_wait);
-	struct tmgr_manager *manager = manager_with(&takes_signals, &a);
+	struct tmgr_manager *manager = probe_manager(&takes_signals, &a);
 
+	/* Whoever runs the tests may ignore it. */
+	signal(SIGHUP, SIG_DFL);
 	child_check_equal(tmgr_manager_run(manager, NULL), 0);
 	child_check_equal(tmgr_manager_report(manager)->stop.reason, TMGR_REASON_SIGNAL);
 	child_check_equal(tmgr_manager_report(manager)->stop.code, signo);
@@ -65,219 +50,6 @@ static void one_stops_gracefully_hup_too_where_nobody_looks_for_it(void **state)
 	}
 }
 
-static void say_stop(void *self, const struct tmgr_event *event)
-{
-	(void)self;
-	if (event->kind == TMGR_EVENT_STOP_BEGUN)
-		child_say("stop begun");
-	if (event->kind == TMGR_EVENT_STATE && event->code == TMGR_STATE_ENDED)
-		child_say(strcmp(event->path, "after") == 0 ? "after ended" : "before ended");
-}
-
-static int be_deaf(void *argument)
-{
-	static struct latch never = LATCH_INIT;
-	static struct probe deaf = PROBE(.name = "deaf", .hold_execute = &never);
-	static struct probe after = PROBE(.name = "after"), before = PROBE(.name = "before");
-	struct tmgr_manager *manager = manager_with(&takes_signals, &before);
-	struct runner runner;
-
-	(void)argument;
-	tmgr_manager_add_task(manager, "deaf", probe_task(&deaf), TMGR_STRICT);
-	tmgr_manager_add_task(manager, "after", probe_task(&after), TMGR_STRICT);
-	tmgr_manager_observe(manager, TMGR_LEVEL_DEBUG, say_stop, NULL);
-	runner_start(&runner, manager, NULL);
-	child_check(latch_arrived(&never, 1));
-	child_check(latch_arrived(&after.executing, 1));
-	child_say("ready");
-	child_check_equal(runner_join(&runner), -TMGR_ESTUCK);
-	child_check_equal(tmgr_manager_report(manager)->stuck, 1);
-	child_check_equal(tmgr_manager_report(manager)->exit_code, 3);
-	child_check_equal(deaf.cleaned_up, 0);
-	/* Those not begun are skipped, added after the stuck one or not. */
-	child_check_equal(before.cleaned_up, 0);
-	child_check_equal(after.cleaned_up, 0);
-	return 0;
-}
-
-static void a_second_calls_what_still_runs_stuck_and_skips_cleanups(void **state)
-{
-	struct child child;
-
-	(void)state;
-	child_start(&child, be_deaf, NULL);
-	assert_true(child_prints(&child, "ready"));
-	child_signal(&child, SIGTERM);
-	assert_true(child_prints(&child, "stop begun"));
-	assert_true(child_prints(&child, "after ended"));
-	assert_true(child_prints(&child, "before ended"));
-	child_signal(&child, SIGTERM);
-	assert_int_equal(child_wait(&child), 0);
-}
-
-static int hang_in_cleanup_function(struct probe *probe, struct tmgr_context *context)
-{
-	(void)context;
-	child_say("in cleanup");
-	latch_wait(probe->user);
-	return 0;
-}
-
-static int hang_in_cleanup(void *argument)
-{
-	static struct latch never = LATCH_INIT;
-	static struct probe hangs = PROBE(.name = "hangs", .on_execute = say_ready_and_wait,
-		.on_cleanup = hang_in_cleanup_function);
-
-	(void)argument;
-	hangs.user = &never;
-	return tmgr_main(manager_with(NULL, &hangs));
-}
-
-static void a_third_leaves_with_its_number_even_if_a_cleanup_hangs(void **state)
-{
-	struct child child;
-	int code;
-
-	(void)state;
-	child_start(&child, hang_in_cleanup, NULL);
-	assert_true(child_prints(&child, "ready"));
-	child_signal(&child, SIGTERM);
-	assert_true(child_prints(&child, "in cleanup"));
-	/* Two different ones, since two of the same may become one. */
-	child_signal(&child, SIGINT);
-	child_signal(&child, SIGTERM);
-	code = child_wait(&child);
-	assert_true(code == 128 + SIGTERM || code == 128 + SIGINT);
-	assert_non_null(strstr(child.text, "hangs"));
-}
-
-static int count_reloads(struct probe *probe, struct tmgr_context *context)
-{
-	int reloads = 0;
-
-	(void)probe;
-	child_check(!tmgr_reload_requested(context));
-	child_say("ready");
-	while (tmgr_sleep(context, TMGR_MILLISECOND) == 0) {
-		if (tmgr_reload_requested(context)) {
-			child_check(!tmgr_reload_requested(context));
-			reloads++;
-			child_say(reloads == 1 ? "reload 1" : "reload 2");
-		}
-	}
-	return reloads == 2 ? 0 : -EIO;
-}
-
-static int run_with_reload_by_asking(void *argument)
-{
-	static struct probe a = PROBE(.name = "a", .on_execute = count_reloads);
-	struct tmgr_manager *manager = manager_with(&takes_signals, &a);
-
-	(void)argument;
-	child_check_equal(tmgr_manager_run(manager, NULL), 0);
-	child_check_equal(tmgr_manager_report(manager)->stop.code, SIGTERM);
-	tmgr_manager_destroy(manager);
-	return 0;
-}
-
-static int select_reloads(struct probe *probe, struct tmgr_context *context)
-{
-	struct tmgr_select_case cases[] = { { .op = TMGR_SELECT_RELOAD } };
-	int reloads = 0;
-
-	(void)probe;
-	child_check_equal(tmgr_select(context, cases, 1, TMGR_NOW), -ETIMEDOUT);
-	child_say("ready");
-	while (tmgr_select(context, cases, 1, TMGR_NEVER) == 0) {
-		child_check(!tmgr_reload_requested(context));
-		reloads++;
-		child_say(reloads == 1 ? "reload 1" : "reload 2");
-	}
-	return reloads == 2 ? 0 : -EIO;
-}
-
-static int run_with_reload_by_select(void *argument)
-{
-	static struct probe a = PROBE(.name = "a", .on_execute = select_reloads);
-	struct tmgr_manager *manager = manager_with(&takes_signals, &a);
-
-	(void)argument;
-	child_check_equal(tmgr_manager_run(manager, NULL), 0);
-	tmgr_manager_destroy(manager);
-	return 0;
-}
-
-static void each_hup_reloads_where_a_task_looks_for_it(void **state)
-{
-	int (*const bodies[])(void *) = { run_with_reload_by_asking, run_with_reload_by_select };
-
-	(void)state;
-	for (size_t i = 0; i < 2; i++) {
-		struct child child;
-
-		child_start(&child, bodies[i], NULL);
-		assert_true(child_prints(&child, "ready"));
-		child_signal(&child, SIGHUP);
-		assert_true(child_prints(&child, "reload 1"));
-		child_signal(&child, SIGHUP);
-		assert_true(child_prints(&child, "reload 2"));
-		child_signal(&child, SIGTERM);
-		assert_int_equal(child_wait(&child), 0);
-	}
-}
-
-/* Send it, and wait until the run has taken it: the channel of a watch is sent it after that. */
-static void have_taken(struct tmgr_context *context, int signo, struct tmgr_channel *taken)
-{
-	int came = 0;
-
-	kill(getpid(), signo);
-	child_check_equal(tmgr_channel_receive(context, taken, &came, TMGR_NEVER), 0);
-	child_check_equal(came, signo);
-}
-
-static int look_late(struct probe *probe, struct tmgr_context *context)
-{
-	struct tmgr_select_case cases[] = { { .op = TMGR_SELECT_RELOAD } };
-	struct tmgr_signal_watch *watch;
-	struct tmgr_channel *taken;
-
-	(void)probe;
-	child_check_equal(tmgr_channel_create(sizeof(int), 1, &taken), 0);
-	child_check_equal(tmgr_signal_watch_create(context, SIGHUP, taken, &watch), 0);
-	child_check(!tmgr_reload_requested(context));
-	have_taken(context, SIGHUP, taken);
-	have_taken(context, SIGHUP, taken);
-	/* Nobody looked meanwhile; it is still set, once. */
-	child_check_equal(tmgr_select(context, cases, 1, TMGR_NEVER), 0);
-	child_check(!tmgr_reload_requested(context));
-	child_check_equal(tmgr_select(context, cases, 1, TMGR_NOW), -ETIMEDOUT);
-	tmgr_signal_watch_destroy(watch);
-	tmgr_channel_unref(taken);
-	tmgr_manager_cancel(tmgr_context_manager(context));
-	return 0;
-}
-
-static int run_and_look_late(void *argument)
-{
-	static struct probe a = PROBE(.name = "a", .on_execute = look_late);
-	struct tmgr_manager *manager = manager_with(&takes_signals, &a);
-
-	(void)argument;
-	child_check_equal(tmgr_manager_run(manager, NULL), 0);
-	tmgr_manager_destroy(manager);
-	return 0;
-}
-
-static void a_reload_is_set_until_it_is_read_and_several_are_one(void **state)
-{
-	struct child child;
-
-	(void)state;
-	assert_int_equal(child_run(&child, run_and_look_late, NULL), 0);
-}
-
 static void *wait_for_ever(void *argument)
 {
 	latch_arrive(argument);
@@ -290,7 +62,7 @@ static int run_beside_a_foreign_thread(void *argument)
 {
 	static struct latch there = LATCH_INIT;
 	static struct probe a = PROBE(.name = "a");
-	struct tmgr_manager *manager = manager_with(&takes_signals, &a);
+	struct tmgr_manager *manager = probe_manager(&takes_signals, &a);
 	struct runner runner;
 	pthread_t foreign;
 
@@ -340,7 +112,7 @@ static int compare_before_and_after(void *argument)
 	pthread_sigmask(SIG_SETMASK, NULL, &mask_before);
 	for (size_t i = 0; i < 6; i++)
 		sigaction(signals[i], NULL, &before[i]);
-	manager = manager_with(&takes_signals, &a);
+	manager = probe_manager(&takes_signals, &a);
 	child_check_equal(tmgr_manager_run(manager, NULL), 0);
 	tmgr_manager_destroy(manager);
 	pthread_sigmask(SIG_SETMASK, NULL, &mask_after);
@@ -370,8 +142,8 @@ static void masks_and_dispositions_are_restored(void **state)
 static int run_two(void *argument)
 {
 	static struct probe a = PROBE(.name = "a"), b = PROBE(.name = "b");
-	struct tmgr_manager *first = manager_with(&takes_signals, &a);
-	struct tmgr_manager *second = manager_with(&takes_signals, &b);
+	struct tmgr_manager *first = probe_manager(&takes_signals, &a);
+	struct tmgr_manager *second = probe_manager(&takes_signals, &b);
 	struct runner runner;
 
 	(void)argument;
@@ -384,7 +156,7 @@ static int run_two(void *argument)
 	tmgr_manager_destroy(second);
 	tmgr_manager_destroy(first);
 	/* Afterwards another may take them. */
-	first = manager_with(&takes_signals, &a);
+	first = probe_manager(&takes_signals, &a);
 	tmgr_manager_cancel(first);
 	child_check_equal(tmgr_manager_run(first, NULL), 0);
 	tmgr_manager_destroy(first);
@@ -438,7 +210,7 @@ static int start_a_program(void *argument)
 	sigaddset(&blocked, SIGUSR2);
 	pthread_sigmask(SIG_BLOCK, &blocked, NULL);
 	signal(SIGHUP, SIG_IGN);
-	manager = manager_with(&takes_signals, &a);
+	manager = probe_manager(&takes_signals, &a);
 	child_check_equal(tmgr_manager_run(manager, NULL), 0);
 	tmgr_manager_destroy(manager);
 	return 0;
@@ -466,7 +238,7 @@ static int cancel_by_handler(void *argument)
 	struct sigaction action = { .sa_handler = cancel_in_handler };
 
 	/* A run that takes no signals itself. */
-	of_handler = manager_with(NULL, &a);
+	of_handler = probe_manager(NULL, &a);
 	sigaction(SIGUSR1, &action, NULL);
 	if (before_run)
 		kill(getpid(), SIGUSR1);
@@ -489,7 +261,9 @@ static void a_signal_handler_may_cancel_while_it_runs_and_before(void **state)
 	child_signal(&child, SIGUSR1);
 	assert_int_equal(child_wait(&child), 0);
 	before_run = true;
-	assert_int_equal(child_run(&child, cancel_by_handler, &before_run), 0);
+	/* It is taken before the first initialize, however late the watcher is. */
+	for (int i = 0; i < 50; i++)
+		assert_int_equal(child_run(&child, cancel_by_handler, &before_run), 0);
 }
 
 static int watch_signals(struct probe *probe, struct tmgr_context *context)
@@ -540,7 +314,7 @@ static int watch_signals(struct probe *probe, struct tmgr_context *context)
 static int run_with_watches(void *argument)
 {
 	static struct probe a = PROBE(.name = "a", .on_execute = watch_signals);
-	struct tmgr_manager *manager = manager_with(&takes_signals, &a);
+	struct tmgr_manager *manager = probe_manager(&takes_signals, &a);
 
 	(void)argument;
 	child_check_equal(tmgr_manager_run(manager, NULL), 0);
@@ -556,15 +330,45 @@ static void a_watch_gives_a_signal_to_a_channel_or_a_token(void **state)
 	assert_int_equal(child_run(&child, run_with_watches, NULL), 0);
 }
 
+static void say_handled(int signo)
+{
+	static const char text[] = "handled\n";
+
+	(void)signo;
+	(void)!write(STDOUT_FILENO, text, sizeof(text) - 1);
+}
+
+static int run_with_own_handler(void *argument)
+{
+	const struct rlimit no_core = { 0, 0 };
+	struct probe a = PROBE(.name = "a", .on_execute = say_ready_and_wait);
+
+	(void)argument;
+	setrlimit(RLIMIT_CORE, &no_core);
+	signal(SIGUSR1, say_handled);
+	return tmgr_main(probe_manager(NULL, &a));
+}
+
+/* The program's own handlers run, and what is sent to a daemon that hangs still ends it. */
+static void signals_that_are_not_taken_do_what_they_did(void **state)
+{
+	struct child child;
+
+	(void)state;
+	child_start(&child, run_with_own_handler, NULL);
+	assert_true(child_prints(&child, "ready"));
+	child_signal(&child, SIGUSR1);
+	assert_true(child_prints(&child, "handled"));
+	child_signal(&child, SIGQUIT);
+	assert_int_equal(child_wait(&child), 1000 + SIGQUIT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		leak_test(one_stops_gracefully_hup_too_where_nobody_looks_for_it),
-		leak_test(a_second_calls_what_still_runs_stuck_and_skips_cleanups),
-		leak_test(a_third_leaves_with_its_number_even_if_a_cleanup_hangs),
-		leak_test(each_hup_reloads_where_a_task_looks_for_it),
-		leak_test(a_reload_is_set_until_it_is_read_and_several_are_one),
 		leak_test(a_signal_that_a_foreign_thread_takes_stops_too),
+		leak_test(signals_that_are_not_taken_do_what_they_did),
 		leak_test(masks_and_dispositions_are_restored),
 		leak_test(one_run_in_a_process_takes_signals),
 		leak_test(a_program_to_be_started_gets_the_signals_as_they_were),

@@ -56,27 +56,41 @@ static void each_signal_is_sent_on_the_channel(void **state)
 	tmgr_channel_unref(channel);
 }
 
+/*
+ * What was sent before a mark has been taken when the mark arrives at a task of its own: it has the
+ * greater number, so it is neither delivered nor looked at before the others.
+ */
 static void one_that_finds_the_channel_full_stays_pending_and_more_of_it_are_one(void **state)
 {
-	const int signals[] = { SIGUSR1, SIGUSR2 };
-	struct tmgr_channel *channel = channel_of_ints(1);
-	struct hosted hosted;
+	const int signals[] = { SIGUSR1, SIGUSR2 }, mark[] = { SIGWINCH };
+	struct tmgr_channel *channel = channel_of_ints(1), *marks = channel_of_ints(1);
+	const struct tmgr_manager_options options = { .take_signals = true };
+	struct tmgr_manager *manager = tmgr_manager_create(&options);
+	struct runner runner;
 	int none;
 
 	(void)state;
-	start_watching(&hosted, channel, signals, 2);
+	tmgr_manager_add_task(manager, "task", tmgr_signals(channel, signals, 2), TMGR_STRICT);
+	tmgr_manager_add_task(manager, "marks", tmgr_signals(marks, mark, 1), TMGR_STRICT);
+	runner_start(&runner, manager, NULL);
+	assert_true(task_waits(manager, "task", "sleep") && task_waits(manager, "marks", "sleep"));
 	kill(getpid(), SIGUSR1);
 	assert_true(eventually(has_one, channel));
 	for (int i = 0; i < 5; i++)
 		kill(getpid(), SIGUSR2);
+	kill(getpid(), SIGWINCH);
+	assert_int_equal(next_signal(marks), SIGWINCH);
 	assert_int_equal(next_signal(channel), SIGUSR1);
 	assert_int_equal(next_signal(channel), SIGUSR2);
 	/* One more of another kind comes after all that were pending. */
 	kill(getpid(), SIGUSR1);
 	assert_int_equal(next_signal(channel), SIGUSR1);
 	assert_int_equal(tmgr_channel_receive(NULL, channel, &none, TMGR_NOW), -ETIMEDOUT);
-	assert_int_equal(hosted_stop(&hosted).result, 0);
+	tmgr_manager_cancel(manager);
+	assert_int_equal(runner_join(&runner), 0);
+	tmgr_manager_destroy(manager);
 	tmgr_channel_unref(channel);
+	tmgr_channel_unref(marks);
 }
 
 static void a_receiver_that_waits_gets_it_without_a_buffer(void **state)

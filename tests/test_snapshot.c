@@ -220,22 +220,34 @@ static int note_things(struct probe *probe, struct tmgr_context *context)
 	return 0;
 }
 
+static int note_attempt_that_has_begun(struct probe *probe, struct tmgr_context *context)
+{
+	(void)probe;
+	tmgr_context_note_restart(context, -EIO, tmgr_now() - TMGR_SECOND);
+	return 0;
+}
+
 static void it_shows_readiness_restarts_and_the_last_error(void **state)
 {
 	struct probe a = PROBE(.name = "a", .on_execute = note_things);
+	struct probe b = PROBE(.name = "b", .on_execute = note_attempt_that_has_begun);
 	struct tmgr_manager *manager = tmgr_manager_create(NULL);
 	struct tmgr_snapshot *snapshot;
 	struct runner runner;
 
 	(void)state;
 	assert_int_equal(tmgr_manager_add_task(manager, "a", probe_task(&a), TMGR_STRICT), 0);
+	assert_int_equal(tmgr_manager_add_task(manager, "b", probe_task(&b), TMGR_STRICT), 0);
 	runner_start(&runner, manager, NULL);
 	assert_true(task_waits(manager, "a", "sleep"));
+	assert_true(task_waits(manager, "b", "sleep"));
 	snapshot = snapshot_of(manager);
 	assert_true(task_in(snapshot, "a")->ready);
 	assert_int_equal(task_in(snapshot, "a")->restarts, 2);
 	assert_int_equal(task_in(snapshot, "a")->last_error, -EPERM);
 	assert_true(task_in(snapshot, "a")->next_attempt > snapshot->time);
+	assert_int_equal(task_in(snapshot, "b")->restarts, 1);
+	assert_int_equal(task_in(snapshot, "b")->next_attempt, 0);
 	tmgr_snapshot_destroy(snapshot);
 	assert_int_equal(tmgr_manager_cancel(manager), 0);
 	assert_int_equal(runner_join(&runner), 0);

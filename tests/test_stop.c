@@ -5,6 +5,7 @@
 
 #include <taskmgr/group.h>
 #include <taskmgr/manager.h>
+#include <taskmgr/tasks/loop.h>
 
 #include "tests/support/child.h"
 #include "tests/support/leak.h"
@@ -252,21 +253,22 @@ static int tell_the_end(struct probe *probe, struct tmgr_context *context)
 	return r;
 }
 
-static struct probe helper = PROBE(.name = "helper", .recorder = &recorder,
-	.on_execute = tell_the_end);
-
 static int add_helper(struct probe *probe, struct tmgr_context *context)
 {
-	int r = tmgr_manager_add_execute_task(
-		tmgr_context_manager(context), "helper", probe_execute_task(&helper), TMGR_STRICT);
+	struct probe *helper = probe->user;
+	int r = tmgr_manager_add_execute_task(tmgr_context_manager(context), helper->name,
+		probe_execute_task(helper), TMGR_STRICT);
 
 	return r < 0 ? r : tell_the_end(probe, context);
 }
 
 static void stopping_in_reverse_ends_each_layer_before_the_next(void **state)
 {
+	struct probe its = PROBE(.name = "its", .recorder = &recorder, .on_execute = tell_the_end);
+	struct probe helper = PROBE(.name = "helper", .recorder = &recorder,
+		.on_execute = add_helper, .user = &its);
 	struct probe a = PROBE(.name = "a", .on_execute = tell_the_end);
-	struct probe b = PROBE(.name = "b", .on_execute = add_helper);
+	struct probe b = PROBE(.name = "b", .on_execute = add_helper, .user = &helper);
 	struct probe c = PROBE(.name = "c", .on_execute = tell_the_end);
 	struct probe x = PROBE(.name = "x", .recorder = &recorder, .on_execute = tell_the_end);
 	struct tmgr_manager_options options = { .stop_order = TMGR_STOP_REVERSE };
@@ -274,8 +276,6 @@ static void stopping_in_reverse_ends_each_layer_before_the_next(void **state)
 	struct runner runner;
 
 	(void)state;
-	helper.destroyed = helper.executed = 0;
-	latch_init(&helper.executing);
 	add(manager, &a, TMGR_STRICT);
 	add(manager, &b, TMGR_STRICT);
 	add(manager, &c, TMGR_STRICT);
@@ -285,7 +285,7 @@ static void stopping_in_reverse_ends_each_layer_before_the_next(void **state)
 	runner_start(&runner, manager, NULL);
 	assert_true(latch_arrived(&a.executing, 1) && latch_arrived(&b.executing, 1) &&
 		    latch_arrived(&c.executing, 1) && latch_arrived(&x.executing, 1));
-	assert_true(latch_arrived(&helper.executing, 1));
+	assert_true(latch_arrived(&helper.executing, 1) && latch_arrived(&its.executing, 1));
 	recorder_clear(&recorder);
 	assert_int_equal(tmgr_manager_cancel(manager), 0);
 	assert_int_equal(runner_join(&runner), 0);
@@ -294,13 +294,16 @@ static void stopping_in_reverse_ends_each_layer_before_the_next(void **state)
 	assert_true(recorder_position(&recorder, "-c") < recorder_position(&recorder, "b!"));
 	assert_true(recorder_position(&recorder, "-c") < recorder_position(&recorder, "helper!"));
 	assert_true(recorder_position(&recorder, "helper!") < recorder_position(&recorder, "-b"));
+	/* What its helper has added is still its own. */
+	assert_true(recorder_position(&recorder, "-c") < recorder_position(&recorder, "its!"));
+	assert_true(recorder_position(&recorder, "its!") < recorder_position(&recorder, "-b"));
 	assert_true(recorder_position(&recorder, "b!") < recorder_position(&recorder, "-b"));
 	assert_true(recorder_position(&recorder, "-b") < recorder_position(&recorder, "a!"));
 	assert_true(recorder_position(&recorder, "a!") < recorder_position(&recorder, "-a"));
 	assert_true(recorder_has(&recorder, "x!") && recorder_has(&recorder, "helper!"));
 	tmgr_manager_destroy(manager);
 	assert_int_equal(x.destroyed, 1);
-	assert_int_equal(helper.destroyed, 1);
+	assert_int_equal(helper.destroyed + its.destroyed, 2);
 }
 
 static struct {
@@ -424,6 +427,29 @@ static void a_task_that_passes_a_deadline_it_set_is_stuck(void **state)
 	assert_int_equal(child_run(&child, pass_own_end_deadline, NULL), 0);
 }
 
+static void a_loop_does_not_wait_for_a_task_that_never_executes(void **state)
+{
+	struct probe set_up = PROBE(.name = "set up"),
+		     last = PROBE(.name = "last", .on_execute = cancel_manager);
+	struct tmgr_manager_options in_time = { .shutdown_ns = 5 * TMGR_SECOND };
+	struct tmgr_manager *manager = tmgr_manager_create(&in_time);
+	struct tmgr_task_options on_loop = { .host = TMGR_HOST_LOOP };
+
+	(void)state;
+	assert_int_equal(tmgr_loop_create(NULL, &on_loop.loop), 0);
+	assert_int_equal(
+		tmgr_manager_add_task(manager, "loop", tmgr_loop_task(on_loop.loop), TMGR_STRICT),
+		0);
+	assert_int_equal(tmgr_manager_add_task_with(manager, "set up",
+				 probe_initialize_only(&set_up), TMGR_ERROR, &on_loop),
+		0);
+	assert_int_equal(tmgr_manager_add_task(manager, "last", probe_task(&last), TMGR_STRICT), 0);
+	tmgr_loop_unref(on_loop.loop);
+	assert_int_equal(tmgr_manager_run(manager, NULL), 0);
+	tmgr_manager_destroy(manager);
+	assert_int_equal(set_up.initialized, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -435,6 +461,7 @@ int main(void)
 		leak_test(stopping_in_reverse_ends_each_layer_before_the_next),
 		leak_test(stopping_in_reverse_tells_a_task_before_its_children),
 		leak_test(a_task_that_passes_a_deadline_it_set_is_stuck),
+		leak_test(a_loop_does_not_wait_for_a_task_that_never_executes),
 	};
 
 	return cmocka_run_group_tests_name("stop", tests, NULL, NULL);

@@ -204,6 +204,7 @@ static void a_close_that_is_late_closes_all_the_same(void **state)
 
 static int write_to_nobody(void *self, struct tmgr_context *context)
 {
+	struct iovec vector = { much, 1 };
 	struct two *two = self;
 	int r = 0;
 
@@ -216,7 +217,10 @@ static int write_to_nobody(void *self, struct tmgr_context *context)
 	}
 	IS(r == -EPIPE || r == -ECONNRESET, true);
 	IS(tmgr_stream_write(context, two->streams[1], much, 1, NEVER), -EPIPE);
-	IS(tmgr_stream_close(context, two->streams[1], NEVER), 0);
+	IS(tmgr_stream_writev(context, two->streams[1], &vector, 1, NEVER), -EPIPE);
+	IS(tmgr_stream_put(context, two->streams[1], much, 1, NEVER), 0);
+	IS(tmgr_stream_flush(context, two->streams[1], NEVER), -EPIPE);
+	IS(tmgr_stream_close(context, two->streams[1], NEVER), -EPIPE);
 	return 0;
 }
 

@@ -44,6 +44,18 @@ static void a_descriptor_gets_its_flags_back(void **state)
 	assert_int_equal(tmgr_stream_from_fd(-1, NULL, &stream), -EBADF);
 }
 
+static void no_descriptor_is_inherited(void **state)
+{
+	struct tmgr_stream *streams[4];
+	int inherited = leak_inherited();
+
+	assert_int_equal(tmgr_stream_pair(NULL, streams), 0);
+	assert_int_equal(tmgr_stream_pipe(NULL, &streams[2], &streams[3]), 0);
+	assert_int_equal(leak_inherited(), inherited);
+	for (int i = 0; i < 4; i++)
+		tmgr_stream_destroy(streams[i]);
+}
+
 static int read_file(void *self, struct tmgr_context *context)
 {
 	struct two *two = self;
@@ -119,6 +131,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		leak_test(a_descriptor_gets_its_flags_back),
+		leak_test(no_descriptor_is_inherited),
 		leak_test(a_regular_file_is_a_stream_too),
 		leak_test(a_failing_allocation_leaves_nothing_behind),
 		leak_test(too_many_descriptors_come_back_as_that_error),

@@ -194,6 +194,32 @@ static void one_that_does_not_end_after_its_time_is_stuck_by_its_stop_deadline(v
 	assert_int_equal(child_run(&child, leave_one_that_is_deaf, NULL), 0);
 }
 
+static int leave_one_that_is_deaf_in_two(void *argument)
+{
+	static struct latch never = LATCH_INIT;
+	static struct probe deaf = PROBE(.name = "deaf", .hold_execute = &never);
+	struct tmgr_task_options options = { .stop_ns = 50 * TMGR_MILLISECOND };
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	int64_t begun = tmgr_now();
+
+	(void)argument;
+	child_check_equal(tmgr_manager_add_task_with(manager, "deaf",
+				  tmgr_timeout(tmgr_timeout(probe_task(&deaf), TMGR_HOUR), SHORT),
+				  TMGR_ERROR, &options),
+		0);
+	child_check_equal(tmgr_manager_run(manager, NULL), -TMGR_ESTUCK);
+	child_check(tmgr_now() - begun >= SHORT + 50 * TMGR_MILLISECOND);
+	return 0;
+}
+
+static void one_inside_that_has_more_time_does_not_put_that_off(void **state)
+{
+	struct child child;
+
+	(void)state;
+	assert_int_equal(child_run(&child, leave_one_that_is_deaf_in_two, NULL), 0);
+}
+
 static int wait_in_time_then_long(struct probe *probe, struct tmgr_context *context)
 {
 	struct latch *told = probe->user;
@@ -236,6 +262,7 @@ int main(void)
 		leak_test(a_task_that_takes_too_long_is_cancelled_and_timed_out),
 		leak_test(the_text_of_the_task_is_kept),
 		leak_test(one_that_does_not_end_after_its_time_is_stuck_by_its_stop_deadline),
+		leak_test(one_inside_that_has_more_time_does_not_put_that_off),
 		leak_test(one_that_ended_in_time_leaves_no_deadline_behind),
 		leak_test(another_error_after_the_timeout_is_passed_on),
 		leak_test(a_task_that_only_looks_at_its_context_sees_the_timeout),

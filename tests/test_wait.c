@@ -221,7 +221,9 @@ static int wait_uninterrupted(struct probe *probe, struct tmgr_context *context)
 	tmgr_sleep_until(context, TMGR_NEVER);
 	tmgr_uninterrupted_begin(context, tmgr_after(TMGR_HOUR));
 	seen[1] = tmgr_sleep(context, TMGR_MILLISECOND);
+	seen[9] = tmgr_yield(context);
 	tmgr_uninterrupted_end(context);
+	seen[10] = tmgr_yield(context);
 	seen[0] = tmgr_uninterrupted_begin(context, tmgr_after(20 * TMGR_MILLISECOND));
 	seen[2] = tmgr_uninterrupted_begin(context, tmgr_after(TMGR_HOUR));
 	seen[3] = tmgr_sleep(context, TMGR_HOUR); /* the outermost's deadline holds */
@@ -246,6 +248,8 @@ static void in_an_uninterrupted_scope_only_its_own_deadline_ends_waits(void **st
 	assert_int_equal(seen[6], 0);
 	assert_int_equal(seen[7], -EINVAL);
 	assert_int_equal(seen[8], -ECANCELED);
+	assert_int_equal(seen[9], 0);
+	assert_int_equal(seen[10], -ECANCELED);
 }
 
 static int sleep_under(void *self, struct tmgr_context *context)
@@ -291,6 +295,34 @@ static void a_tokens_own_deadline_cancels_and_the_reason_says_so(void **state)
 	assert_int_equal(seen[7], 1);
 }
 
+/* A token that no watcher looks at: the wait itself notices that its time has passed. */
+static int execute_under_a_late_one(struct probe *probe, struct tmgr_context *context)
+{
+	struct tmgr_task task = tmgr_task_function(sleep_under, &seen[0]);
+	struct tmgr_cause cause = { 0 };
+	struct tmgr_token *token;
+
+	(void)probe;
+	tmgr_token_create(NULL, &token);
+	tmgr_token_set_deadline(token, tmgr_now() - TMGR_SECOND);
+	seen[2] = tmgr_task_execute_under(task, context, token);
+	tmgr_task_destroy(task);
+	seen[3] = tmgr_token_cause(token, &cause);
+	seen[4] = cause.reason;
+	tmgr_token_unref(token);
+	return 0;
+}
+
+static void a_wait_begun_after_its_tokens_deadline_is_cancelled(void **state)
+{
+	(void)state;
+	assert_int_equal(run_task(execute_under_a_late_one, NULL), 0);
+	assert_int_equal(seen[0], -ECANCELED);
+	assert_int_equal(seen[2], -ECANCELED);
+	assert_int_equal(seen[3], 0);
+	assert_int_equal(seen[4], TMGR_REASON_DEADLINE);
+}
+
 static void note_fired(void *self)
 {
 	latch_arrive(self);
@@ -332,6 +364,12 @@ static int note_itself(struct probe *probe, struct tmgr_context *context)
 	seen[4] = tmgr_fail(context, -EIO, "first %d", 1);
 	seen[5] = tmgr_fail(context, -ENOSPC, "second %d", 2);
 	seen[6] = strcmp(tmgr_context_error_text(context), "second 2");
+	seen[7] = (long)(tmgr_context_stop_timeout(context) / TMGR_SECOND);
+	tmgr_context_set_stop_timeout(context, TMGR_SECOND);
+	seen[8] = (long)(tmgr_context_stop_timeout(context) / TMGR_SECOND);
+	/* Nobody has more than all have together. */
+	tmgr_context_set_stop_timeout(context, TMGR_HOUR);
+	seen[9] = (long)(tmgr_context_stop_timeout(context) / TMGR_SECOND);
 	return 0;
 }
 
@@ -346,6 +384,9 @@ static void a_context_knows_its_task(void **state)
 	assert_int_equal(seen[4], -EIO);
 	assert_int_equal(seen[5], -ENOSPC);
 	assert_int_equal(seen[6], 0);
+	assert_int_equal(seen[7], 25);
+	assert_int_equal(seen[8], 1);
+	assert_int_equal(seen[9], 25);
 }
 
 static int keep_value(struct probe *probe, struct tmgr_context *context)
@@ -450,6 +491,7 @@ int main(void)
 		leak_test(without_a_descriptor_left_the_wait_says_so),
 		leak_test(in_an_uninterrupted_scope_only_its_own_deadline_ends_waits),
 		leak_test(a_tokens_own_deadline_cancels_and_the_reason_says_so),
+		leak_test(a_wait_begun_after_its_tokens_deadline_is_cancelled),
 		leak_test(the_watcher_fires_tokens_whose_time_has_come_though_nobody_waits),
 		leak_test(a_context_knows_its_task),
 		leak_test(a_value_is_kept_over_all_phases),

@@ -216,7 +216,7 @@ TMGR_API int tmgr_context_note_restart(
  * @retval 0        noted
  * @retval -EINVAL  context is NULL or error is not below 0
  *
- * @thread the task's
+ * @thread any thread, while the function runs
  */
 TMGR_API int tmgr_context_note_error(struct tmgr_context *context, int error);
 

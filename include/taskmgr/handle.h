@@ -20,7 +20,8 @@ struct tmgr_handle {
 TMGR_BEGIN_DECLS
 
 /**
- * Ask one task to stop. It has then ended cleanly, and leaves its stop group.
+ * Ask one task to stop. It has then ended cleanly, and leaves its stop group. Where its initialize
+ * obeys, with -ECANCELED, it is done, and takes nobody with it: those after it are initialized.
  *
  * @param handle  the task
  * @param code    detail for its token: 0 or a negative errno

@@ -242,6 +242,16 @@ TMGR_API const char *tmgr_context_waiting(const struct tmgr_context *context);
 TMGR_API struct tmgr_context *tmgr_context_switch(struct tmgr_context *context);
 
 /**
+ * Where this thread keeps which context is current: for hosts that switch often, and then do so
+ * themselves, by reading and writing it.
+ *
+ * @return borrowed as long as the thread
+ *
+ * @thread any thread; what it points to is this thread's alone
+ */
+TMGR_API struct tmgr_context **tmgr_context_place(void);
+
+/**
  * Bytes of memory a strand needs: its context, token and error text; aligned as malloc() does.
  *
  * @return bytes
@@ -290,9 +300,11 @@ TMGR_API int tmgr_strand_begin(struct tmgr_context *context);
  *
  * @param context  of a strand that has begun
  *
+ * @return whether its token had fired when this was called: read first, for so a task's end is judged
+ *
  * @thread the strand's; may block
  */
-TMGR_API void tmgr_strand_end(struct tmgr_context *context);
+TMGR_API bool tmgr_strand_end(struct tmgr_context *context);
 
 /**
  * Give its memory back: release is called, now, or by whoever refers to its token last.

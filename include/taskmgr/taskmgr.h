@@ -38,6 +38,9 @@
 #include <taskmgr/tasks/loop.h>
 #include <taskmgr/tasks/manager.h>
 #include <taskmgr/tasks/parallel.h>
+#include <taskmgr/tasks/process.h>
+#include <taskmgr/tasks/process_runtime.h>
+#include <taskmgr/tasks/process_store.h>
 #include <taskmgr/tasks/resolve.h>
 #include <taskmgr/tasks/retry.h>
 #include <taskmgr/tasks/sequence.h>

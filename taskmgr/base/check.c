@@ -34,3 +34,13 @@ _Noreturn void tmgr__misuse(const char *rule, const char *name)
 		named ? ", by task \"" : "", named ? name : "", named ? "\"" : "");
 	die(text);
 }
+
+_Noreturn void tmgr__misuse_context(const char *name)
+{
+	char rule[256];
+
+	snprintf(rule, sizeof(rule),
+		"the context of \"%s\" is used by another function than the one it was given to",
+		name);
+	tmgr__misuse(rule, NULL);
+}

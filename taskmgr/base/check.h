@@ -22,5 +22,7 @@ _Noreturn void tmgr__check_failed(const char *condition, const char *file, int l
 
 /* A bug of the caller: says which rule was broken, and stops the program. */
 _Noreturn void tmgr__misuse(const char *rule, const char *name);
+/* A function waits with the context of another, which has this name. */
+_Noreturn void tmgr__misuse_context(const char *name);
 
 #endif

@@ -11,63 +11,11 @@
  */
 #include <errno.h>
 #include <execinfo.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "internal.h"
 #include "taskmgr/base/check.h"
 
 __thread struct tmgr_loop *tmgr__loop_here;
-
-static void release_memory(struct tmgr_coroutine *coroutine)
-{
-	struct tmgr_loop *loop = tmgr__loop_here;
-	struct tmgr__stack *stack = coroutine->stack;
-
-	/* A loop that only gives back would keep more and more. */
-	if (!loop || coroutine->loop != loop || tmgr__stack_kind(stack) != loop->stack_kind) {
-		tmgr__stack_give(stack);
-		return;
-	}
-	stack->warm = coroutine->begun ? coroutine : NULL;
-	stack->next = loop->stacks;
-	loop->stacks = stack;
-	if (++loop->stack_count > TMGR__LOOP_STACKS_MAX) {
-		struct tmgr__stack *last = stack;
-
-		for (int i = 1; i < TMGR__LOOP_STACKS_STEP; i++)
-			last = last->next;
-		loop->stacks = last->next;
-		loop->stack_count -= TMGR__LOOP_STACKS_STEP;
-		tmgr__stacks_give(stack, last, TMGR__LOOP_STACKS_STEP);
-	}
-}
-
-void tmgr__coroutine_unref(struct tmgr_coroutine *coroutine)
-{
-	uint32_t refs = __atomic_load_n(&coroutine->refs, __ATOMIC_ACQUIRE);
-
-	/* Alone with it nobody can take another. */
-	if (refs > 1)
-		refs = __atomic_fetch_sub(&coroutine->refs, 1, __ATOMIC_ACQ_REL);
-	check(refs > 0);
-	if (refs == 1)
-		release_memory(coroutine);
-}
-
-void tmgr__coroutine_push(struct tmgr_coroutine *coroutine)
-{
-	struct tmgr_loop *loop = coroutine->loop;
-
-	coroutine->state = TMGR__COROUTINE_RUNNABLE;
-	coroutine->next = NULL;
-	if (loop->run_last)
-		loop->run_last->next = coroutine;
-	else
-		loop->run_first = coroutine;
-	loop->run_last = coroutine;
-	loop->runnable++;
-}
 
 static void push_front(struct tmgr_coroutine *coroutine)
 {
@@ -171,7 +119,7 @@ int tmgr__coroutine_backtrace(struct tmgr_coroutine *coroutine, void **addresses
 	struct tmgr_loop *loop = coroutine->loop;
 	struct tmgr_coroutine *here = loop->running;
 	struct tmgr__probe probe = { .addresses = addresses, .max = max };
-	struct tmgr_context *current;
+	struct tmgr_context *current = *loop->current;
 
 	if (coroutine == here)
 		return backtrace(addresses, max);
@@ -180,36 +128,33 @@ int tmgr__coroutine_backtrace(struct tmgr_coroutine *coroutine, void **addresses
 		return 0;
 	probe.asker = here ? &here->fiber : &loop->fiber;
 	loop->probe = &probe;
-	current = tmgr_context_switch(NULL);
 	tmgr__fiber_switch(probe.asker, &coroutine->fiber);
-	tmgr_context_switch(current);
+	*loop->current = current;
 	return probe.count;
 }
 
-/* Let the next run. Returns when this one goes on. */
+/* Let the next run. Returns when this one goes on. Who goes on says whose context is current. */
 static inline __attribute__((always_inline)) void suspend(
 	struct tmgr_loop *loop, struct tmgr_coroutine *coroutine)
 {
 	struct tmgr_coroutine *next = pick(loop);
-	struct tmgr_context *current;
+	struct tmgr_context *current = *loop->current;
 
 	note_switch(loop, next);
 	/* Woken before it parked, or alone: its saved stack pointer is an old one. */
 	if (next == coroutine)
 		return;
-	current = tmgr_context_switch(NULL);
 	if (next && next->begun)
 		tmgr__fiber_switch_alike(&coroutine->fiber, &next->fiber);
 	else
 		tmgr__fiber_switch(&coroutine->fiber, next ? &next->fiber : &loop->fiber);
-	tmgr_context_switch(current);
 	after_switch(loop);
 	while (__builtin_expect(loop->probe != NULL, 0)) {
 		answer_probe(loop, coroutine);
 		/* Now, or once more, it goes on. */
-		tmgr_context_switch(current);
 		after_switch(loop);
 	}
+	*loop->current = current;
 }
 
 void tmgr__coroutines_run(struct tmgr_loop *loop)
@@ -222,19 +167,15 @@ void tmgr__coroutines_run(struct tmgr_loop *loop)
 	loop->recent_count = 0;
 	note_switch(loop, next);
 	tmgr__fiber_switch(&loop->fiber, &next->fiber);
+	*loop->current = NULL;
 	after_switch(loop);
 }
 
 /* ---- Waiting -------------------------------------------------------------------------------- */
 
-static struct tmgr_coroutine *of_timer(struct tmgr__timer *timer)
+void tmgr__coroutine_come_due(struct tmgr__timer *timer, int64_t now)
 {
-	return container_of(timer, struct tmgr_coroutine, timer);
-}
-
-static void come_due(struct tmgr__timer *timer, int64_t now)
-{
-	struct tmgr_coroutine *coroutine = of_timer(timer);
+	struct tmgr_coroutine *coroutine = container_of(timer, struct tmgr_coroutine, timer);
 
 	if (coroutine->deadline == TMGR_NEVER)
 		return;
@@ -265,12 +206,19 @@ static void broken(struct tmgr_coroutine *coroutine)
 		tmgr__overflow_broken(coroutine);
 }
 
+/* Who waits with its context is itself. */
+static inline void expect_running(const struct tmgr_coroutine *coroutine)
+{
+	if (__builtin_expect(coroutine->loop->running != coroutine, 0))
+		tmgr__misuse_context(tmgr_context_name(coroutine->context));
+}
+
 static void park(struct tmgr_waiter *waiter, unsigned state, int64_t deadline)
 {
 	struct tmgr_coroutine *coroutine = waiter->owner;
 	struct tmgr_loop *loop = coroutine->loop;
 
-	check(loop->running == coroutine);
+	expect_running(coroutine);
 	if (deadline != TMGR_NEVER)
 		set_deadline(coroutine, deadline);
 	coroutine->state = TMGR__COROUTINE_PARKED;
@@ -305,7 +253,7 @@ static void let_others_run(struct tmgr_waiter *waiter)
 {
 	struct tmgr_coroutine *coroutine = waiter->owner;
 
-	check(coroutine->loop->running == coroutine);
+	expect_running(coroutine);
 	broken(coroutine);
 	tmgr__coroutine_push(coroutine);
 	suspend(coroutine->loop, coroutine);
@@ -354,118 +302,12 @@ const struct tmgr_waiter_ops tmgr__coroutine_waiter_ops = {
 
 /* ---- Beginning and ending ------------------------------------------------------------------- */
 
-static size_t memory_size(void)
-{
-	static size_t size;
-	size_t known = __atomic_load_n(&size, __ATOMIC_RELAXED);
-
-	if (known == 0) {
-		known = (sizeof(struct tmgr_coroutine) + tmgr_strand_size() + 63) & ~(size_t)63;
-		__atomic_store_n(&size, known, __ATOMIC_RELAXED);
-	}
-	return known;
-}
-
-/* A cancel through its future. */
-static void cancel_future(struct tmgr_future *future, int code, const char *text)
-{
-	tmgr_coroutine_cancel(container_of(future, struct tmgr_coroutine, future), code, text);
-}
-
-static struct tmgr__stack *take_stack(struct tmgr_loop *loop)
-{
-	struct tmgr__stack *stack;
-	bool canary = loop->options.stack_guard == TMGR_STACK_GUARD_CANARY;
-
-	if (loop != tmgr__loop_here)
-		return tmgr__stack_take(loop->size_class, canary);
-	if (!loop->stacks) {
-		loop->stacks = tmgr__stack_take_used(
-			loop->size_class, canary, TMGR__LOOP_STACKS_STEP);
-		for (stack = loop->stacks; stack; stack = stack->next)
-			loop->stack_count++;
-	}
-	stack = loop->stacks;
-	if (!stack)
-		return tmgr__stack_take(loop->size_class, canary);
-	loop->stacks = stack->next;
-	loop->stack_count--;
-	return stack;
-}
-
-static _Noreturn void coroutine_main(void *self);
-
-/* Of memory in which nothing is known. */
-static struct tmgr_coroutine *make_cold(struct tmgr_loop *loop, struct tmgr__stack *stack)
-{
-	uintptr_t at = ((uintptr_t)stack - memory_size()) & ~(uintptr_t)63;
-	struct tmgr_coroutine *coroutine = (struct tmgr_coroutine *)at;
-
-	memset(coroutine, 0, sizeof(*coroutine));
-	coroutine->future.cancel = cancel_future;
-	coroutine->loop = loop;
-	coroutine->stack = stack;
-	coroutine->canary = stack->canary;
-	coroutine->deadline = TMGR_NEVER;
-	coroutine->timer.due = come_due;
-	coroutine->refs = 1;
-	tmgr_waiter_init(&coroutine->waiter, &tmgr__coroutine_waiter_ops, coroutine);
-	tmgr__fiber_set_sanitizer(&coroutine->fiber, stack->sanitizer);
-	tmgr__fiber_init(&coroutine->fiber, stack->bottom, coroutine, coroutine_main, coroutine);
-	stack->sanitizer = tmgr__fiber_sanitizer(&coroutine->fiber);
-	return coroutine;
-}
-
-/* Of one that has ended on this loop: its stack is where the next begins. */
-static void make_warm(struct tmgr_coroutine *coroutine)
-{
-	coroutine->refs = 1;
-	coroutine->future.done = 0;
-	coroutine->value = NULL;
-	coroutine->hosted = NULL;
-	coroutine->begun = coroutine->wanted = coroutine->kept = false;
-	if (coroutine->settled_wanted) {
-		coroutine->settled_wanted = coroutine->watched = false;
-		tmgr_future_init(&coroutine->settled);
-	}
-}
-
-struct tmgr_coroutine *tmgr__coroutine_make(struct tmgr_loop *loop)
-{
-	struct tmgr__stack *stack = take_stack(loop);
-	struct tmgr_coroutine *coroutine;
-
-	if (!stack)
-		return NULL;
-	coroutine = stack->warm;
-	stack->warm = NULL;
-	if (!coroutine)
-		return make_cold(loop, stack);
-	make_warm(coroutine);
-	return coroutine;
-}
-
-static void enlist(struct tmgr_coroutine *coroutine)
-{
-	struct tmgr_loop *loop = coroutine->loop;
-
-	tmgr__list_append(&loop->all, &coroutine->all);
-	__atomic_store_n(&loop->coroutines, loop->coroutines + 1, __ATOMIC_RELAXED);
-	coroutine->since = loop->now;
-}
-
-void tmgr__coroutine_start(struct tmgr_coroutine *coroutine)
-{
-	enlist(coroutine);
-	tmgr__coroutine_push(coroutine);
-}
-
 void tmgr__coroutine_run_at_once(struct tmgr_coroutine *coroutine)
 {
 	struct tmgr_loop *loop = coroutine->loop;
 	struct tmgr_coroutine *here = loop->running;
 
-	enlist(coroutine);
+	tmgr__coroutine_enlist(coroutine);
 	push_front(here);
 	push_front(coroutine);
 	if (loop->budget < 2)
@@ -499,9 +341,7 @@ static void run_strand(struct tmgr_coroutine *coroutine)
 		r = coroutine->function(coroutine->self, context);
 		if (r > 0)
 			r = -TMGR_EFAILED;
-		/* Read once, right after it returned. */
-		result = tmgr_context_cancelled(context) ? -ECANCELED : r;
-		tmgr_strand_end(context);
+		result = tmgr_strand_end(context) ? -ECANCELED : r;
 	}
 	coroutine->result = result;
 	coroutine->kept = keeps_error(coroutine, r);
@@ -537,7 +377,7 @@ static void release_hold(struct tmgr_coroutine *coroutine)
 /* From the switch to it to its end. */
 static void live(struct tmgr_loop *loop, struct tmgr_coroutine *coroutine)
 {
-	tmgr_context_switch(NULL);
+	*loop->current = NULL;
 	after_switch(loop);
 	coroutine->begun = true;
 	if (coroutine->hosted)
@@ -555,11 +395,9 @@ static void live(struct tmgr_loop *loop, struct tmgr_coroutine *coroutine)
 	tmgr__list_remove(&coroutine->all);
 	__atomic_store_n(&loop->coroutines, loop->coroutines - 1, __ATOMIC_RELAXED);
 	coroutine->state = TMGR__COROUTINE_ENDED;
-	tmgr_context_switch(NULL);
 }
 
-/* What a stack runs: one coroutine after another, as long as a loop keeps it. */
-static _Noreturn void coroutine_main(void *self)
+_Noreturn void tmgr__coroutine_main(void *self)
 {
 	struct tmgr_coroutine *coroutine = self, *next;
 	struct tmgr_loop *loop = coroutine->loop;

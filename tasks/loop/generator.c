@@ -124,10 +124,18 @@ static int begin_strand(struct tmgr_generator *generator, struct tmgr_context *c
 	return r;
 }
 
+/* What a loop has for its coroutines it has for their generators, too. */
+static bool has_canaries(void)
+{
+	const struct tmgr_coroutine *coroutine = tmgr__coroutine_here();
+
+	return coroutine && coroutine->loop->options.stack_guard == TMGR_STACK_GUARD_CANARY;
+}
+
 static int begin(struct tmgr_generator *generator, struct tmgr_context *context)
 {
 	struct tmgr__stack *stack = tmgr__stack_take(
-		tmgr__stack_class(generator->options.stack_size), false);
+		tmgr__stack_class(generator->options.stack_size), has_canaries());
 	uintptr_t top = (uintptr_t)stack & ~(uintptr_t)63;
 	int r = 0;
 
@@ -140,6 +148,7 @@ static int begin(struct tmgr_generator *generator, struct tmgr_context *context)
 		tmgr__stack_give(stack);
 		return r;
 	}
+	tmgr__overflow_watch();
 	generator->stack = stack;
 	tmgr__fiber_set_sanitizer(&generator->fiber, stack->sanitizer);
 	tmgr__fiber_init(&generator->fiber, stack->bottom, (void *)top, generator_main, generator);
@@ -158,7 +167,20 @@ static void give_stack_back(struct tmgr_generator *generator)
 	VALGRIND_MAKE_MEM_UNDEFINED(stack->bottom, (char *)stack - stack->bottom);
 #endif
 	generator->stack = NULL;
-	tmgr__stack_give(stack);
+	tmgr__overflow_unwatch();
+	if (tmgr__stack_give(stack) && tmgr__loop_here)
+		tmgr__loop_trim_later(tmgr__loop_here);
+}
+
+static void run(struct tmgr_generator *generator)
+{
+	struct tmgr__stack **inner = tmgr__overflow_inner(), *outer = *inner;
+
+	*inner = generator->stack;
+	tmgr__fiber_switch(&generator->consumer, &generator->fiber);
+	if (generator->stack->canary && tmgr__stack_broken(generator->stack))
+		tmgr__overflow_broken(tmgr__coroutine_here());
+	*inner = outer;
 }
 
 /* Let the function run until it yields or returns. */
@@ -173,7 +195,7 @@ static int go_on(struct tmgr_generator *generator, struct tmgr_context *context)
 	generator->state = GENERATOR_RUNNING;
 	describe_stack(&generator->consumer, here);
 	describe_stack(here, &generator->fiber);
-	tmgr__fiber_switch(&generator->consumer, &generator->fiber);
+	run(generator);
 	describe_stack(here, &generator->consumer);
 	if (generator->state != GENERATOR_ENDED) {
 		generator->state = GENERATOR_SUSPENDED;

@@ -59,6 +59,7 @@ struct tmgr_coroutine {
 	int64_t deadline; /* of the present wait, or TMGR_NEVER; the timer may stand earlier */
 	int64_t since;    /* in its state */
 	struct tmgr__stack *stack;
+	struct tmgr__stack *inner;    /* of the generator it stands on, or NULL */
 	struct tmgr_context *context; /* its own: of its strand, or of the task that it runs */
 	struct tmgr_context *strand;  /* made once; NULL: not yet */
 	bool settled_wanted;          /* atomic */
@@ -117,6 +118,7 @@ struct tmgr_loop {
 
 	/* Running. */
 	struct tmgr_coroutine *running;
+	struct tmgr_context **current; /* which context is, on the loop's thread */
 	struct tmgr_coroutine *run_first, *run_last;
 	size_t runnable;
 	unsigned budget;
@@ -171,20 +173,76 @@ struct tmgr_loop {
 /* The loop that this thread runs, or NULL. */
 extern __thread struct tmgr_loop *tmgr__loop_here __attribute__((tls_model("initial-exec")));
 
-/* Coroutines (coroutine.c). */
-extern const struct tmgr_waiter_ops tmgr__coroutine_waiter_ops;
+/* Their memory (coroutine_memory.c). */
 /* A coroutine on a stack of its own, not started. NULL: no memory. Any thread. */
 struct tmgr_coroutine *tmgr__coroutine_make(struct tmgr_loop *loop);
+/*
+ * The same where one has ended on this loop: its stack is where the next begins. NULL: none is left.
+ * The loop's thread.
+ */
+static inline struct tmgr_coroutine *tmgr__coroutine_make_warm(struct tmgr_loop *loop)
+{
+	struct tmgr__stack *stack = loop->stacks;
+	struct tmgr_coroutine *coroutine = stack ? stack->warm : NULL;
+
+	if (!coroutine)
+		return NULL;
+	stack->warm = NULL;
+	loop->stacks = stack->next;
+	loop->stack_count--;
+	coroutine->refs = 1;
+	coroutine->future.done = 0;
+	coroutine->value = NULL;
+	coroutine->hosted = NULL;
+	coroutine->begun = coroutine->wanted = coroutine->kept = false;
+	if (coroutine->settled_wanted) {
+		coroutine->settled_wanted = coroutine->watched = false;
+		tmgr_future_init(&coroutine->settled);
+	}
+	return coroutine;
+}
 /* A reference less; the memory of one that was not started goes so too. Any thread. */
 void tmgr__coroutine_unref(struct tmgr_coroutine *coroutine);
-/* It waits for its first turn. */
-void tmgr__coroutine_start(struct tmgr_coroutine *coroutine);
+
+/* Coroutines (coroutine.c). */
+extern const struct tmgr_waiter_ops tmgr__coroutine_waiter_ops;
+/* What a stack runs: one coroutine after another, as long as a loop keeps it. */
+_Noreturn void tmgr__coroutine_main(void *self);
+/* The timer of one that waits. */
+void tmgr__coroutine_come_due(struct tmgr__timer *timer, int64_t now);
 /* It runs before the caller, which goes on when it waits or has ended. */
 void tmgr__coroutine_run_at_once(struct tmgr_coroutine *coroutine);
 /* On the loop's stack: run what is runnable, as far as the budget goes. */
 void tmgr__coroutines_run(struct tmgr_loop *loop);
 /* Put one whose wait has ended behind the others. The loop's thread. */
-void tmgr__coroutine_push(struct tmgr_coroutine *coroutine);
+static inline void tmgr__coroutine_push(struct tmgr_coroutine *coroutine)
+{
+	struct tmgr_loop *loop = coroutine->loop;
+
+	coroutine->state = TMGR__COROUTINE_RUNNABLE;
+	coroutine->next = NULL;
+	if (loop->run_last)
+		loop->run_last->next = coroutine;
+	else
+		loop->run_first = coroutine;
+	loop->run_last = coroutine;
+	loop->runnable++;
+}
+/* It is one of the loop's from now on. Likewise. */
+static inline void tmgr__coroutine_enlist(struct tmgr_coroutine *coroutine)
+{
+	struct tmgr_loop *loop = coroutine->loop;
+
+	tmgr__list_append(&loop->all, &coroutine->all);
+	__atomic_store_n(&loop->coroutines, loop->coroutines + 1, __ATOMIC_RELAXED);
+	coroutine->since = loop->now;
+}
+/* It waits for its first turn. Likewise. */
+static inline void tmgr__coroutine_start(struct tmgr_coroutine *coroutine)
+{
+	tmgr__coroutine_enlist(coroutine);
+	tmgr__coroutine_push(coroutine);
+}
 /* A call that was posted to start one. */
 void tmgr__coroutine_start_posted(void *self);
 /* It will never go on: its loop's thread has exited. */
@@ -194,8 +252,14 @@ static inline struct tmgr_coroutine *tmgr__coroutine_here(void)
 {
 	return tmgr__loop_here ? tmgr__loop_here->running : NULL;
 }
-/* Spawning (spawn.c). NULL: the default name. */
-void tmgr__coroutine_set_name(struct tmgr_coroutine *coroutine, const char *name);
+/* Spawning (spawn.c). */
+void tmgr__coroutine_write_name(struct tmgr_coroutine *coroutine, const char *name);
+/* NULL: the default name. Most have none, and so has who was here before. */
+static inline void tmgr__coroutine_set_name(struct tmgr_coroutine *coroutine, const char *name)
+{
+	if (name || coroutine->named || !coroutine->own_name[0])
+		tmgr__coroutine_write_name(coroutine, name);
+}
 /* Start one from any thread; its loop is held for it. */
 void tmgr__coroutine_start_anywhere(struct tmgr_coroutine *coroutine);
 /* Complete what tmgr_coroutine_result() gave (coroutine_handle.c). */
@@ -229,10 +293,19 @@ void tmgr__timer_remove(struct tmgr_loop *loop, struct tmgr__timer *timer);
 /* Do what is due. */
 void tmgr__timers_due(struct tmgr_loop *loop, int64_t now);
 
+/* Nothing can run, and nothing will by itself: those who wait for that go on (loop_calls.c). */
+void tmgr__loop_wake_idlers(struct tmgr_loop *loop);
+
 /* As a host (hosted.c). */
 extern const struct tmgr_executor_ops tmgr__loop_executor_ops;
 /* The loop (loop.c). */
 void tmgr__loop_describe(struct tmgr_executor *host, char *buffer, size_t size);
+/* Though it may sleep from now on it wakes to give pages of stacks back. */
+static inline void tmgr__loop_trim_later(struct tmgr_loop *loop)
+{
+	if (loop->trim_at == TMGR_NEVER)
+		loop->trim_at = loop->now + TMGR__STACKS_TRIM_NS;
+}
 /* It does not end before this is released. False: it has ended. Any thread. */
 bool tmgr__loop_hold(struct tmgr_loop *loop);
 void tmgr__loop_release(struct tmgr_loop *loop);
@@ -248,10 +321,13 @@ void tmgr__loop_post(struct tmgr_loop *loop, struct tmgr_executor_call *call);
 void tmgr__loop_take_posts(struct tmgr_loop *loop);
 bool tmgr__loop_has_posts(const struct tmgr_loop *loop);
 
-/* Watching for stacks that run over (overflow.c): while any loop runs. */
+/* Watching for stacks that run over (overflow.c): while any loop runs, or generator stands. */
 void tmgr__overflow_watch(void);
 void tmgr__overflow_unwatch(void);
+/* The canary of the stack that the caller stands on, or has just left, is not whole. */
 _Noreturn void tmgr__overflow_broken(const struct tmgr_coroutine *coroutine);
+/* Where it stands whose stack the generator has on which the caller stands. */
+struct tmgr__stack **tmgr__overflow_inner(void);
 
 /* Ticks of the processor's clock; how many a nanosecond is not known. */
 static inline uint64_t tmgr__ticks(void)

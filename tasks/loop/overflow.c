@@ -8,13 +8,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "internal.h"
 
 static struct tmgr__lock lock;
 static unsigned watching;
-static struct sigaction before;
+static struct sigaction before; /* us */
+static struct sigaction over;   /* who came after us and is there still; else 0 */
 
 static void say(const char *text)
 {
@@ -23,19 +25,46 @@ static void say(const char *text)
 	(void)written;
 }
 
-static void say_overflow(const struct tmgr_coroutine *coroutine)
+/* On a thread, which has no coroutine that it could stand with. */
+static __thread struct tmgr__stack *inner_of_thread __attribute__((tls_model("initial-exec")));
+
+struct tmgr__stack **tmgr__overflow_inner(void)
 {
-	say("taskmgr: the stack of the coroutine '");
-	say(coroutine->own_name);
-	say("' is too small: it ran over its end. Give its loop a larger stack_size.\n");
+	struct tmgr_coroutine *coroutine = tmgr__coroutine_here();
+
+	return coroutine ? &coroutine->inner : &inner_of_thread;
+}
+
+/* Threads of ours have the names of their tasks. */
+static void say_whose(const struct tmgr_coroutine *coroutine)
+{
+	char name[16] = "";
+
+	if (!coroutine)
+		prctl(PR_GET_NAME, name);
+	say(coroutine ? "the coroutine '" : "the thread '");
+	say(coroutine ? coroutine->own_name : name);
+	say("'");
+}
+
+static void say_overflow(const struct tmgr_coroutine *coroutine, bool in_generator)
+{
+	say("taskmgr: the stack of ");
+	say(in_generator ? "a generator of " : "");
+	say_whose(coroutine);
+	say(" is too small: it ran over its end. Give ");
+	say(in_generator ? "it" : "its loop");
+	say(" a larger stack_size.\n");
 }
 
 static void fault(int signo, siginfo_t *info, void *context)
 {
 	const struct tmgr_coroutine *coroutine = tmgr__coroutine_here();
+	const struct tmgr__stack *inner = *tmgr__overflow_inner();
+	const struct tmgr__stack *stack = coroutine && !inner ? coroutine->stack : inner;
 
-	if (coroutine && tmgr__stack_overflown(coroutine->stack, info->si_addr))
-		say_overflow(coroutine);
+	if (stack && tmgr__stack_overflown(stack, info->si_addr))
+		say_overflow(coroutine, inner != NULL);
 	if (before.sa_flags & SA_SIGINFO) {
 		before.sa_sigaction(signo, info, context);
 		return;
@@ -48,32 +77,59 @@ static void fault(int signo, siginfo_t *info, void *context)
 	signal(signo, SIG_DFL);
 }
 
+static bool same(const struct sigaction *one, const struct sigaction *other)
+{
+	return (one->sa_flags & SA_SIGINFO) == (other->sa_flags & SA_SIGINFO) &&
+	       one->sa_handler == other->sa_handler;
+}
+
+static const struct sigaction ours = { .sa_sigaction = fault, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+
+/* Somebody who has come over us may pass signals on to us: in front of him we would go in circles. */
+static void watch(void)
+{
+	struct sigaction now;
+
+	if (sigaction(SIGSEGV, NULL, &now) < 0)
+		return;
+	if (over.sa_handler != SIG_DFL && same(&now, &over))
+		return;
+	over.sa_handler = SIG_DFL;
+	if (!same(&now, &ours) && sigaction(SIGSEGV, &ours, NULL) == 0)
+		before = now;
+}
+
+/* Somebody who has come since keeps his place. */
+static void unwatch(void)
+{
+	struct sigaction now;
+
+	if (sigaction(SIGSEGV, NULL, &now) < 0)
+		return;
+	if (same(&now, &ours))
+		sigaction(SIGSEGV, &before, NULL);
+	else
+		over = now;
+}
+
 void tmgr__overflow_watch(void)
 {
-	struct sigaction action = { .sa_sigaction = fault, .sa_flags = SA_SIGINFO | SA_ONSTACK };
-
 	tmgr__lock_acquire(&lock);
-	if (watching++ == 0) {
-		sigemptyset(&action.sa_mask);
-		sigaction(SIGSEGV, &action, &before);
-	}
+	if (watching++ == 0)
+		watch();
 	tmgr__lock_release(&lock);
 }
 
 void tmgr__overflow_unwatch(void)
 {
-	struct sigaction now;
-
 	tmgr__lock_acquire(&lock);
-	/* Somebody who has come since keeps his place. */
-	if (--watching == 0 && sigaction(SIGSEGV, NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) &&
-		now.sa_sigaction == fault)
-		sigaction(SIGSEGV, &before, NULL);
+	if (--watching == 0)
+		unwatch();
 	tmgr__lock_release(&lock);
 }
 
 _Noreturn void tmgr__overflow_broken(const struct tmgr_coroutine *coroutine)
 {
-	say_overflow(coroutine);
+	say_overflow(coroutine, *tmgr__overflow_inner() != NULL);
 	abort();
 }

@@ -58,14 +58,17 @@ static void unlist(struct connection *connection)
 	tmgr__lock_release(&server->lock);
 }
 
-static void note_error(struct tmgr_context *context, int error)
+/* In the context of a connection, or the server's own; text is what the handler said, or empty. */
+static void note_error(
+	struct server *server, struct tmgr_context *context, int error, const char *text)
 {
 	if (error == 0 || error == -ECANCELED)
 		return;
 	if (error > 0)
 		error = -TMGR_EFAILED;
-	tmgr_context_note_error(context, error);
-	tmgr_log(context, TMGR_LEVEL_INFO, "a connection ended: %s", tmgr_strerror(error));
+	tmgr_context_note_error(server->context, error);
+	tmgr_log(context, TMGR_LEVEL_INFO, "a connection ended: %s%s%s", text, text[0] ? ": " : "",
+		tmgr_strerror(error));
 }
 
 /* What was put is written even if the server is told to stop just now. */
@@ -86,17 +89,19 @@ static int close_stream(struct tmgr_context *context, struct tmgr_stream *stream
 static int handle(void *self, struct tmgr_context *context)
 {
 	struct connection *connection = self;
-	const struct tmgr_serve_options *options = connection->server->options;
+	struct server *server = connection->server;
+	const struct tmgr_serve_options *options = server->options;
 	struct tmgr_stream *stream = connection->stream;
 	int r = options->handler(options->self, context, stream);
 
 	unlist(connection);
 	connection->stream = NULL;
-	if (r == 0)
-		r = close_stream(context, stream);
-	else
+	if (r == 0) {
+		note_error(server, context, close_stream(context, stream), "");
+	} else {
 		tmgr_stream_destroy(stream);
-	note_error(context, r);
+		note_error(server, context, r, tmgr_context_error_text(context));
+	}
 	return 0;
 }
 
@@ -240,7 +245,7 @@ static int accept_all(struct server *server)
 		r = begin_handler(server, stream);
 		/* That one is lost; what others give back when they end may do for the next. */
 		if (r == -ENOMEM || r == -EAGAIN) {
-			note_error(server->context, r);
+			note_error(server, server->context, r, "");
 			r = tmgr_sleep(server->context, SHORT_NS);
 		}
 	} while (r == 0);

@@ -19,13 +19,10 @@ static void *strand_memory(struct tmgr_coroutine *coroutine)
 	return coroutine + 1;
 }
 
-void tmgr__coroutine_set_name(struct tmgr_coroutine *coroutine, const char *name)
+void tmgr__coroutine_write_name(struct tmgr_coroutine *coroutine, const char *name)
 {
 	size_t length;
 
-	/* Most have none, and so has who was here before. */
-	if (!name && !coroutine->named && coroutine->own_name[0])
-		return;
 	coroutine->named = name != NULL;
 	if (!name)
 		name = "coroutine";
@@ -35,15 +32,19 @@ void tmgr__coroutine_set_name(struct tmgr_coroutine *coroutine, const char *name
 }
 
 /* A coroutine below `parent`, to be started or unmade. */
-static int make(struct tmgr_loop *loop, struct tmgr_context *parent, struct tmgr__family *family,
-	const struct tmgr_coroutine_options *options, struct tmgr_coroutine **ret_coroutine)
+static inline int make(struct tmgr_context *parent, struct tmgr__family *family,
+	struct tmgr_loop *loop, const struct tmgr_coroutine_options *options,
+	struct tmgr_coroutine **ret_coroutine)
 {
+	bool here = loop == tmgr__loop_here;
 	size_t max = loop->options.coroutines_max;
 	struct tmgr_coroutine *coroutine;
 
 	if (max > 0 && __atomic_load_n(&loop->coroutines, __ATOMIC_RELAXED) >= max)
 		return -EAGAIN;
-	coroutine = tmgr__coroutine_make(loop);
+	coroutine = here ? tmgr__coroutine_make_warm(loop) : NULL;
+	if (!coroutine)
+		coroutine = tmgr__coroutine_make(loop);
 	if (!coroutine)
 		return -ENOMEM;
 	tmgr__coroutine_set_name(coroutine, options ? options->name : NULL);
@@ -80,15 +81,18 @@ int tmgr_coroutine_spawn(struct tmgr_context *context,
 	int (*function)(void *self, struct tmgr_context *context), void *self,
 	const struct tmgr_coroutine_options *options, struct tmgr_coroutine **ret_coroutine)
 {
-	struct tmgr_coroutine *spawner = tmgr__coroutine_of(context), *coroutine;
 	struct tmgr_loop *loop = tmgr__loop_here;
+	struct tmgr_coroutine *spawner = tmgr__coroutine_here(), *coroutine;
 	int r;
 
+	/* Mostly it spawns with its own context. */
+	if (!spawner || spawner->context != context)
+		spawner = tmgr__coroutine_of(context);
 	if (!spawner || spawner->loop != loop || !function)
 		return -EINVAL;
 	if (tmgr_context_cancelled(context))
 		return -ECANCELED;
-	r = make(loop, context, spawner->hosted ? &spawner->own : spawner->family, options,
+	r = make(context, spawner->hosted ? &spawner->own : spawner->family, loop, options,
 		&coroutine);
 	if (r < 0)
 		return r;
@@ -138,7 +142,7 @@ int tmgr_loop_spawn(struct tmgr_loop *loop,
 	if (__atomic_load_n(&loop->state, __ATOMIC_ACQUIRE) != TMGR__LOOP_RUNNING)
 		r = -ESHUTDOWN;
 	else
-		r = make(loop, loop->context, &loop->family, options, &coroutine);
+		r = make(loop->context, &loop->family, loop, options, &coroutine);
 	if (r < 0) {
 		tmgr__loop_release(loop);
 		return r;

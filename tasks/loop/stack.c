@@ -18,8 +18,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include <taskmgr/time.h>
-
 #include "taskmgr/base/check.h"
 #include "taskmgr/base/sync.h"
 
@@ -41,9 +39,8 @@
 #define SLOT(size) ((size) + GUARD_SIZE)
 #define SLAB_STACKS_MIN 16
 #define SLAB_BYTES_MAX ((size_t)1 << 30)
-/* Kept for ever, and for how long the rest has to be unused. */
+/* Kept for ever. */
 #define KEPT_MIN 256
-#define TRIM_NS TMGR_SECOND
 /* So much at a time, for it is done between two turns of a loop. */
 #define TRIM_MAX 4096
 
@@ -241,20 +238,23 @@ struct tmgr__stack *tmgr__stack_take_used(int size_class, bool canary, size_t co
 	return first;
 }
 
-void tmgr__stacks_give(struct tmgr__stack *first, struct tmgr__stack *last, size_t count)
+bool tmgr__stacks_give(struct tmgr__stack *first, struct tmgr__stack *last, size_t count)
 {
 	struct kind *kind = first->slab->kind;
+	bool many;
 
 	tmgr__lock_acquire(&depot.lock);
 	last->next = kind->used;
 	kind->used = first;
 	kind->used_count += count;
+	many = kind->used_count > KEPT_MIN;
 	tmgr__lock_release(&depot.lock);
+	return many;
 }
 
-void tmgr__stack_give(struct tmgr__stack *stack)
+bool tmgr__stack_give(struct tmgr__stack *stack)
 {
-	tmgr__stacks_give(stack, stack, 1);
+	return tmgr__stacks_give(stack, stack, 1);
 }
 
 /* Give its pages back. Under the lock. */
@@ -297,8 +297,8 @@ int64_t tmgr__stacks_trim(int64_t now)
 	size_t left = 0;
 
 	tmgr__lock_acquire(&depot.lock);
-	if (now - depot.trimmed < TRIM_NS && now >= depot.trimmed) {
-		int64_t at = depot.trimmed + TRIM_NS;
+	if (now - depot.trimmed < TMGR__STACKS_TRIM_NS && now >= depot.trimmed) {
+		int64_t at = depot.trimmed + TMGR__STACKS_TRIM_NS;
 
 		for (int i = 0; i < CLASSES; i++)
 			left += (depot.kinds[i][0].used_count > KEPT_MIN) +
@@ -310,7 +310,7 @@ int64_t tmgr__stacks_trim(int64_t now)
 	for (int i = 0; i < CLASSES; i++)
 		left += trim_kind(&depot.kinds[i][0]) + trim_kind(&depot.kinds[i][1]);
 	tmgr__lock_release(&depot.lock);
-	return left > 0 ? now + TRIM_NS : INT64_MAX;
+	return left > 0 ? now + TMGR__STACKS_TRIM_NS : INT64_MAX;
 }
 
 size_t tmgr__stacks_count(void)

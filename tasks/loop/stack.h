@@ -9,9 +9,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <taskmgr/time.h>
+
 #include "switch.h"
 
 struct tmgr__slab;
+
+/* How long a stack has to be unused before its pages go back. */
+#define TMGR__STACKS_TRIM_NS TMGR_SECOND
 
 /* At the top of each stack. What its user keeps there goes below it, and its fiber below that. */
 struct tmgr__stack {
@@ -35,10 +40,10 @@ const void *tmgr__stack_kind(const struct tmgr__stack *stack);
 struct tmgr__stack *tmgr__stack_take(int size_class, bool canary);
 /* Take up to `count` that were used before, linked by next, without making any. */
 struct tmgr__stack *tmgr__stack_take_used(int size_class, bool canary, size_t count);
-/* Give a stack back that nobody runs on. Any thread. */
-void tmgr__stack_give(struct tmgr__stack *stack);
+/* Give a stack back that nobody runs on: whether there are more now than are kept. Any thread. */
+bool tmgr__stack_give(struct tmgr__stack *stack);
 /* Several, of one class and guard, linked by next from the first to the last. */
-void tmgr__stacks_give(struct tmgr__stack *first, struct tmgr__stack *last, size_t count);
+bool tmgr__stacks_give(struct tmgr__stack *first, struct tmgr__stack *last, size_t count);
 /*
  * Give pages of stacks back to the system that have not been needed lately; when to call again, or
  * INT64_MAX.

@@ -311,7 +311,8 @@ int tmgr_stream_writev(struct tmgr_context *context, struct tmgr_stream *stream,
 }
 
 /* Whether it was possible to keep it; -ENOMEM. */
-static int keep(struct tmgr_stream *stream, const void *data, size_t size)
+static int keep(
+	struct tmgr_context *context, struct tmgr_stream *stream, const void *data, size_t size)
 {
 	if (!stream->kept)
 		stream->kept = malloc(stream->options.write_buffer);
@@ -324,6 +325,7 @@ static int keep(struct tmgr_stream *stream, const void *data, size_t size)
 	}
 	memcpy(stream->kept + stream->kept_end, data, size);
 	stream->kept_end += size;
+	tmgr_context_count_operation(context);
 	return 0;
 }
 
@@ -344,7 +346,7 @@ int tmgr_stream_put(struct tmgr_context *context, struct tmgr_stream *stream, co
 	else if (size > stream->options.write_buffer - kept(stream))
 		r = write_all(context, stream, &work, deadline);
 	else if (size > 0)
-		r = keep(stream, data, size);
+		r = keep(context, stream, data, size);
 	turn_end(stream);
 	return r;
 }

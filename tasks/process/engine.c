@@ -161,7 +161,7 @@ static int apply_send(struct tmgr__engine *engine, const struct tmgr__apply *com
 		return r;
 	if (channel->closed)
 		return -EPIPE;
-	if (channel->outside >= engine->line_max)
+	if (channel->buffer != NULL && channel->buffer->outside >= engine->line_max)
 		return -EAGAIN;
 	value = tmgr__blob(engine, command->value);
 	if (value == NULL)
@@ -200,7 +200,9 @@ static int apply_channel_create(struct tmgr__engine *engine, const struct tmgr__
 	if (channel == NULL)
 		return -ENOMEM;
 	channel->created = true;
-	channel->capacity = command->capacity;
+	if (tmgr__channel_buffer(engine, channel) == NULL)
+		return -ENOMEM;
+	channel->buffer->capacity = command->capacity;
 	tmgr__put_channel(engine, channel);
 	return 0;
 }
@@ -211,8 +213,8 @@ static int apply_channel_delete(struct tmgr__engine *engine, const struct tmgr__
 
 	if (channel == NULL)
 		return -ENOENT;
-	if (channel->first != NULL || !tmgr__list_empty(&channel->senders) ||
-		!tmgr__list_empty(&channel->receivers))
+	if ((channel->buffer != NULL && channel->buffer->count > 0) ||
+		!tmgr__list_empty(&channel->line))
 		return -EBUSY;
 	tmgr__changes_add(engine->changes, TMGR_STORE_DELETE, TMGR_STORE_CHANNEL)->row.channel =
 		(struct tmgr_store_channel){
@@ -248,8 +250,7 @@ static int apply_pause(
 		return -ENOMEM;
 	tmgr__text_copy(ending->text, sizeof(ending->text), reason);
 	ending->error = 0;
-	process->status = TMGR_PROCESS_PAUSED;
-	process->changed_ms = engine->wall_ms;
+	tmgr__process_set_status(engine, process, TMGR_PROCESS_PAUSED);
 	tmgr__put_event(engine, TMGR_PROCESS_EVENT_PAUSED, process, NULL, 0, ending->text);
 	tmgr__put_process(engine, process);
 	return 0;
@@ -289,8 +290,7 @@ static int apply_resume(struct tmgr__engine *engine, struct tmgr__eprocess *proc
 	if (!resumed)
 		return -EALREADY;
 	if (process->status != TMGR_PROCESS_ACTIVE) {
-		process->status = TMGR_PROCESS_ACTIVE;
-		process->changed_ms = engine->wall_ms;
+		tmgr__process_set_status(engine, process, TMGR_PROCESS_ACTIVE);
 		process->ending->text[0] = '\0';
 		process->ending->error = 0;
 		tmgr__put_process(engine, process);
@@ -336,8 +336,7 @@ static int apply_goto(struct tmgr__engine *engine, const struct tmgr__apply *com
 		tmgr__arrival_free(goroutine->what.arrival);
 	tmgr__goroutine_ready(engine, goroutine, method, arrival);
 	if (process->status == TMGR_PROCESS_FAILED && !has_failed(process)) {
-		process->status = TMGR_PROCESS_ACTIVE;
-		process->changed_ms = engine->wall_ms;
+		tmgr__process_set_status(engine, process, TMGR_PROCESS_ACTIVE);
 		process->ending->text[0] = '\0';
 		process->ending->error = 0;
 		tmgr__put_process(engine, process);
@@ -373,10 +372,9 @@ static void forget_finished(struct tmgr__engine *engine)
 	for (int i = 0; i < 100 && engine->over_first != NULL; i++) {
 		struct tmgr__eprocess *process = engine->over_first;
 
-		if (engine->wall_ms - process->changed_ms < engine->keep_finished_ms ||
-			process->in_run)
+		if (engine->now_ms - tmgr__process_changed(process) < engine->keep_finished_ms)
 			break;
-		engine->over_first = process->over_next;
+		engine->over_first = process->run_next;
 		if (engine->over_first == NULL)
 			engine->over_last = NULL;
 		tmgr__process_forget(engine, process);

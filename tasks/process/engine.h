@@ -110,9 +110,11 @@ struct tmgr__goroutine {
 	char name[];
 };
 
-/* How a process ended, or why it does not go on. */
+/* How a process ended, or why it does not go on, or who waits for it. */
 struct tmgr__ending {
+	struct tmgr__list callers; /* waits of others for its end */
 	struct tmgr__blob *result;
+	int64_t changed_ms;
 	int error;
 	char text[TMGR_PROCESS_TEXT_SIZE];
 };
@@ -122,21 +124,20 @@ struct tmgr__eprocess {
 	struct tmgr__edefinition *definition;
 	struct tmgr__blob *state;
 	struct tmgr__goroutine *goroutines;
-	struct tmgr__goroutine *ready_first, *ready_last;
+	struct tmgr__goroutine *ready;   /* the first of its line */
 	struct tmgr__goroutine *running; /* whose method is being called */
 	struct tmgr__channel *channels;
-	struct tmgr__list callers; /* waits of others for its end */
-	struct tmgr__eprocess *run_next, *over_next;
-	struct tmgr__ending *ending;
+	struct tmgr__eprocess *run_next; /* among those to run, or those that are over */
+	struct tmgr__ending *ending;     /* NULL: nobody waits for it, and it stands as it began */
 	uint64_t revision, steps;
-	int64_t created_ms, changed_ms;
+	int64_t created_ms;
 	uint32_t hash, version;
-	uint8_t status; /* enum tmgr_process_status */
-	bool in_run;    /* in the run queue */
-	bool stuck;
-	bool cancelled;  /* was asked for */
-	bool cancelling; /* its cancel method has begun */
-	bool has_result;
+	uint8_t status;  /* enum tmgr_process_status */
+	bool in_run : 1; /* among those to run */
+	bool stuck : 1;
+	bool cancelled : 1;  /* was asked for */
+	bool cancelling : 1; /* its cancel method has begun */
+	bool has_result : 1;
 	char id[];
 };
 
@@ -146,16 +147,23 @@ struct tmgr__emessage {
 	struct tmgr__blob *value;
 };
 
+/* What a channel that is only waited on does not have. */
+struct tmgr__buffer {
+	struct tmgr__emessage *first, *last;
+	uint32_t capacity, count;
+	uint32_t outside; /* messages from outside in the line */
+};
+
 struct tmgr__channel {
 	struct tmgr__channel *hash_next;
 	struct tmgr__eprocess *process; /* NULL: runtime-wide */
 	struct tmgr__channel *next;     /* of the process */
-	struct tmgr__list senders, receivers;
-	struct tmgr__emessage *first, *last; /* the buffer */
-	uint32_t hash, capacity, buffered, outside;
-	bool closed, created;
-	bool suspect; /* among those that may be unused */
-	struct tmgr__channel *unused_next;
+	struct tmgr__list
+		line; /* all who wait, by sequence and case: senders, or receivers, or one who is both */
+	struct tmgr__buffer *buffer; /* NULL: none */
+	uint32_t hash;
+	bool closed : 1, created : 1;
+	bool suspect : 1; /* among those that may be unused */
 	char id[];
 };
 
@@ -191,10 +199,11 @@ struct tmgr__engine {
 	struct tmgr__goroutine *fresh_first, *fresh_last; /* ready, and not yet durable */
 	struct tmgr__eprocess *run_first, *run_last;
 	struct tmgr__eprocess *over_first, *over_last; /* in the order they ended */
-	struct tmgr__channel *unused_first;            /* of which the last wait may have gone */
-	uint64_t sequence;                             /* the last number given */
-	uint64_t durable;                              /* what the store has */
-	int64_t now_ms;                                /* our time, which never runs back */
+	struct tmgr__channel **unused;                 /* of which the last wait may have gone */
+	size_t unused_count, unused_max;
+	uint64_t sequence; /* the last number given */
+	uint64_t durable;  /* what the store has */
+	int64_t now_ms;    /* our time, which never runs back */
 	int64_t wall_ms;
 	size_t live, running, stuck;
 	uint64_t steps;
@@ -314,6 +323,13 @@ int tmgr__engine_loaded(struct tmgr__engine *engine, struct tmgr__changes *chang
 int tmgr__engine_apply(struct tmgr__engine *engine, const struct tmgr__apply *command,
 	struct tmgr__changes *changes);
 
+/*
+ * Whether the running goroutine's deed can be taken; else why not, with a text of
+ * TMGR_PROCESS_TEXT_SIZE bytes. Changes nothing.
+ */
+int tmgr__engine_judge(struct tmgr__engine *engine, const struct tmgr__eprocess *process,
+	const struct tmgr__deed *deed, char *text);
+
 /* The store has all up to this: what it made ready can run. */
 void tmgr__engine_committed(struct tmgr__engine *engine, uint64_t sequence);
 /* The process whose first ready goroutine is to run next; it runs from now on. NULL: none. */
@@ -325,6 +341,7 @@ int64_t tmgr__engine_timeout(const struct tmgr__engine *engine, int64_t now_ms, 
 struct tmgr__eprocess *tmgr__engine_process(const struct tmgr__engine *engine, const char *id);
 struct tmgr__channel *tmgr__engine_channel(const struct tmgr__engine *engine, const char *id);
 bool tmgr__process_is_over(const struct tmgr__eprocess *process);
+int64_t tmgr__process_changed(const struct tmgr__eprocess *process);
 
 /* Whether this is an id of a process, a name, and an id of a channel. */
 bool tmgr__is_name(const char *text, size_t size_max);

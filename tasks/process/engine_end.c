@@ -14,8 +14,13 @@ bool tmgr__process_is_over(const struct tmgr__eprocess *process)
 struct tmgr__ending *tmgr__process_ending(
 	struct tmgr__engine *engine, struct tmgr__eprocess *process)
 {
-	if (process->ending == NULL)
+	if (process->ending == NULL) {
 		process->ending = tmgr__engine_memory(engine, sizeof(*process->ending));
+		if (process->ending == NULL)
+			return NULL;
+		tmgr__list_init(&process->ending->callers);
+		process->ending->changed_ms = process->created_ms;
+	}
 	return process->ending;
 }
 
@@ -59,7 +64,8 @@ static void answer_callers(struct tmgr__engine *engine, struct tmgr__eprocess *p
 {
 	struct tmgr__list *link;
 
-	while (engine->broken == 0 && (link = tmgr__list_first(&process->callers)) != NULL) {
+	while (engine->broken == 0 && process->ending != NULL &&
+		(link = tmgr__list_first(&process->ending->callers)) != NULL) {
 		struct tmgr__wait *wait = container_of(link, struct tmgr__wait, link);
 		const struct tmgr__blob *result = process->ending != NULL ? process->ending->result
 									  : NULL;
@@ -75,10 +81,25 @@ static void answer_callers(struct tmgr__engine *engine, struct tmgr__eprocess *p
 	}
 }
 
-static void remember(struct tmgr__engine *engine, struct tmgr__eprocess *process)
+int64_t tmgr__process_changed(const struct tmgr__eprocess *process)
 {
+	return process->ending != NULL ? process->ending->changed_ms : process->created_ms;
+}
+
+void tmgr__process_set_status(struct tmgr__engine *engine, struct tmgr__eprocess *process,
+	enum tmgr_process_status status)
+{
+	process->status = (uint8_t)status;
+	if (tmgr__process_ending(engine, process) != NULL)
+		process->ending->changed_ms = engine->now_ms;
+}
+
+/* It is over: of those it is the last. */
+void tmgr__process_remember(struct tmgr__engine *engine, struct tmgr__eprocess *process)
+{
+	process->run_next = NULL;
 	if (engine->over_last != NULL)
-		engine->over_last->over_next = process;
+		engine->over_last->run_next = process;
 	else
 		engine->over_first = process;
 	engine->over_last = process;
@@ -90,9 +111,9 @@ void tmgr__process_end(struct tmgr__engine *engine, struct tmgr__eprocess *proce
 {
 	bool cancelled = status == TMGR_PROCESS_CANCELLED;
 
-	process->status = (uint8_t)status;
-	process->changed_ms = engine->wall_ms;
+	tmgr__process_set_status(engine, process, status);
 	end_goroutines(engine, process);
+	tmgr__process_unrun(engine, process);
 	while (process->channels != NULL)
 		end_channel(engine, process->channels);
 	if (process->ending != NULL) {
@@ -107,7 +128,7 @@ void tmgr__process_end(struct tmgr__engine *engine, struct tmgr__eprocess *proce
 	tmgr__put_process(engine, process);
 	engine->live--;
 	process->definition->processes--;
-	remember(engine, process);
+	tmgr__process_remember(engine, process);
 	answer_callers(engine, process);
 	if (engine->over != NULL)
 		engine->over(engine->self, process);
@@ -130,8 +151,7 @@ void tmgr__process_cancel_now(struct tmgr__engine *engine, struct tmgr__eprocess
 	}
 	end_goroutines(engine, process);
 	process->cancelling = true;
-	process->status = TMGR_PROCESS_ACTIVE;
-	process->changed_ms = engine->wall_ms;
+	tmgr__process_set_status(engine, process, TMGR_PROCESS_ACTIVE);
 	method = tmgr__engine_method(process->definition, user->cancel);
 	tmgr__method_goroutine(method, name);
 	goroutine = tmgr__goroutine_add(engine, process, name);

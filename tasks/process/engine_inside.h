@@ -57,6 +57,7 @@ void tmgr__tick(struct tmgr__engine *engine);
 void tmgr__goroutine_ready(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine,
 	const struct tmgr__emethod *method, struct tmgr__arrival *arrival);
 void tmgr__goroutine_wait_for_turn(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine);
+void tmgr__process_unrun(struct tmgr__engine *engine, struct tmgr__eprocess *process);
 void tmgr__goroutine_unqueue(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine);
 void tmgr__process_to_run(struct tmgr__engine *engine, struct tmgr__eprocess *process);
 void tmgr__goroutine_pause(
@@ -83,6 +84,10 @@ void tmgr__channel_post(
 	struct tmgr__engine *engine, struct tmgr__channel *channel, struct tmgr__blob *value);
 /* One that only its waits kept goes with the last of them. */
 void tmgr__channel_drop_unused(struct tmgr__engine *engine, struct tmgr__channel *channel);
+/* NULL: out of memory. */
+struct tmgr__buffer *tmgr__channel_buffer(
+	struct tmgr__engine *engine, struct tmgr__channel *channel);
+void tmgr__call_link(struct tmgr__engine *engine, struct tmgr__wait *wait);
 void tmgr__wait_unlink(struct tmgr__engine *engine, struct tmgr__wait *wait);
 
 /* engine_end.c */
@@ -91,6 +96,10 @@ void tmgr__process_end(struct tmgr__engine *engine, struct tmgr__eprocess *proce
 void tmgr__process_cancel_now(struct tmgr__engine *engine, struct tmgr__eprocess *process);
 void tmgr__goroutine_end(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine);
 void tmgr__process_forget(struct tmgr__engine *engine, struct tmgr__eprocess *process);
+/* Its status is another one. */
+void tmgr__process_set_status(struct tmgr__engine *engine, struct tmgr__eprocess *process,
+	enum tmgr_process_status status);
+void tmgr__process_remember(struct tmgr__engine *engine, struct tmgr__eprocess *process);
 struct tmgr__ending *tmgr__process_ending(
 	struct tmgr__engine *engine, struct tmgr__eprocess *process);
 

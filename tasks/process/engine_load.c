@@ -29,13 +29,13 @@ static int load_process(struct tmgr__engine *engine, const struct tmgr_store_pro
 	process->revision = row->revision;
 	process->steps = row->steps;
 	process->created_ms = row->created_ms;
-	process->changed_ms = row->changed_ms;
 	process->state = tmgr__blob(engine, row->state);
 	if (row->has_result || row->error != 0 || row->text[0] != '\0' ||
-		row->status == TMGR_PROCESS_PAUSED || row->status == TMGR_PROCESS_FAILED) {
+		row->status != TMGR_PROCESS_ACTIVE || row->changed_ms != row->created_ms) {
 		ending = tmgr__process_ending(engine, process);
 		if (ending == NULL)
 			return -ENOMEM;
+		ending->changed_ms = row->changed_ms;
 		ending->error = row->error;
 		tmgr__text_copy(ending->text, sizeof(ending->text), row->text);
 		if (row->has_result)
@@ -59,7 +59,9 @@ static int load_channel(struct tmgr__engine *engine, const struct tmgr_store_cha
 		return -ENOMEM;
 	if (row->id[0] != '/' && channel->process == NULL)
 		return -EBADMSG;
-	channel->capacity = row->capacity;
+	if (tmgr__channel_buffer(engine, channel) == NULL)
+		return -ENOMEM;
+	channel->buffer->capacity = row->capacity;
 	channel->closed = row->closed;
 	channel->created = row->created;
 	return 0;
@@ -70,19 +72,19 @@ static int load_message(struct tmgr__engine *engine, const struct tmgr_store_mes
 	struct tmgr__channel *channel = tmgr__engine_channel(engine, row->channel);
 	struct tmgr__emessage *message;
 
-	if (channel == NULL)
+	if (channel == NULL || channel->buffer == NULL)
 		return -EBADMSG;
 	message = tmgr__engine_memory(engine, sizeof(*message));
 	if (message == NULL)
 		return -ENOMEM;
 	message->sequence = row->sequence;
 	message->value = tmgr__blob(engine, row->value);
-	if (channel->last != NULL)
-		channel->last->next = message;
+	if (channel->buffer->last != NULL)
+		channel->buffer->last->next = message;
 	else
-		channel->first = message;
-	channel->last = message;
-	channel->buffered++;
+		channel->buffer->first = message;
+	channel->buffer->last = message;
+	channel->buffer->count++;
 	return engine->broken;
 }
 
@@ -229,8 +231,10 @@ static int load_outside(struct tmgr__engine *engine, const struct tmgr_store_wai
 		free(wait);
 		return r;
 	}
-	wait->on.channel->outside++;
-	tmgr__list_append(&wait->on.channel->senders, &wait->link);
+	tmgr__list_append(&wait->on.channel->line, &wait->link);
+	if (tmgr__channel_buffer(engine, wait->on.channel) == NULL)
+		return -ENOMEM;
+	wait->on.channel->buffer->outside++;
 	return 0;
 }
 
@@ -324,7 +328,9 @@ static int compare_ends(const void *a, const void *b)
 	const struct tmgr__eprocess *first = *(struct tmgr__eprocess *const *)a;
 	const struct tmgr__eprocess *second = *(struct tmgr__eprocess *const *)b;
 
-	return first->changed_ms < second->changed_ms ? -1 : first->changed_ms > second->changed_ms;
+	int64_t x = tmgr__process_changed(first), y = tmgr__process_changed(second);
+
+	return x < y ? -1 : x > y;
 }
 
 /* Everything there is, gathered to be put into order. */
@@ -360,13 +366,11 @@ static void link_wait(struct tmgr__engine *engine, struct tmgr__wait *wait)
 {
 	switch (wait->kind) {
 	case TMGR_PROCESS_WAIT_SEND:
-		tmgr__list_append(&wait->on.channel->senders, &wait->link);
-		break;
 	case TMGR_PROCESS_WAIT_RECEIVE:
-		tmgr__list_append(&wait->on.channel->receivers, &wait->link);
+		tmgr__list_append(&wait->on.channel->line, &wait->link);
 		break;
 	case TMGR_PROCESS_WAIT_CALL:
-		tmgr__list_append(&wait->on.callee->callers, &wait->link);
+		tmgr__call_link(engine, wait);
 		break;
 	default:
 		tmgr__timer_arm(engine, wait, wait->on.at);
@@ -379,8 +383,8 @@ static void unlink_outside(struct tmgr__engine *engine, struct gathered *waits)
 	for (size_t i = 0; i < engine->channels.max; i++) {
 		for (struct tmgr__channel *channel = engine->channels.heads[i]; channel != NULL;
 			channel = channel->hash_next) {
-			for (struct tmgr__list *link = channel->senders.next;
-				link != &channel->senders; link = link->next)
+			for (struct tmgr__list *link = channel->line.next; link != &channel->line;
+				link = link->next)
 				gather(waits, container_of(link, struct tmgr__wait, link));
 		}
 	}
@@ -452,13 +456,7 @@ static void put_in_order(struct tmgr__engine *engine, struct gathered *waits,
 	for (size_t i = 0; i < ready->count; i++)
 		take_up(engine, ready->items[i]);
 	for (size_t i = 0; i < over->count; i++) {
-		struct tmgr__eprocess *process = over->items[i];
-
-		if (engine->over_last != NULL)
-			engine->over_last->over_next = process;
-		else
-			engine->over_first = process;
-		engine->over_last = process;
+		tmgr__process_remember(engine, over->items[i]);
 	}
 }
 

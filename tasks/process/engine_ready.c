@@ -49,7 +49,7 @@ void tmgr__trouble_clear(struct tmgr__engine *engine, struct tmgr__goroutine *go
 
 void tmgr__process_to_run(struct tmgr__engine *engine, struct tmgr__eprocess *process)
 {
-	if (process->in_run || process->ready_first == NULL || process->running != NULL ||
+	if (process->in_run || process->ready == NULL || process->running != NULL ||
 		process->status != TMGR_PROCESS_ACTIVE)
 		return;
 	process->in_run = true;
@@ -64,13 +64,13 @@ void tmgr__process_to_run(struct tmgr__engine *engine, struct tmgr__eprocess *pr
 static void to_ready(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine)
 {
 	struct tmgr__eprocess *process = goroutine->process;
+	struct tmgr__goroutine **link = &process->ready;
 
+	/* Few of one process are ready at once. */
+	while (*link != NULL)
+		link = &(*link)->queue_next;
+	*link = goroutine;
 	goroutine->queue_next = NULL;
-	if (process->ready_last != NULL)
-		process->ready_last->queue_next = goroutine;
-	else
-		process->ready_first = goroutine;
-	process->ready_last = goroutine;
 	tmgr__process_to_run(engine, process);
 }
 
@@ -89,6 +89,24 @@ void tmgr__goroutine_wait_for_turn(struct tmgr__engine *engine, struct tmgr__gor
 	else
 		engine->fresh_first = goroutine;
 	engine->fresh_last = goroutine;
+}
+
+/* Take it back from those to run. */
+void tmgr__process_unrun(struct tmgr__engine *engine, struct tmgr__eprocess *process)
+{
+	struct tmgr__eprocess *before = NULL, *at = engine->run_first;
+
+	if (!process->in_run)
+		return;
+	for (; at != process; at = at->run_next)
+		before = at;
+	if (before != NULL)
+		before->run_next = process->run_next;
+	else
+		engine->run_first = process->run_next;
+	if (engine->run_last == process)
+		engine->run_last = before;
+	process->in_run = false;
 }
 
 static bool unlink_from(struct tmgr__goroutine **first, struct tmgr__goroutine **last,
@@ -113,12 +131,12 @@ static bool unlink_from(struct tmgr__goroutine **first, struct tmgr__goroutine *
 
 void tmgr__goroutine_unqueue(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine)
 {
-	struct tmgr__eprocess *process = goroutine->process;
+	struct tmgr__goroutine *last = NULL;
 
 	if (!goroutine->queued)
 		return;
 	goroutine->queued = false;
-	if (!unlink_from(&process->ready_first, &process->ready_last, goroutine))
+	if (!unlink_from(&goroutine->process->ready, &last, goroutine))
 		unlink_from(&engine->fresh_first, &engine->fresh_last, goroutine);
 }
 
@@ -184,7 +202,7 @@ struct tmgr__eprocess *tmgr__engine_next(struct tmgr__engine *engine)
 {
 	while (engine->run_first != NULL) {
 		struct tmgr__eprocess *process = engine->run_first;
-		struct tmgr__goroutine *goroutine = process->ready_first;
+		struct tmgr__goroutine *goroutine = process->ready;
 
 		engine->run_first = process->run_next;
 		if (engine->run_first == NULL)
@@ -193,9 +211,7 @@ struct tmgr__eprocess *tmgr__engine_next(struct tmgr__engine *engine)
 		if (goroutine == NULL || process->running != NULL ||
 			process->status != TMGR_PROCESS_ACTIVE)
 			continue;
-		process->ready_first = goroutine->queue_next;
-		if (process->ready_first == NULL)
-			process->ready_last = NULL;
+		process->ready = goroutine->queue_next;
 		goroutine->queued = false;
 		process->running = goroutine;
 		engine->running++;

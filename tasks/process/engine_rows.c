@@ -23,7 +23,7 @@ void tmgr__put_process(struct tmgr__engine *engine, const struct tmgr__eprocess 
 		.revision = process->revision,
 		.steps = process->steps,
 		.created_ms = process->created_ms,
-		.changed_ms = process->changed_ms,
+		.changed_ms = tmgr__process_changed(process),
 		.state = bytes_of(changes, process->state),
 	};
 
@@ -129,7 +129,7 @@ void tmgr__put_channel(struct tmgr__engine *engine, const struct tmgr__channel *
 {
 	struct tmgr_store_channel row = {
 		.id = tmgr__changes_text(engine->changes, channel->id),
-		.capacity = channel->capacity,
+		.capacity = channel->buffer != NULL ? channel->buffer->capacity : 0,
 		.closed = channel->closed,
 		.created = channel->created,
 	};

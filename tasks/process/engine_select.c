@@ -1,5 +1,5 @@
 /*
- * Channels and select. Who waits stands in the channel's two lines, in the order of sequence and, of one
+ * Channels and select. Who waits stands in the channel's line, in the order of sequence and, of one
  * select, of its cases; so does a message from outside that nobody has received. A select enrols only
  * after it has tried all its cases, so it is never paired with itself.
  */
@@ -14,11 +14,26 @@ uint64_t tmgr__wait_sequence(const struct tmgr__wait *wait)
 	return wait->goroutine != NULL ? wait->goroutine->sequence : wait->then.sequence;
 }
 
-static struct tmgr__wait *first_of(const struct tmgr__list *line)
+/* Who waits longest to do this. In a line are senders or receivers, and of the others only one select. */
+static struct tmgr__wait *first_of(
+	const struct tmgr__channel *channel, enum tmgr_process_wait_kind kind)
 {
-	struct tmgr__list *link = tmgr__list_first(line);
+	for (struct tmgr__list *link = channel->line.next; link != &channel->line;
+		link = link->next) {
+		struct tmgr__wait *wait = container_of(link, struct tmgr__wait, link);
 
-	return link != NULL ? container_of(link, struct tmgr__wait, link) : NULL;
+		if (wait->kind == kind)
+			return wait;
+	}
+	return NULL;
+}
+
+struct tmgr__buffer *tmgr__channel_buffer(
+	struct tmgr__engine *engine, struct tmgr__channel *channel)
+{
+	if (channel->buffer == NULL)
+		channel->buffer = tmgr__engine_memory(engine, sizeof(*channel->buffer));
+	return channel->buffer;
 }
 
 /* ---- Channels that only their waits keep ----------------------------------------------------- */
@@ -27,24 +42,33 @@ static void suspect(struct tmgr__engine *engine, struct tmgr__channel *channel)
 {
 	if (channel->suspect || channel->created || channel->closed)
 		return;
+	if (engine->unused_count == engine->unused_max) {
+		size_t max = engine->unused_max > 0 ? 2 * engine->unused_max : 64;
+		struct tmgr__channel **more = reallocarray(
+			engine->unused, max, sizeof(struct tmgr__channel *));
+
+		/* It then stays until its process is over. */
+		if (more == NULL)
+			return;
+		engine->unused = more;
+		engine->unused_max = max;
+	}
 	channel->suspect = true;
-	channel->unused_next = engine->unused_first;
-	engine->unused_first = channel;
+	engine->unused[engine->unused_count++] = channel;
 }
 
 /* Looked at when a command is over: until then somebody may hold its address. */
 void tmgr__channel_drop_unused(struct tmgr__engine *engine, struct tmgr__channel *but)
 {
-	while (engine->unused_first != NULL) {
-		struct tmgr__channel *channel = engine->unused_first;
+	for (size_t i = 0; i < engine->unused_count; i++) {
+		struct tmgr__channel *channel = engine->unused[i];
 
-		engine->unused_first = channel->unused_next;
 		channel->suspect = false;
 		if (channel != but && !channel->created && !channel->closed &&
-			tmgr__list_empty(&channel->senders) &&
-			tmgr__list_empty(&channel->receivers))
+			tmgr__list_empty(&channel->line))
 			tmgr__channel_free(engine, channel);
 	}
+	engine->unused_count = 0;
 }
 
 int tmgr__channel_resolve(
@@ -74,6 +98,16 @@ int tmgr__channel_resolve(
 	}
 	*ret_channel = channel;
 	return 0;
+}
+
+void tmgr__call_link(struct tmgr__engine *engine, struct tmgr__wait *wait)
+{
+	struct tmgr__eprocess *callee = wait->on.callee;
+
+	if (tmgr__process_ending(engine, callee) == NULL)
+		tmgr__list_init(&wait->link);
+	else
+		tmgr__list_append(&callee->ending->callers, &wait->link);
 }
 
 /* ---- Waits that end -------------------------------------------------------------------------- */
@@ -160,7 +194,7 @@ static struct tmgr__blob *take_from(struct tmgr__engine *engine, struct tmgr__wa
 		return value;
 	}
 	tmgr__delete_waits(engine, sender->then.sequence);
-	sender->on.channel->outside--;
+	sender->on.channel->buffer->outside--;
 	tmgr__wait_unlink(engine, sender);
 	free(sender);
 	return value;
@@ -172,6 +206,7 @@ static struct tmgr__blob *take_from(struct tmgr__engine *engine, struct tmgr__wa
 static void buffer(
 	struct tmgr__engine *engine, struct tmgr__channel *channel, struct tmgr__blob *value)
 {
+	struct tmgr__buffer *into = channel->buffer;
 	struct tmgr__emessage *message = tmgr__engine_memory(engine, sizeof(*message));
 
 	if (message == NULL) {
@@ -180,27 +215,28 @@ static void buffer(
 	}
 	message->sequence = tmgr__engine_number(engine);
 	message->value = value;
-	if (channel->last != NULL)
-		channel->last->next = message;
+	if (into->last != NULL)
+		into->last->next = message;
 	else
-		channel->first = message;
-	channel->last = message;
-	channel->buffered++;
+		into->first = message;
+	into->last = message;
+	into->count++;
 	tmgr__put_message(engine, channel, message);
 }
 
 /* The oldest; who waits longest to send refills. */
 static struct tmgr__blob *unbuffer(struct tmgr__engine *engine, struct tmgr__channel *channel)
 {
-	struct tmgr__emessage *message = channel->first;
+	struct tmgr__buffer *from = channel->buffer;
+	struct tmgr__emessage *message = from->first;
 	struct tmgr__blob *value = message->value;
-	struct tmgr__wait *sender = first_of(&channel->senders);
+	struct tmgr__wait *sender = first_of(channel, TMGR_PROCESS_WAIT_SEND);
 
 	tmgr__delete_message(engine, channel, message);
-	channel->first = message->next;
-	if (channel->first == NULL)
-		channel->last = NULL;
-	channel->buffered--;
+	from->first = message->next;
+	if (from->first == NULL)
+		from->last = NULL;
+	from->count--;
 	free(message);
 	if (sender != NULL)
 		buffer(engine, channel, take_from(engine, sender));
@@ -216,16 +252,22 @@ struct outcome {
 	int error;
 };
 
+static bool has_room(const struct tmgr__channel *channel)
+{
+	return channel->buffer != NULL && channel->buffer->count < channel->buffer->capacity;
+}
+
 static struct outcome try_receive(struct tmgr__engine *engine, struct tmgr__channel *channel)
 {
 	struct outcome outcome = { TMGR_ARRIVED_MESSAGE, NULL, 0 };
+	struct tmgr__wait *sender;
 
 	if (channel == NULL)
 		outcome.kind = TMGR_ARRIVED_CLOSED;
-	else if (channel->first != NULL)
+	else if (channel->buffer != NULL && channel->buffer->count > 0)
 		outcome.value = unbuffer(engine, channel);
-	else if (!tmgr__list_empty(&channel->senders))
-		outcome.value = take_from(engine, first_of(&channel->senders));
+	else if ((sender = first_of(channel, TMGR_PROCESS_WAIT_SEND)) != NULL)
+		outcome.value = take_from(engine, sender);
 	else if (channel->closed)
 		outcome.kind = TMGR_ARRIVED_CLOSED;
 	else
@@ -244,8 +286,8 @@ static struct outcome try_send(
 		outcome.kind = TMGR_ARRIVED_CLOSED;
 		return outcome;
 	}
-	receiver = first_of(&channel->receivers);
-	if (receiver == NULL && channel->buffered >= channel->capacity) {
+	receiver = first_of(channel, TMGR_PROCESS_WAIT_RECEIVE);
+	if (receiver == NULL && !has_room(channel)) {
 		outcome.kind = 0;
 		return outcome;
 	}
@@ -338,15 +380,15 @@ static void enrol(struct tmgr__engine *engine, struct tmgr__wait *wait,
 	case TMGR_PROCESS_WAIT_SEND:
 		wait->value = tmgr__blob(engine, one->value);
 		wait->on.channel = subject.channel;
-		tmgr__list_append(&subject.channel->senders, &wait->link);
+		tmgr__list_append(&subject.channel->line, &wait->link);
 		break;
 	case TMGR_PROCESS_WAIT_RECEIVE:
 		wait->on.channel = subject.channel;
-		tmgr__list_append(&subject.channel->receivers, &wait->link);
+		tmgr__list_append(&subject.channel->line, &wait->link);
 		break;
 	case TMGR_PROCESS_WAIT_CALL:
 		wait->on.callee = subject.callee;
-		tmgr__list_append(&subject.callee->callers, &wait->link);
+		tmgr__call_link(engine, wait);
 		break;
 	default:
 		wait->on.at = one->at_ms;
@@ -415,18 +457,19 @@ void tmgr__select(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine
 void tmgr__channel_post(
 	struct tmgr__engine *engine, struct tmgr__channel *channel, struct tmgr__blob *value)
 {
-	struct tmgr__wait *receiver = first_of(&channel->receivers), *wait;
+	struct tmgr__wait *receiver = first_of(channel, TMGR_PROCESS_WAIT_RECEIVE), *wait;
 
 	if (receiver != NULL) {
 		tmgr__fire(engine, receiver, TMGR_ARRIVED_MESSAGE, value, 0);
 		return;
 	}
-	if (channel->buffered < channel->capacity) {
+	if (has_room(channel)) {
 		buffer(engine, channel, value);
 		return;
 	}
 	wait = tmgr__engine_memory(engine, sizeof(*wait));
-	if (wait == NULL) {
+	if (wait == NULL || tmgr__channel_buffer(engine, channel) == NULL) {
+		free(wait);
 		free(value);
 		return;
 	}
@@ -434,35 +477,19 @@ void tmgr__channel_post(
 	wait->value = value;
 	wait->on.channel = channel;
 	wait->then.sequence = tmgr__engine_number(engine);
-	tmgr__list_append(&channel->senders, &wait->link);
-	channel->outside++;
+	tmgr__list_append(&channel->line, &wait->link);
+	channel->buffer->outside++;
 	tmgr__put_wait(engine, wait);
-}
-
-static bool before(const struct tmgr__wait *a, const struct tmgr__wait *b)
-{
-	uint64_t first = tmgr__wait_sequence(a), second = tmgr__wait_sequence(b);
-
-	return first != second ? first < second : a->index < b->index;
-}
-
-/* Of both lines the one that came first; of one select its first case. */
-static struct tmgr__wait *oldest(const struct tmgr__channel *channel)
-{
-	struct tmgr__wait *sender = first_of(&channel->senders);
-	struct tmgr__wait *receiver = first_of(&channel->receivers);
-
-	if (sender == NULL || receiver == NULL)
-		return sender != NULL ? sender : receiver;
-	return before(sender, receiver) ? sender : receiver;
 }
 
 void tmgr__channel_close(struct tmgr__engine *engine, struct tmgr__channel *channel)
 {
-	struct tmgr__wait *wait;
+	struct tmgr__list *link;
 
 	channel->closed = true;
-	while (engine->broken == 0 && (wait = oldest(channel)) != NULL) {
+	while (engine->broken == 0 && (link = tmgr__list_first(&channel->line)) != NULL) {
+		struct tmgr__wait *wait = container_of(link, struct tmgr__wait, link);
+
 		if (wait->goroutine != NULL)
 			tmgr__fire(engine, wait, TMGR_ARRIVED_CLOSED, NULL, 0);
 		else

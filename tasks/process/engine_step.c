@@ -38,7 +38,7 @@ int tmgr__apply_start(struct tmgr__engine *engine, const char *id,
 	if (process == NULL)
 		return -ENOMEM;
 	process->version = definition->user->version;
-	process->created_ms = process->changed_ms = engine->wall_ms;
+	process->created_ms = engine->wall_ms;
 	process->state = tmgr__blob(engine, state);
 	tmgr__put_event(engine, TMGR_PROCESS_EVENT_STARTED, process, NULL, 0, definition->name);
 	tmgr__put_process(engine, process);
@@ -86,8 +86,7 @@ static void give_up(
 	if (ending == NULL)
 		return;
 	goroutine->status = TMGR_GOROUTINE_FAILED;
-	process->status = TMGR_PROCESS_FAILED;
-	process->changed_ms = engine->wall_ms;
+	tmgr__process_set_status(engine, process, TMGR_PROCESS_FAILED);
 	ending->error = error;
 	tmgr__text_init(&whole, ending->text, sizeof(ending->text));
 	tmgr__text_format(&whole, "%s: %s", goroutine->method->name, text);
@@ -153,7 +152,7 @@ static bool started_before(
 }
 
 /* Whether all that was declared can be done. On an error nothing has happened. */
-static int judge(struct tmgr__engine *engine, const struct tmgr__eprocess *process,
+int tmgr__engine_judge(struct tmgr__engine *engine, const struct tmgr__eprocess *process,
 	const struct tmgr__deed *deed, char *text)
 {
 	const char *name = "";
@@ -192,7 +191,9 @@ static void create_channel(struct tmgr__engine *engine, const char *id, uint32_t
 	if (channel == NULL)
 		return;
 	channel->created = true;
-	channel->capacity = capacity;
+	if (tmgr__channel_buffer(engine, channel) == NULL)
+		return;
+	channel->buffer->capacity = capacity;
 	tmgr__put_channel(engine, channel);
 }
 
@@ -352,7 +353,7 @@ int tmgr__apply_step(
 	int r = 0;
 
 	if (!deed->late && !deed->given_up && !deed->unreadable && deed->result == 0)
-		r = judge(engine, process, deed, text);
+		r = tmgr__engine_judge(engine, process, deed, text);
 	/* Until it has ended nothing else of the process may begin, so this comes late. */
 	process->running = NULL;
 	engine->running--;

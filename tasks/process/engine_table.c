@@ -5,6 +5,12 @@
 
 #include "tasks/process/engine_inside.h"
 
+/* The text of an object begins where its fields end, in the padding. */
+static size_t with_text(size_t whole, size_t used)
+{
+	return used > whole ? used : whole;
+}
+
 /* FNV-1a */
 uint32_t tmgr__hash(const char *text, size_t size)
 {
@@ -97,7 +103,7 @@ static void *add(struct tmgr__engine *engine, struct tmgr__table *table, const s
 	const char *text = (const char *)object + kind->text;
 	void **head;
 
-	if (table->count >= table->max && grow(table, kind) != 0 && table->max == 0) {
+	if (table->count >= 2 * table->max && grow(table, kind) != 0 && table->max == 0) {
 		engine->broken = -ENOMEM;
 		free(object);
 		return NULL;
@@ -169,14 +175,14 @@ struct tmgr__eprocess *tmgr__process_add(
 	struct tmgr__engine *engine, const char *id, struct tmgr__edefinition *definition)
 {
 	size_t size = strlen(id) + 1;
-	struct tmgr__eprocess *process = tmgr__engine_memory(engine, sizeof(*process) + size);
+	struct tmgr__eprocess *process = tmgr__engine_memory(
+		engine, with_text(sizeof(*process), offsetof(struct tmgr__eprocess, id) + size));
 
 	if (process == NULL)
 		return NULL;
 	memcpy(process->id, id, size);
 	process->definition = definition;
 	process->status = TMGR_PROCESS_ACTIVE;
-	tmgr__list_init(&process->callers);
 	process = add(engine, &engine->processes, &process_kind, process);
 	if (process != NULL) {
 		engine->live++;
@@ -212,7 +218,8 @@ struct tmgr__goroutine *tmgr__goroutine_add(
 	struct tmgr__engine *engine, struct tmgr__eprocess *process, const char *name)
 {
 	size_t size = strlen(name) + 1;
-	struct tmgr__goroutine *goroutine = tmgr__engine_memory(engine, sizeof(*goroutine) + size);
+	struct tmgr__goroutine *goroutine = tmgr__engine_memory(engine,
+		with_text(sizeof(*goroutine), offsetof(struct tmgr__goroutine, name) + size));
 	struct tmgr__goroutine **link = &process->goroutines;
 
 	if (goroutine == NULL)
@@ -279,13 +286,13 @@ struct tmgr__channel *tmgr__engine_channel(const struct tmgr__engine *engine, co
 struct tmgr__channel *tmgr__channel_add(struct tmgr__engine *engine, const char *id)
 {
 	size_t size = strlen(id) + 1, owner = strcspn(id, "/");
-	struct tmgr__channel *channel = tmgr__engine_memory(engine, sizeof(*channel) + size);
+	struct tmgr__channel *channel = tmgr__engine_memory(
+		engine, with_text(sizeof(*channel), offsetof(struct tmgr__channel, id) + size));
 
 	if (channel == NULL)
 		return NULL;
 	memcpy(channel->id, id, size);
-	tmgr__list_init(&channel->senders);
-	tmgr__list_init(&channel->receivers);
+	tmgr__list_init(&channel->line);
 	channel = add(engine, &engine->channels, &channel_kind, channel);
 	if (channel == NULL || owner == 0)
 		return channel;
@@ -313,15 +320,15 @@ static void free_line(struct tmgr__list *line)
 
 static void free_channel(struct tmgr__channel *channel)
 {
-	while (channel->first != NULL) {
-		struct tmgr__emessage *message = channel->first;
+	while (channel->buffer != NULL && channel->buffer->first != NULL) {
+		struct tmgr__emessage *message = channel->buffer->first;
 
-		channel->first = message->next;
+		channel->buffer->first = message->next;
 		free(message->value);
 		free(message);
 	}
-	free_line(&channel->senders);
-	free_line(&channel->receivers);
+	free_line(&channel->line);
+	free(channel->buffer);
 	free(channel);
 }
 
@@ -384,5 +391,6 @@ void tmgr__engine_destroy(struct tmgr__engine *engine)
 	free(engine->keys.heads);
 	free(engine->after.timers);
 	free(engine->at.timers);
+	free(engine->unused);
 	free(engine);
 }

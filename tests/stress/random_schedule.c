@@ -21,6 +21,7 @@
 
 #define LONG_MAX_COUNT 5
 #define ADDERS 2
+#define HELPERS (ADDERS + 2)
 /* A run that takes longer hangs. */
 #define HANG_S 60
 
@@ -31,6 +32,8 @@ struct plan {
 	int initialize_result, execute_result, cleanup_result;
 	bool cancels, adds;
 	bool on_loop;
+	bool by_handle; /* is cancelled alone, some time */
+	bool obeys;     /* its initialize looks for a cancel before it returns */
 };
 
 struct schedule {
@@ -39,8 +42,10 @@ struct schedule {
 	struct tmgr_loop *loop; /* or NULL */
 	struct model_run model;
 	struct plan plans[MODEL_TASKS_MAX];
+	struct tmgr_handle handles[MODEL_TASKS_MAX]; /* of those that are cancelled alone */
 	atomic_long moment;
 	atomic_size_t next; /* of tasks */
+	size_t longs;
 	atomic_long first_stop_begun, first_cancel_ended;
 	unsigned how_to_cancel, cancel_after;
 	uint64_t random;
@@ -99,14 +104,19 @@ static int random_initialize(void *self, struct tmgr_context *context)
 	struct plan *plan = &seat->schedule->plans[seat->index];
 	struct model_task *task = seen(seat);
 
-	(void)context;
 	task->initializes++;
 	task->initialize_begun = now(seat->schedule);
 	task->initialize_result = plan->initialize_result;
+	if (plan->obeys) {
+		spin(plan->spin);
+		task->initialize_obeyed = tmgr_context_cancelled(context);
+	}
+	if (task->initialize_obeyed)
+		task->initialize_result = -ECANCELED;
 	task->initialize_ended = now(seat->schedule);
-	if (plan->initialize_result != 0)
+	if (task->initialize_result != 0 && !task->initialize_obeyed)
 		note_first(&seat->schedule->first_stop_begun, task->initialize_ended);
-	return plan->initialize_result;
+	return task->initialize_result;
 }
 
 static void cancel_somehow(struct schedule *schedule, unsigned how)
@@ -183,6 +193,14 @@ static struct tmgr_task task_for(struct seat *seat, bool long_running)
 	return (struct tmgr_task){ long_running ? &whole : &part, seat };
 }
 
+static void cancel_alone(struct schedule *schedule, size_t index)
+{
+	schedule->model.tasks[index].cancelled_alone = true;
+	spin(schedule->plans[index].spin / 2);
+	tmgr_handle_cancel(schedule->handles[index], 0, "alone");
+	tmgr_handle_release(schedule->handles[index]);
+}
+
 static void add_one(struct schedule *schedule, bool long_running)
 {
 	static const enum tmgr_policy policies[] = { TMGR_STRICT, TMGR_ERROR, TMGR_STOP_GROUP };
@@ -195,6 +213,8 @@ static void add_one(struct schedule *schedule, bool long_running)
 		return;
 	if (schedule->plans[index].on_loop)
 		options.loop = schedule->loop;
+	if (schedule->plans[index].by_handle)
+		options.ret_handle = &schedule->handles[index];
 	task = &schedule->model.tasks[index];
 	task->long_running = long_running;
 	if (!long_running && task->policy == MODEL_GROUP)
@@ -209,6 +229,9 @@ static void add_one(struct schedule *schedule, bool long_running)
 		task->add_result = tmgr_manager_add_execute_task_with(schedule->manager, name,
 			task_for(&seats[index], false), policies[task->policy], &options);
 	task->add_ended = now(schedule);
+	/* Long-running ones are cancelled by a thread of their own. */
+	if (!long_running && task->add_result == 0 && schedule->plans[index].by_handle)
+		cancel_alone(schedule, index);
 }
 
 static void *add_from_outside(void *argument)
@@ -219,6 +242,16 @@ static void *add_from_outside(void *argument)
 		add_one(schedule, false);
 		spin(schedule->cancel_after % 500);
 	}
+	return NULL;
+}
+
+static void *cancel_by_handles(void *argument)
+{
+	struct schedule *schedule = argument;
+
+	for (size_t i = 0; i < schedule->longs; i++)
+		if (schedule->plans[i].by_handle && schedule->model.tasks[i].add_result == 0)
+			cancel_alone(schedule, i);
 	return NULL;
 }
 
@@ -249,6 +282,8 @@ static void draw_plans(struct schedule *schedule, bool calm, bool quiet)
 		plan->waits = !quiet && (!one_in(state, 3) || i < 2);
 		plan->adds = one_in(state, 4);
 		plan->on_loop = one_in(state, 2);
+		plan->by_handle = !quiet && one_in(state, 5);
+		plan->obeys = !quiet && one_in(state, 2);
 		if (calm)
 			continue;
 		plan->cancels = one_in(state, 40);
@@ -288,19 +323,20 @@ static void read_report(struct schedule *schedule, const struct tmgr_report *rep
 
 static void run_schedule(uint64_t seed)
 {
+	static void *(*const cancellers[])(void *) = { cancel_from_outside, cancel_by_handles };
 	struct schedule *schedule = fault_free_of_faults(sizeof(*schedule));
 	struct model_run *model = &schedule->model;
-	pthread_t threads[ADDERS + 1];
+	pthread_t threads[HELPERS];
 	const char *wrong;
 	size_t which = 0;
 	struct tmgr_manager_options options = { .when_quiet = TMGR_QUIET_WAIT };
-	int longs, helpers = ADDERS + 1;
+	int helpers = HELPERS;
 	bool quiet;
 
 	schedule->random = seed;
 	quiet = one_in(&schedule->random, 4);
 	draw_plans(schedule, quiet || one_in(&schedule->random, 4), quiet);
-	longs = 1 + (int)(draw(&schedule->random) % LONG_MAX_COUNT);
+	schedule->longs = 1 + draw(&schedule->random) % LONG_MAX_COUNT;
 	tmgr_token_create(NULL, &schedule->token);
 	if (quiet) {
 		options.when_quiet = TMGR_QUIET_RETURN;
@@ -311,14 +347,14 @@ static void run_schedule(uint64_t seed)
 	if (!quiet && tmgr_loop_create(NULL, &schedule->loop) == 0)
 		tmgr_manager_add_task(
 			schedule->manager, "loop", tmgr_loop_task(schedule->loop), TMGR_STRICT);
-	for (int i = 0; i < longs; i++)
+	for (size_t i = 0; i < schedule->longs; i++)
 		add_one(schedule, true);
 	for (int i = 0; quiet && i < 20; i++)
 		add_one(schedule, false);
 	alarm(HANG_S);
 	for (int i = 0; i < helpers; i++)
 		pthread_create(&threads[i], NULL,
-			i < ADDERS ? add_from_outside : cancel_from_outside, schedule);
+			i < ADDERS ? add_from_outside : cancellers[i - ADDERS], schedule);
 	model->result = tmgr_manager_run(schedule->manager, schedule->token);
 	model->run_ended = now(schedule);
 	for (int i = 0; i < helpers; i++)

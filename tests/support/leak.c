@@ -1,4 +1,5 @@
 #include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,18 @@ static int count_entries(const char *path, int not_counted)
 int leak_descriptors(void)
 {
 	return count_entries("/proc/self/fd", 1);
+}
+
+int leak_inherited(void)
+{
+	int count = 0;
+
+	for (int fd = 0; fd < 1024; fd++) {
+		int flags = fcntl(fd, F_GETFD);
+
+		count += flags >= 0 && !(flags & FD_CLOEXEC);
+	}
+	return count;
 }
 
 int leak_threads(void)

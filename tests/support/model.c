@@ -52,7 +52,8 @@ static const char *check_add(const struct model_run *run, const struct model_tas
 	if (task->add_result != 0 && task->add_result != run->refused_by_stop)
 		return "an add succeeds, or is refused by the stop";
 	/* It may have been dropped only by a stop; and it has ended before run has. */
-	if (task->add_result == 0 && !task->executes && !run->first_stop_begun)
+	if (task->add_result == 0 && !task->executes && !run->first_stop_begun &&
+		!task->cancelled_alone)
 		return "what was added is executed";
 	if (task->executes && (!task->execute_ended || task->execute_ended > run->run_ended))
 		return "run returns after all executes";
@@ -66,7 +67,7 @@ static int expected_error(const struct model_run *run, const struct model_task *
 	*open = false;
 	switch (stage) {
 	case MODEL_INITIALIZE:
-		return task->initializes ? task->initialize_result : 0;
+		return task->initializes && !task->initialize_obeyed ? task->initialize_result : 0;
 	case MODEL_CLEANUP:
 		return task->cleanups ? task->cleanup_result : 0;
 	default:

@@ -24,9 +24,11 @@ struct model_task {
 	int add_result; /* 0, or the number that means refused by the stop */
 	long initialize_begun, initialize_ended;
 	int initialize_result;
+	bool initialize_obeyed; /* it saw a stop, and returned because of it */
 	long execute_begun, execute_ended;
 	int execute_result;
-	bool saw_stop; /* just before execute returned */
+	bool saw_stop;        /* just before execute returned */
+	bool cancelled_alone; /* it is asked to stop, some time, and nobody else */
 	long cleanup_begun, cleanup_ended;
 	int cleanup_result;
 	int initializes, executes, cleanups, destroys;

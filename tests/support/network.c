@@ -20,7 +20,8 @@ int __wrap_connect(int fd, const struct sockaddr *address, socklen_t size);
 static struct {
 	bool on;
 	const char *addresses, *hangs;
-	int error;
+	int error, connect_error;
+	bool echoes;
 	struct latch *hold;
 	int asked, asking, at_once, connected;
 } network;
@@ -59,6 +60,16 @@ int network_asked_at_once(void)
 void network_hang(const char *address)
 {
 	network.hangs = address;
+}
+
+void network_fail(int error)
+{
+	network.connect_error = error;
+}
+
+void network_echo(void)
+{
+	network.echoes = true;
 }
 
 int network_connected(void)
@@ -143,6 +154,12 @@ static bool hangs(const struct sockaddr *address)
 int __wrap_connect(int fd, const struct sockaddr *address, socklen_t size)
 {
 	__atomic_fetch_add(&network.connected, 1, __ATOMIC_SEQ_CST);
+	if (network.connect_error != 0) {
+		errno = network.connect_error;
+		return -1;
+	}
+	if (network.echoes && bind(fd, address, size) < 0)
+		return -1;
 	if (!hangs(address))
 		return __real_connect(fd, address, size);
 	if (listen(fd, 1) == 0)

@@ -21,6 +21,12 @@ int network_asked_at_once(void);
 /* Connecting to this address, numeric, never ends: it is only begun. Borrowed likewise. */
 void network_hang(const char *address);
 
+/* Connections go to themselves: the port to come from is the one that is connected to. */
+void network_echo(void);
+
+/* Connecting to any fails at once with this errno; 0: it does not. */
+void network_fail(int error);
+
 /* Connections that were begun since then. */
 int network_connected(void);
 

@@ -228,12 +228,12 @@ size_t players_buffer(
 
 	snprintf(id, sizeof(id), "/%s", name);
 	channel = tmgr__engine_channel(players->engine, id);
-	for (struct tmgr__emessage *message = channel->first; message != NULL;
+	for (struct tmgr__emessage *message = channel->buffer->first; message != NULL;
 		message = message->next) {
 		assert_true(count < values_max);
 		memcpy(&values[count++], message->value->data, sizeof(int));
 	}
-	assert_int_equal(count, channel->buffered);
+	assert_int_equal(count, channel->buffer->count);
 	return count;
 }
 
@@ -333,7 +333,7 @@ static void dump_process(struct dump *dump, const struct tmgr__eprocess *process
 		process->id, process->definition->name, process->version, process->status,
 		process->cancelled, process->cancelling, process->has_result,
 		(unsigned long long)process->revision, (unsigned long long)process->steps,
-		(long long)process->created_ms, (long long)process->changed_ms,
+		(long long)process->created_ms, (long long)tmgr__process_changed(process),
 		text_of(process->state));
 	if (process->ending != NULL &&
 		(process->ending->error != 0 || process->ending->text[0] != '\0' ||
@@ -343,7 +343,8 @@ static void dump_process(struct dump *dump, const struct tmgr__eprocess *process
 	for (const struct tmgr__goroutine *goroutine = process->goroutines; goroutine != NULL;
 		goroutine = goroutine->next)
 		dump_goroutine(dump, goroutine);
-	dump_line_of(dump, process->id, "caller", &process->callers);
+	if (process->ending != NULL)
+		dump_line_of(dump, process->id, "caller", &process->ending->callers);
 }
 
 static void dump_channel(struct dump *dump, const struct tmgr__channel *channel)
@@ -351,14 +352,15 @@ static void dump_channel(struct dump *dump, const struct tmgr__channel *channel)
 	int place = 0;
 
 	line(dump, "%s: capacity %u, closed %d, created %d, buffered %u, outside %u", channel->id,
-		channel->capacity, channel->closed, channel->created, channel->buffered,
-		channel->outside);
-	for (const struct tmgr__emessage *message = channel->first; message != NULL;
-		message = message->next)
+		channel->buffer != NULL ? channel->buffer->capacity : 0, channel->closed,
+		channel->created, channel->buffer != NULL ? channel->buffer->count : 0,
+		channel->buffer != NULL ? channel->buffer->outside : 0);
+	for (const struct tmgr__emessage *message = channel->buffer != NULL ? channel->buffer->first
+									    : NULL;
+		message != NULL; message = message->next)
 		line(dump, "%s: message %d: %llu %s", channel->id, place++,
 			(unsigned long long)message->sequence, text_of(message->value));
-	dump_line_of(dump, channel->id, "sender", &channel->senders);
-	dump_line_of(dump, channel->id, "receiver", &channel->receivers);
+	dump_line_of(dump, channel->id, "in line", &channel->line);
 }
 
 static int compare(const void *a, const void *b)

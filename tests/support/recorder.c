@@ -181,6 +181,15 @@ struct tmgr_task probe_cleanup_only(struct probe *probe)
 	return (struct tmgr_task){ &ops, probe };
 }
 
+struct tmgr_manager *probe_manager(const struct tmgr_manager_options *options, struct probe *probe)
+{
+	struct tmgr_manager *manager = tmgr_manager_create(options);
+
+	if (tmgr_manager_add_task(manager, probe->name, probe_task(probe), TMGR_STRICT) != 0)
+		abort();
+	return manager;
+}
+
 static void *run_manager(void *argument)
 {
 	struct runner *runner = argument;

@@ -86,6 +86,9 @@ struct tmgr_task probe_execute_task(struct probe *probe);
 struct tmgr_task probe_initialize_only(struct probe *probe);
 struct tmgr_task probe_cleanup_only(struct probe *probe);
 
+/* A manager with one probe as its task, STRICT; not to run out of memory. */
+struct tmgr_manager *probe_manager(const struct tmgr_manager_options *options, struct probe *probe);
+
 /* Run a manager on a thread of its own, so that the test can act while it runs. */
 struct runner {
 	struct tmgr_manager *manager;

@@ -32,8 +32,8 @@ enum tmgr_stack_guard {
 	 */
 	TMGR_STACK_GUARD_PAGE,
 	/**
-	 * By a pattern that is looked at when it parks or ends: later, and not surely. For more stacks
-	 * than a kernel before 6.13 can guard (about 32,000).
+	 * By looking, when it parks or ends, whether something was written below: later, and not
+	 * surely. For more stacks than a kernel before 6.13 can guard (about 32,000).
 	 */
 	TMGR_STACK_GUARD_CANARY,
 };

@@ -145,7 +145,8 @@ struct tmgr_process_info {
 	int error;
 	const char *text; /**< why it is paused, or what failed; "" */
 	uint64_t revision, steps;
-	int64_t created_ms, changed_ms;
+	int64_t created_ms; /**< wall clock */
+	int64_t changed_ms; /**< the runtime's time, which is the wall clock's but never runs back */
 	struct tmgr_bytes state; /**< JSON; only of GET */
 	struct tmgr_bytes result;
 	/** only of GET */

@@ -66,7 +66,7 @@ struct tmgr_store_process {
 	uint64_t revision;       /**< counts changes of the state; for "if the version matches" */
 	uint64_t steps;          /**< methods that took effect */
 	int64_t created_ms;      /**< wall clock */
-	int64_t changed_ms;      /**< wall clock: when its status became what it is */
+	int64_t changed_ms;      /**< the runtime's time: when its status became what it is */
 	struct tmgr_bytes state; /**< JSON */
 	struct tmgr_bytes result;
 };

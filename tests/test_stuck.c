@@ -1,0 +1,309 @@
+/*
+ * What a stuck task takes with it: whoever waits for it inside, and the cleanups of all it may still
+ * use. Each in a process of its own, for what is stuck stays.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include <taskmgr/group.h>
+#include <taskmgr/manager.h>
+#include <taskmgr/tasks/manager.h>
+
+#include "tests/support/child.h"
+#include "tests/support/leak.h"
+#include "tests/support/recorder.h"
+
+static void run_in_child_with(int (*body)(void *argument), bool how)
+{
+	struct child child;
+
+	assert_int_equal(child_run(&child, body, &how), 0);
+}
+
+static void run_in_child(int (*body)(void *argument))
+{
+	run_in_child_with(body, false);
+}
+
+static void add(struct tmgr_manager *manager, struct probe *probe)
+{
+	child_check_equal(
+		tmgr_manager_add_task(manager, probe->name, probe_task(probe), TMGR_STRICT), 0);
+}
+
+static const struct tmgr_report_entry *find_entry(
+	const struct tmgr_report *report, enum tmgr_report_kind kind, const char *name)
+{
+	const struct tmgr_report_entry *entry = report != NULL ? report->entries : NULL;
+
+	for (; entry != NULL; entry = entry->next)
+		if (entry->kind == kind && strcmp(entry->name, name) == 0)
+			return entry;
+	return NULL;
+}
+
+static int leave_an_execute_task_stuck(void *argument)
+{
+	static struct latch never = LATCH_INIT;
+	static struct probe a = PROBE(.name = "a"), safe = PROBE(.name = "safe"),
+			    b = PROBE(.name = "b");
+	static struct probe deaf = PROBE(.name = "deaf", .hold_execute = &never);
+	struct tmgr_manager_options options = { .shutdown_ns = 200 * TMGR_MILLISECOND };
+	struct tmgr_task_options beside = { .cleanup_beside_users = true };
+	struct tmgr_manager *manager = tmgr_manager_create(&options);
+	const struct tmgr_report *report;
+	struct runner runner;
+
+	(void)argument;
+	add(manager, &a);
+	child_check_equal(tmgr_manager_add_task_with(
+				  manager, "safe", probe_task(&safe), TMGR_STRICT, &beside),
+		0);
+	add(manager, &b);
+	child_check_equal(tmgr_manager_add_execute_task(
+				  manager, "deaf", probe_execute_task(&deaf), TMGR_ERROR),
+		0);
+	runner_start(&runner, manager, NULL);
+	child_check(latch_arrived(&never, 1));
+	child_check_equal(tmgr_manager_cancel(manager), 0);
+	child_check_equal(runner_join(&runner), -TMGR_ESTUCK);
+	report = tmgr_manager_report(manager);
+	child_check(find_entry(report, TMGR_REPORT_STUCK, "deaf") != NULL);
+	child_check(find_entry(report, TMGR_REPORT_NOT_CLEANED_UP, "a") != NULL);
+	child_check(find_entry(report, TMGR_REPORT_NOT_CLEANED_UP, "b") != NULL);
+	child_check_equal(report->not_cleaned_up, 2);
+	tmgr_manager_destroy(manager);
+	child_check_equal(a.cleaned_up + b.cleaned_up, 0);
+	child_check_equal(a.destroyed + b.destroyed + deaf.destroyed, 0);
+	child_check_equal(safe.cleaned_up, 1);
+	return 0;
+}
+
+/* It came after all long-running ones. */
+static void an_execute_task_that_is_stuck_may_use_all_long_running_ones(void **state)
+{
+	(void)state;
+	run_in_child(leave_an_execute_task_stuck);
+}
+
+static int sleep_shortly(struct probe *probe, struct tmgr_context *context)
+{
+	int *result = probe->user;
+
+	*result = tmgr_sleep(context, TMGR_MICROSECOND);
+	return 0;
+}
+
+static int clean_up_after_the_deadline(void *argument)
+{
+	static struct latch never = LATCH_INIT;
+	static int results[2] = { 1, 1 };
+	static struct probe deaf = PROBE(.name = "deaf", .hold_execute = &never);
+	static struct probe b = PROBE(.name = "b", .on_cleanup = sleep_shortly,
+		.user = &results[0]);
+	static struct probe c = PROBE(.name = "c", .on_cleanup = sleep_shortly,
+		.user = &results[1]);
+	struct tmgr_manager_options options = { .shutdown_ns = 100 * TMGR_MILLISECOND };
+	struct tmgr_manager *manager = tmgr_manager_create(&options);
+	struct runner runner;
+
+	(void)argument;
+	add(manager, &deaf);
+	add(manager, &b);
+	add(manager, &c);
+	runner_start(&runner, manager, NULL);
+	child_check(latch_arrived(&never, 1));
+	child_check_equal(tmgr_manager_cancel(manager), 0);
+	child_check_equal(runner_join(&runner), -TMGR_ESTUCK);
+	child_check_equal(results[0], 0);
+	child_check_equal(results[1], 0);
+	child_check_equal(b.cleaned_up + c.cleaned_up, 2);
+	tmgr_manager_destroy(manager);
+	return 0;
+}
+
+/* Their token is fresh even then, and the little time they have is their own. */
+static void cleanups_after_the_total_deadline_can_still_wait(void **state)
+{
+	(void)state;
+	run_in_child(clean_up_after_the_deadline);
+}
+
+static struct latch child_holds = LATCH_INIT;
+
+/* As a timeout does for what it wraps: it has to end by a moment of its own. */
+static int hold_past_own_deadline(void *self, struct tmgr_context *context)
+{
+	(void)self;
+	tmgr_context_set_end_deadline(context, tmgr_after(50 * TMGR_MILLISECOND));
+	latch_wait(&child_holds);
+	return 0;
+}
+
+static int spawn_one(struct probe *probe, struct tmgr_context *context)
+{
+	(void)probe;
+	tmgr_spawn(context, NULL, tmgr_task_function(hold_past_own_deadline, NULL), NULL);
+	return tmgr_group_wait(context, NULL, TMGR_NEVER);
+}
+
+static int leave_a_child_stuck(void *argument)
+{
+	static struct probe a = PROBE(.name = "a");
+	static struct probe parent = PROBE(.name = "parent", .on_execute = spawn_one);
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	const struct tmgr_report *report;
+	int64_t begin = tmgr_now();
+
+	(void)argument;
+	add(manager, &a);
+	add(manager, &parent);
+	child_check_equal(tmgr_manager_run(manager, NULL), -TMGR_ESTUCK);
+	/* Not by the deadline of the whole stop, which is 25 s. */
+	child_check(tmgr_now() - begin < 20 * TMGR_SECOND);
+	report = tmgr_manager_report(manager);
+	child_check_equal(report->stuck, 2);
+	child_check(find_entry(report, TMGR_REPORT_STUCK, "parent#1") != NULL);
+	child_check(find_entry(report, TMGR_REPORT_STUCK, "parent") != NULL);
+	child_check(find_entry(report, TMGR_REPORT_NOT_CLEANED_UP, "a") != NULL);
+	child_check_equal(parent.cleaned_up + a.cleaned_up, 0);
+	tmgr_manager_destroy(manager);
+	child_check_equal(parent.destroyed, 0);
+	return 0;
+}
+
+static void a_stuck_child_makes_its_parent_stuck(void **state)
+{
+	(void)state;
+	run_in_child(leave_a_child_stuck);
+}
+
+static int leave_one_inside_stuck(void *argument)
+{
+	static struct latch never = LATCH_INIT;
+	static struct probe a = PROBE(.name = "a"), b = PROBE(.name = "b");
+	static struct probe in = PROBE(.name = "in"),
+			    deaf = PROBE(.name = "deaf", .hold_execute = &never);
+	struct tmgr_manager_options soon = { .shutdown_ns = 300 * TMGR_MILLISECOND };
+	bool by_outer = *(const bool *)argument;
+	struct tmgr_manager *inner = tmgr_manager_create(by_outer ? NULL : &soon);
+	struct tmgr_manager *outer = tmgr_manager_create(by_outer ? &soon : NULL);
+	const struct tmgr_report_entry *entry;
+	const struct tmgr_report *report;
+	struct runner runner;
+
+	add(inner, &in);
+	add(inner, &deaf);
+	add(outer, &a);
+	child_check_equal(
+		tmgr_manager_add_task(outer, "inner", tmgr_manager_task(inner), TMGR_STRICT), 0);
+	add(outer, &b);
+	runner_start(&runner, outer, NULL);
+	child_check(latch_arrived(&never, 1));
+	child_check_equal(tmgr_manager_cancel(outer), 0);
+	child_check_equal(runner_join(&runner), -TMGR_ESTUCK);
+	entry = find_entry(tmgr_manager_report(outer), TMGR_REPORT_STUCK, "inner");
+	report = entry != NULL ? entry->inner : NULL;
+	child_check(find_entry(report, TMGR_REPORT_STUCK, "deaf") != NULL);
+	child_check(find_entry(report, TMGR_REPORT_NOT_CLEANED_UP, "in") != NULL);
+	child_check(
+		find_entry(tmgr_manager_report(outer), TMGR_REPORT_NOT_CLEANED_UP, "a") != NULL);
+	child_check_equal(tmgr_manager_report(outer)->exit_code, 3);
+	child_check_equal(b.cleaned_up, 1);
+	child_check_equal(a.cleaned_up + in.cleaned_up + deaf.cleaned_up, 0);
+	tmgr_manager_destroy(outer);
+	child_check_equal(a.destroyed + in.destroyed + deaf.destroyed, 0);
+	return 0;
+}
+
+static void a_task_stuck_in_a_manager_makes_the_task_around_it_stuck(void **state)
+{
+	(void)state;
+	run_in_child_with(leave_one_inside_stuck, false);
+}
+
+/* Else the outer one would call it stuck before it could say what is stuck in it. */
+static void a_manager_in_another_is_done_a_little_before_the_outer_deadline(void **state)
+{
+	(void)state;
+	run_in_child_with(leave_one_inside_stuck, true);
+}
+
+static int hold_after_the_stop(struct probe *probe, struct tmgr_context *context)
+{
+	tmgr_sleep_until(context, TMGR_NEVER);
+	tmgr_context_set_stop_timeout(context, 50 * TMGR_MILLISECOND);
+	latch_wait(probe->user);
+	return 0;
+}
+
+static int shorten_its_stop(void *argument)
+{
+	static struct latch never = LATCH_INIT;
+	static struct probe deaf = PROBE(.name = "deaf", .on_execute = hold_after_the_stop,
+		.user = &never);
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	int64_t begin = tmgr_now();
+	struct runner runner;
+
+	(void)argument;
+	add(manager, &deaf);
+	runner_start(&runner, manager, NULL);
+	child_check(latch_arrived(&deaf.executing, 1));
+	child_check_equal(tmgr_manager_cancel(manager), 0);
+	child_check_equal(runner_join(&runner), -TMGR_ESTUCK);
+	child_check(tmgr_now() - begin < 20 * TMGR_SECOND);
+	tmgr_manager_destroy(manager);
+	return 0;
+}
+
+static void a_stop_deadline_that_is_set_after_the_stop_holds(void **state)
+{
+	(void)state;
+	run_in_child(shorten_its_stop);
+}
+
+static int be_late_and_stuck(void *argument)
+{
+	static struct latch never = LATCH_INIT;
+	static struct probe late = PROBE(.name = "late", .hold_execute = &never);
+	struct tmgr_task_options options = { .ready_ns = TMGR_MILLISECOND,
+		.stop_ns = 50 * TMGR_MILLISECOND };
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	const struct tmgr_report *report;
+
+	(void)argument;
+	child_check_equal(tmgr_manager_add_task_with(
+				  manager, "late", probe_task(&late), TMGR_STRICT, &options),
+		0);
+	child_check_equal(tmgr_manager_run(manager, NULL), -TMGR_ESTUCK);
+	report = tmgr_manager_report(manager);
+	child_check_equal(report->stuck, 1);
+	child_check_equal(report->errors, 0);
+	child_check_equal(report->exit_code, 3);
+	child_check(find_entry(report, TMGR_REPORT_STUCK, "late") != NULL);
+	child_check_equal(report->entries->next != NULL, 0);
+	tmgr_manager_destroy(manager);
+	return 0;
+}
+
+static void one_that_is_late_to_be_ready_and_then_stuck_counts_as_stuck(void **state)
+{
+	(void)state;
+	run_in_child(be_late_and_stuck);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		leak_test(an_execute_task_that_is_stuck_may_use_all_long_running_ones),
+		leak_test(cleanups_after_the_total_deadline_can_still_wait),
+		leak_test(a_stuck_child_makes_its_parent_stuck),
+		leak_test(a_task_stuck_in_a_manager_makes_the_task_around_it_stuck),
+		leak_test(a_manager_in_another_is_done_a_little_before_the_outer_deadline),
+		leak_test(a_stop_deadline_that_is_set_after_the_stop_holds),
+		leak_test(one_that_is_late_to_be_ready_and_then_stuck_counts_as_stuck),
+	};
+
+	return cmocka_run_group_tests_name("stuck", tests, NULL, NULL);
+}
