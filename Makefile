@@ -333,15 +333,16 @@ coverage:
 	@internal/tools/coverage $(BUILD)-coverage $(LIB_SOURCES) $(TASKCTL_SOURCES) >$(BUILD)/coverage.txt
 	@cat $(BUILD)/coverage.txt
 
-# Kills and power cuts for long: minutes, or an hour. Each write and sync of a short run, then moments
-# at random. SEED repeats one.
-CRASH_PROGRAMS := $(BUILD)/tests/stress/process_kill $(BUILD)/tests/test_store_power
+# Kills, power cuts and failing allocations for long: minutes, or an hour. Each write and sync of a short
+# run, then moments at random. SEED repeats one.
+CRASH_PROGRAMS := $(BUILD)/tests/stress/process_kill $(BUILD)/tests/test_store_power \
+	$(BUILD)/tests/test_store_faults
 CRASH_SECONDS = 180
 
 .PHONY: crash crash-long
 crash: $(CRASH_PROGRAMS)
 	@set -e; for program in $(CRASH_PROGRAMS); do \
-		SECONDS=$(CRASH_SECONDS) KILL_EACH=1 POWER_EACH=1 $$program; done
+		SECONDS=$(CRASH_SECONDS) KILL_EACH=1 POWER_EACH=1 FAULT_EACH=5 $$program; done
 
 crash-long: CRASH_SECONDS = 3300
 crash-long: crash

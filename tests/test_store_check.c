@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <taskmgr/taskmgr.h>
 
@@ -165,6 +166,26 @@ static void steps_in_the_journal_count_and_their_checksums_are_checked(void **st
 	steps_fini(&steps);
 }
 
+static void a_file_of_many_processes_is_checked_in_a_time_that_grows_with_them(void **state)
+{
+	int64_t began, took;
+	struct steps steps;
+
+	(void)state;
+	assert_int_equal(unlink(file.path), 0);
+	assert_int_equal(steps_init(&steps, 20000), 0);
+	assert_int_equal(store_file_open(&file), 0);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(file.store->ops->commit(file.store, steps_next(&steps, 1000)), 0);
+	assert_int_equal(store_file_close(&file), 0);
+	steps_fini(&steps);
+	began = tmgr_now();
+	assert_int_equal(check_file(), 0);
+	took = tmgr_now() - began;
+	/* Each with each would be minutes. */
+	assert_true(took < 20 * TMGR_SECOND);
+}
+
 static void damaged_pages_are_found(void **state)
 {
 	FILE *raw = fopen(file.path, "r+e");
@@ -200,6 +221,7 @@ int main(void)
 		TEST(a_good_file_has_no_findings),
 		TEST(each_fault_is_found_with_one_line),
 		TEST(steps_in_the_journal_count_and_their_checksums_are_checked),
+		TEST(a_file_of_many_processes_is_checked_in_a_time_that_grows_with_them),
 		TEST(damaged_pages_are_found),
 		TEST(an_error_of_the_visitor_ends_the_check),
 	};

@@ -207,6 +207,9 @@ static int check_copy(struct check *check)
 		r = tmgr__sqlite_prepare_statements(&check->copy);
 	if (r == 0)
 		r = tmgr__sqlite_replay(&check->copy);
+	if (r == 0) /* or each wait is compared with each */
+		r = tmgr__sqlite_execute(check->copy.main,
+			"CREATE INDEX check_targets ON tmgr_waits (target, kind)");
 	for (size_t i = 0; i < ARRAY_SIZE(questions) && r == 0; i++)
 		r = ask(check, questions[i]);
 	return r;

@@ -6,10 +6,13 @@
 
 #include "tests/support/leak.h"
 
+const char *store_file_base = "/tmp";
+
 int store_file_init(struct store_file *file)
 {
 	memset(file, 0, sizeof(*file));
-	strcpy(file->directory, "/tmp/test_store_sqlite.XXXXXX");
+	snprintf(file->directory, sizeof(file->directory), "%s/test_store_sqlite.XXXXXX",
+		store_file_base);
 	if (!mkdtemp(file->directory))
 		return -1;
 	snprintf(file->path, sizeof(file->path), "%s/processes.db", file->directory);

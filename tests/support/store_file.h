@@ -16,6 +16,9 @@ struct store_file {
 	struct tmgr_store_opened opened;
 };
 
+/* Where directories are made: /tmp. */
+extern const char *store_file_base;
+
 /* Make the directory. 0 or -1. */
 int store_file_init(struct store_file *file);
 /* Close and destroy the store, if there is one; remove the directory. */
