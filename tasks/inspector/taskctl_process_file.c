@@ -176,20 +176,29 @@ int taskctl_file_check(const char *path)
 	return r > 0 ? -EBADMSG : 0;
 }
 
+static int open_store(const char *path, struct tmgr_store **ret_store)
+{
+	struct tmgr_store_opened opened;
+	int r;
+
+	if (access(path, F_OK) < 0)
+		return errno == EACCES ? -EACCES : -ENOENT;
+	r = tmgr_store_sqlite_create(path, NULL, ret_store);
+	if (r < 0)
+		return r;
+	r = (*ret_store)->ops->open(*ret_store, &opened);
+	if (r < 0)
+		tmgr_store_destroy(*ret_store);
+	return r;
+}
+
 int taskctl_file_backup(const char *path, const char *copy)
 {
-	struct tmgr_store *store = NULL;
-	struct tmgr_store_opened opened;
-	int r = access(path, F_OK) < 0 ? -errno : 0;
+	struct tmgr_store *store;
+	int r = open_store(path, &store);
 
-	if (r == 0)
-		r = tmgr_store_sqlite_create(path, NULL, &store);
-	if (r == 0)
-		r = store->ops->open(store, &opened);
-	if (r < 0) {
-		tmgr_store_destroy(store);
+	if (r < 0)
 		return say(r, path);
-	}
 	r = store->ops->backup(store, copy);
 	store->ops->close(store);
 	tmgr_store_destroy(store);

@@ -78,25 +78,29 @@ static bool is_meant(const char *line, size_t size)
 	return !memmem(line, size, "backup", 6) && !memmem(line, size, "follow", 6);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void ask(struct tmgr_processes *processes, const char *line, size_t size)
 {
-	struct tmgr_processes *processes = open_runtime();
 	bool ended = false;
 	const struct tmgr__process_out out = {
 		.line = check_record, .self = &ended, .request_ns = TMGR_SECOND
 	};
+
+	must(tmgr__process_answer(NULL, processes, line, size, &out) == 0);
+	must(ended);
+	must(tmgr_processes_settle(processes) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct tmgr_processes *processes = open_runtime();
 	const char *at = (const char *)data, *end = at + size;
 
 	while (at < end) {
 		const char *newline = memchr(at, '\n', (size_t)(end - at));
 		size_t length = (size_t)((newline ? newline : end) - at);
 
-		ended = false;
-		if (is_meant(at, length)) {
-			must(tmgr__process_answer(NULL, processes, at, length, &out) == 0);
-			must(ended);
-			must(tmgr_processes_settle(processes) == 0);
-		}
+		if (is_meant(at, length))
+			ask(processes, at, length);
 		at += length + 1;
 	}
 	must(tmgr_processes_close(processes) == 0);

@@ -177,6 +177,7 @@ static struct exchange *begin_exchange(struct server *server, struct MHD_Connect
 }
 
 /* Called for the head of a request, for each part of its body, at its end, and when it is resumed. */
+/* As many parameters as libmicrohttpd gives: NOLINTNEXTLINE(readability-function-size) */
 static enum MHD_Result handle(void *self, struct MHD_Connection *connection, const char *path,
 	const char *method, const char *version, const char *data, size_t *size,
 	void **ret_exchange)

@@ -57,7 +57,7 @@ bool front_text(
 {
 	const json_t *value = json_object_get(body, name);
 
-	if (value && json_is_string(value) && json_string_length(value) > 0 &&
+	if (json_is_string(value) && json_string_length(value) > 0 &&
 		json_string_length(value) <= ORDERS_TEXT_MAX) {
 		*ret_text = json_string_value(value);
 		return true;
@@ -72,7 +72,7 @@ bool front_number(const json_t *body, const char *name, int64_t max, int64_t *re
 {
 	const json_t *value = json_object_get(body, name);
 
-	if (value && json_is_integer(value) && json_integer_value(value) >= 0 &&
+	if (json_is_integer(value) && json_integer_value(value) >= 0 &&
 		json_integer_value(value) <= max) {
 		*ret_number = json_integer_value(value);
 		return true;

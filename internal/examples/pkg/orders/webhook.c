@@ -119,6 +119,18 @@ static int send_all(const struct call *call, int fd, const char *text, size_t si
 	return r;
 }
 
+/* The code of an answer's first line: "HTTP/1.1 200 OK". */
+static int code_of(const char *answer)
+{
+	const char *space = strchr(answer, ' ');
+	char *end = NULL;
+	long code = space ? strtol(space + 1, &end, 10) : 0;
+
+	return strncmp(answer, "HTTP/", 5) == 0 && code >= 100 && code <= 599 && end == space + 4
+		       ? (int)code
+		       : -EPROTO;
+}
+
 /* Only the first line matters. */
 static int read_code(struct call *call, int fd)
 {
@@ -142,8 +154,9 @@ static int read_code(struct call *call, int fd)
 			return r;
 		answer[size] = '\0';
 	}
-	if (sscanf(answer, "HTTP/%*d.%*d %3d", &code) != 1)
-		return -EPROTO;
+	code = code_of(answer);
+	if (code < 0)
+		return code;
 	snprintf(call->code, sizeof(call->code), "%d", code);
 	if (code == PAYMENT_REQUIRED || (code >= 200 && code < 300))
 		return 0;
