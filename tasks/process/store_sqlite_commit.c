@@ -38,10 +38,8 @@ static int log_too_long(struct sqlite_store *self)
 
 /* ---- The user's statements ---- */
 
-/*
- * What a user's statement may not do: end our transaction, change our tables, open other files.
- * SQLite's parameters: NOLINTNEXTLINE(readability-function-size)
- */
+/* What a user's statement may not do: end our transaction, change our tables, open other files. */
+/* NOLINTNEXTLINE(readability-function-size): the parameters are SQLite's */
 static int authorize(void *user, int action, const char *one, const char *two, const char *database,
 	const char *trigger)
 {
