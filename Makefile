@@ -5,7 +5,7 @@
 #
 # V=1 shows whole commands, WERROR=1 tolerates no warning, NO_INSTALL=1 lets demo and test only say
 # which Debian packages are missing. The other targets: examples minimq minimq-bench bench asan tsan
-# valgrind coverage lint format doc uninstall dist clean.
+# valgrind coverage crash crash-long lint format doc uninstall dist clean.
 
 # ---- What belongs to the caller --------------------------------------------------------------
 
@@ -22,14 +22,19 @@ LDFLAGS ?=
 JOBS ?= 2
 
 # ---- Sources ---------------------------------------------------------------------------------
-# A folder that does not exist yet is an empty list. The SQLite store is to be a library of its
-# own, so that only its users need SQLite.
+# A folder that does not exist yet is an empty list. The SQLite store is a library of its own, so
+# that only its users need SQLite.
 
 PUBLIC_HEADERS := $(wildcard include/taskmgr/*.h include/taskmgr/*/*.h)
 LIB_SOURCES := $(wildcard taskmgr/base/*.c taskmgr/*.c tasks/*.c tasks/loop/*.c tasks/machine/*.c)
-LIB_SOURCES += $(filter-out %/store_sqlite.c,$(wildcard tasks/process/*.c))
+LIB_SOURCES += $(filter-out tasks/process/store_sqlite%,$(wildcard tasks/process/*.c))
+LIB_SOURCES += $(filter-out tasks/inspector/taskctl%,$(wildcard tasks/inspector/*.c))
 # A program: its sources are not the library's.
 TASKCTL_SOURCES := $(wildcard tasks/inspector/taskctl*.c)
+
+SQLITE_HEADERS := include/taskmgr/tasks/process_sqlite.h
+SQLITE_SOURCES := $(wildcard tasks/process/store_sqlite*.c)
+SQLITE_MAP := tasks/process/store_sqlite.map
 
 PKG_SOURCES := $(wildcard internal/examples/pkg/*/*.c)
 CMD_SOURCES := $(wildcard internal/examples/cmd/*/*.c)
@@ -50,7 +55,8 @@ BENCH_HELPERS := $(wildcard $(addprefix tests/bench/,measure.c bare.c in_loop.c)
 BENCH_SOURCES := $(filter-out $(BENCH_HELPERS),$(wildcard tests/bench/*.c))
 BENCH_PARTS := $(wildcard tests/bench/*/*.c)
 
-C_SOURCES := $(LIB_SOURCES) $(TASKCTL_SOURCES) $(PKG_SOURCES) $(CMD_SOURCES) $(SUPPORT_SOURCES) $(TEST_SOURCES) \
+C_SOURCES := $(LIB_SOURCES) $(SQLITE_SOURCES) $(TASKCTL_SOURCES) $(PKG_SOURCES) $(CMD_SOURCES) \
+	$(SUPPORT_SOURCES) $(TEST_SOURCES) \
 	$(FUZZ_SOURCES) $(BENCH_SOURCES) $(BENCH_HELPERS) $(BENCH_PARTS)
 C_HEADERS := $(PUBLIC_HEADERS) $(shell find taskmgr tasks internal tests -name '*.h' 2>/dev/null)
 
@@ -64,12 +70,18 @@ MAJOR := $(call version_part,MAJOR)
 MINOR := $(call version_part,MINOR)
 VERSION := $(MAJOR).$(MINOR).$(call version_part,PATCH)
 
-SONAME := libtaskmgr.so.$(if $(filter 0,$(MAJOR)),0.$(MINOR),$(MAJOR))
+SOVERSION := $(if $(filter 0,$(MAJOR)),0.$(MINOR),$(MAJOR))
+SONAME := libtaskmgr.so.$(SOVERSION)
 REALNAME := libtaskmgr.so.$(VERSION)
+SQLITE_SONAME := libtaskmgr-sqlite.so.$(SOVERSION)
+SQLITE_REALNAME := libtaskmgr-sqlite.so.$(VERSION)
 
 STATIC_LIB := $(BUILD)/libtaskmgr.a
 SHARED_LIB := $(BUILD)/$(REALNAME)
 SHARED_LINKS := $(BUILD)/$(SONAME) $(BUILD)/libtaskmgr.so
+SQLITE_STATIC := $(BUILD)/libtaskmgr-sqlite.a
+SQLITE_SHARED := $(BUILD)/$(SQLITE_REALNAME)
+SQLITE_LINKS := $(BUILD)/$(SQLITE_SONAME) $(BUILD)/libtaskmgr-sqlite.so
 TASKCTL := $(BUILD)/taskctl
 TASKCTL_LIB := $(BUILD)/libtaskctl.a
 EXAMPLES := $(EXAMPLE_NAMES:%=$(BUILD)/examples/%)
@@ -137,6 +149,10 @@ WRAPPED := malloc calloc realloc pthread_create \
 WRAPS := $(foreach f,$(WRAPPED),-Wl,--wrap=$(f),-u,__wrap_$(f))
 endif
 
+if_header = $(shell printf '\43if !__has_include(<%s>)\n\43error\n\43endif\n' $(1) | \
+	$(CC) $(CPPFLAGS) -E -x c - >/dev/null 2>&1 && echo $(2))
+HAVE_SQLITE := $(call if_header,sqlite3.h,1)
+
 # ---- How a command is shown ------------------------------------------------------------------
 
 ifeq ($(V),1)
@@ -153,6 +169,11 @@ endif
 
 all: $(STATIC_LIB) $(SHARED_LIB) $(SHARED_LINKS) $(TASKCTL)
 
+# Where its header is, the store on SQLite too; tests need it everywhere.
+ifeq ($(HAVE_SQLITE),1)
+all: $(SQLITE_STATIC) $(SQLITE_SHARED) $(SQLITE_LINKS)
+endif
+
 # ---- Packages --------------------------------------------------------------------------------
 # Only demo and test look for missing Debian packages, and do so before anything is compiled.
 
@@ -168,8 +189,8 @@ packages-demo packages-test: packages-%:
 # with a source added or removed the libraries are put together again.
 
 $(BUILD)/flags: export STAMP = $(COMPILE) / $(LINK) / $(WRAPS)
-$(BUILD)/sources: export STAMP = $(LIB_SOURCES) / $(TASKCTL_SOURCES) / $(PKG_SOURCES) / \
-	$(SUPPORT_SOURCES) / $(GENERATED)
+$(BUILD)/sources: export STAMP = $(LIB_SOURCES) / $(SQLITE_SOURCES) / $(TASKCTL_SOURCES) / \
+	$(PKG_SOURCES) / $(SUPPORT_SOURCES) / $(GENERATED)
 $(BUILD)/flags $(BUILD)/sources: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' "$$STAMP" | cmp -s - $@ || printf '%s\n' "$$STAMP" >$@
@@ -189,10 +210,11 @@ $(BUILD)/gen/%.h $(BUILD)/gen/%.c: %.states $(TASKCTL)
 # ---- Libraries -------------------------------------------------------------------------------
 
 $(STATIC_LIB): $(call objects,$(LIB_SOURCES))
+$(SQLITE_STATIC): $(call objects,$(SQLITE_SOURCES))
 $(TASKCTL_LIB): $(call objects,$(filter-out %/taskctl.c,$(TASKCTL_SOURCES)))
 $(EXAMPLES_LIB): $(call objects,$(PKG_SOURCES) $(filter $(BUILD)/gen/internal/%,$(GENERATED)))
 $(SUPPORT_LIB): $(call objects,$(SUPPORT_SOURCES) $(filter $(BUILD)/gen/tests/%,$(GENERATED)))
-$(STATIC_LIB) $(TASKCTL_LIB) $(EXAMPLES_LIB) $(SUPPORT_LIB): $(BUILD)/sources
+$(STATIC_LIB) $(SQLITE_STATIC) $(TASKCTL_LIB) $(EXAMPLES_LIB) $(SUPPORT_LIB): $(BUILD)/sources
 	@rm -f $@
 	$(call run,AR,$@)$(AR) rcs $@ $(filter %.o,$^)
 
@@ -203,20 +225,32 @@ $(SHARED_LIB): $(call objects,$(LIB_SOURCES)) taskmgr/taskmgr.map $(BUILD)/sourc
 $(SHARED_LINKS): $(SHARED_LIB)
 	@ln -sf $(REALNAME) $@
 
+# It has a copy of what it uses of taskmgr/base, which the library keeps to itself.
+$(SQLITE_SHARED): $(call objects,$(SQLITE_SOURCES) taskmgr/base/check.c) $(SQLITE_MAP) $(SHARED_LIB) \
+		$(SHARED_LINKS) $(BUILD)/sources
+	$(call run,LD,$@)$(LINK) -shared -Wl,-soname,$(SQLITE_SONAME) \
+		-Wl,--version-script=$(SQLITE_MAP) -o $@ $(filter %.o,$^) $(SHARED_LIB) $(SQLITE_LIBS)
+
+$(SQLITE_LINKS): $(SQLITE_SHARED)
+	@ln -sf $(SQLITE_REALNAME) $@
+
 # ---- taskctl ---------------------------------------------------------------------------------
 # Linked with the static library, so that it is one file. All but its main function stands in an
 # archive, where tests and fuzz programs find it.
 
-$(TASKCTL): $(BUILD)/obj/tasks/inspector/taskctl.o $(TASKCTL_LIB) $(STATIC_LIB)
-	$(call run,LD,$@)$(LINK) -o $@ $^ $(EV_LIBS)
+$(TASKCTL): $(BUILD)/obj/tasks/inspector/taskctl.o $(TASKCTL_LIB) $(if $(HAVE_SQLITE),$(SQLITE_STATIC)) \
+		$(STATIC_LIB)
+	$(call run,LD,$@)$(LINK) -o $@ $^ $(if $(HAVE_SQLITE),$(SQLITE_LIBS)) $(EV_LIBS)
 
 # ---- Examples --------------------------------------------------------------------------------
 
 examples: $(EXAMPLES)
 
-$(BUILD)/examples/logship: EXAMPLE_LIBS = $(SQLITE_LIBS)
+$(addprefix $(BUILD)/examples/,approve counter logship): EXAMPLE_LIBS = $(SQLITE_LIBS)
+$(BUILD)/examples/orders: EXAMPLE_LIBS = $(SQLITE_LIBS) $(call package,libmicrohttpd,-lmicrohttpd) \
+	$(call package,jansson,-ljansson)
 $(EXAMPLES): $(BUILD)/examples/%: $$(call objects,$$(wildcard internal/examples/cmd/$$*/*.c)) \
-		$(EXAMPLES_LIB) $(STATIC_LIB)
+		$(EXAMPLES_LIB) $(SQLITE_STATIC) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(call run,LD,$@)$(LINK) -o $@ $^ $(EXAMPLE_LIBS) $(EV_LIBS)
 
@@ -231,7 +265,8 @@ demo: packages-demo $(BUILD)/examples/logship
 
 # ---- Tests -----------------------------------------------------------------------------------
 
-$(TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(EXAMPLES_LIB) $(TASKCTL_LIB) $(STATIC_LIB)
+$(TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(EXAMPLES_LIB) $(TASKCTL_LIB) \
+		$(SQLITE_STATIC) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(call run,LD,$@)$(LINK) $(WRAPS) -o $@ $^ $(TEST_LIBS) $(SQLITE_LIBS) $(EV_LIBS)
 
@@ -298,18 +333,31 @@ coverage:
 	@internal/tools/coverage $(BUILD)-coverage $(LIB_SOURCES) $(TASKCTL_SOURCES) >$(BUILD)/coverage.txt
 	@cat $(BUILD)/coverage.txt
 
+# Kills, power cuts and failing allocations for long: minutes, or an hour. Each write and sync of a short
+# run, then moments at random. SEED repeats one.
+CRASH_PROGRAMS := $(BUILD)/tests/stress/process_kill $(BUILD)/tests/test_store_power \
+	$(BUILD)/tests/test_store_faults
+CRASH_SECONDS = 180
+
+.PHONY: crash crash-long
+crash: $(CRASH_PROGRAMS)
+	@set -e; for program in $(CRASH_PROGRAMS); do \
+		SECONDS=$(CRASH_SECONDS) KILL_EACH=1 POWER_EACH=1 FAULT_EACH=5 $$program; done
+
+crash-long: CRASH_SECONDS = 3300
+crash-long: crash
+
 # ---- Benchmarks, fuzzing ---------------------------------------------------------------------
 # Linked without faults, one after another: a figure is only worth something on a quiet machine. One
 # table; a figure that could not be taken fails it, one that missed its goal says so.
 # What some are compared with is linked where its header is: the sources ask for the same one.
 
-if_header = $(shell printf '\43if !__has_include(<%s>)\n\43error\n\43endif\n' $(1) | \
-	$(CC) $(CPPFLAGS) -E -x c - >/dev/null 2>&1 && echo $(2))
-BENCH_LIBS = $(EV_LIBS) -lm $(call if_header,uv.h,-luv) \
+BENCH_LIBS = $(EV_LIBS) -lm $(if $(HAVE_SQLITE),$(SQLITE_LIBS)) $(call if_header,uv.h,-luv) \
 	$(call if_header,boost/context/detail/fcontext.hpp,-lboost_context)
 
 $(BENCHES): $(BUILD)/%: $(BUILD)/obj/%.o $$(call objects,$$(wildcard $$*/*.c)) \
-		$(call objects,$(BENCH_HELPERS)) $(SUPPORT_LIB) $(STATIC_LIB)
+		$(call objects,$(BENCH_HELPERS)) $(SUPPORT_LIB) $(if $(HAVE_SQLITE),$(SQLITE_STATIC)) \
+		$(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(call run,LD,$@)$(LINK) -o $@ $^ $(BENCH_LIBS)
 
@@ -323,9 +371,10 @@ bench: $(BENCHES)
 ifneq ($(FUZZ_SOURCES),)
 FUZZ_SECONDS ?= 60
 
-$(FUZZERS): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(EXAMPLES_LIB) $(TASKCTL_LIB) $(STATIC_LIB)
+$(FUZZERS): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(EXAMPLES_LIB) $(TASKCTL_LIB) \
+		$(SQLITE_STATIC) $(STATIC_LIB)
 	@mkdir -p $(@D)
-	$(call run,LD,$@)$(LINK) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(EV_LIBS)
+	$(call run,LD,$@)$(LINK) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(SQLITE_LIBS) $(EV_LIBS)
 
 .PHONY: fuzz fuzz-run
 fuzz:
@@ -346,7 +395,7 @@ endif
 LINTS := lint-layers lint-symbols lint-headers lint-comments lint-doxygen lint-format \
 	lint-spelling lint-shell lint-tidy
 TEXTS := $(wildcard README.md NEWS Makefile .ci docs include taskmgr tasks internal tests)
-SHELL_SCRIPTS := $(wildcard .ci/run internal/tools/* tests/*.sh tests/support/*.sh)
+SHELL_SCRIPTS := $(wildcard .ci/run internal/tools/* internal/examples/cmd/*/play tests/*.sh tests/support/*.sh)
 
 .PHONY: $(LINTS) lint-packages
 lint: $(LINTS)
@@ -359,7 +408,9 @@ lint-layers:
 	$(call run,LINT,layers)internal/tools/check-layers
 
 lint-symbols:
-	$(call run,LINT,symbols)internal/tools/check-symbols taskmgr/taskmgr.map $(PUBLIC_HEADERS)
+	$(call run,LINT,symbols)internal/tools/check-symbols taskmgr/taskmgr.map \
+		$(filter-out $(SQLITE_HEADERS),$(PUBLIC_HEADERS))
+	@internal/tools/check-symbols $(SQLITE_MAP) $(SQLITE_HEADERS)
 
 lint-headers:
 	$(call run,LINT,headers)CC='$(CC)' internal/tools/check-headers $(PUBLIC_HEADERS)
@@ -407,9 +458,12 @@ MAN_PAGES := $(wildcard docs/man/*.1 docs/man/*.3 docs/man/*.7)
 DOC_FILES := $(wildcard LICENSE NEWS README.md)
 
 # Each file that is installed, as its path below DESTDIR; install and uninstall share these.
+HEADERS_TO_INSTALL := $(filter-out $(if $(HAVE_SQLITE),,$(SQLITE_HEADERS)),$(PUBLIC_HEADERS))
 INSTALLED_LIBS := $(addprefix $(LIBDIR)/,libtaskmgr.a $(REALNAME) $(SONAME) libtaskmgr.so)
 INSTALLED_COMMAND := $(BINDIR)/taskctl
-INSTALLED_HEADERS := $(PUBLIC_HEADERS:include/%=$(INCLUDEDIR)/%)
+INSTALLED_SQLITE := $(if $(HAVE_SQLITE),$(addprefix $(LIBDIR)/,libtaskmgr-sqlite.a $(SQLITE_REALNAME) \
+	$(SQLITE_SONAME) libtaskmgr-sqlite.so pkgconfig/libtaskmgr-sqlite.pc))
+INSTALLED_HEADERS := $(HEADERS_TO_INSTALL:include/%=$(INCLUDEDIR)/%)
 INSTALLED_PAGES := $(foreach p,$(MAN_PAGES),$(MANDIR)/man$(patsubst .%,%,$(suffix $(p)))/$(notdir $(p)))
 INSTALLED_DOCS := $(DOC_FILES:%=$(DOCDIR)/%)
 INSTALLED_GDB := $(SHAREDIR)/taskmgr-gdb.py
@@ -419,7 +473,7 @@ PAGE_NAMES = $(shell awk '/^\.Sh/ { on = $$2 == "NAME" } on && $$1 == ".Nm" { pr
 	$(filter %.3,$(MAN_PAGES)))
 INSTALLED_NAMES = $(foreach n,$(PAGE_NAMES),$(MANDIR)/man3/$(lastword $(subst :, ,$(n))).3)
 INSTALLED = $(INSTALLED_LIBS) $(INSTALLED_COMMAND) $(INSTALLED_HEADERS) $(INSTALLED_PAGES) \
-	$(INSTALLED_NAMES) $(INSTALLED_DOCS) $(INSTALLED_GDB) $(INSTALLED_PC)
+	$(INSTALLED_NAMES) $(INSTALLED_DOCS) $(INSTALLED_GDB) $(INSTALLED_PC) $(INSTALLED_SQLITE)
 
 # Paths below the prefix are written with it, so that pkg-config can move them all at once.
 define PC_TEXT
@@ -435,6 +489,18 @@ Libs.private: -lev -pthread
 Cflags: -I$${includedir}
 endef
 
+define SQLITE_PC_TEXT
+prefix=$(PREFIX)
+libdir=$(LIBDIR:$(PREFIX)/%=$${prefix}/%)
+
+Name: taskmgr-sqlite
+Description: Keeps durable processes of taskmgr in a file
+Version: $(VERSION)
+Requires: libtaskmgr
+Requires.private: sqlite3
+Libs: -L$${libdir} -ltaskmgr-sqlite
+endef
+
 # Programs find a new library only once the linker's cache has it. Whoever packs with DESTDIR does
 # that when the package is installed.
 refresh_linker = if ! $(LDCONFIG) -N -X -v 2>/dev/null | sed -n 's|^\(/[^:]*\):.*|\1|p' | \
@@ -443,6 +509,7 @@ refresh_linker = if ! $(LDCONFIG) -N -X -v 2>/dev/null | sed -n 's|^\(/[^:]*\):.
 	elif ! $(LDCONFIG); then echo "  run ldconfig as root: programs do not find the library yet"; fi
 
 install: export PC = $(PC_TEXT)
+install: export SQLITE_PC = $(SQLITE_PC_TEXT)
 install: all
 	$(call run,INSTALL,$(DESTDIR)$(PREFIX))$(INSTALL) -d \
 		$(sort $(dir $(addprefix $(DESTDIR),$(INSTALLED))))
@@ -451,7 +518,7 @@ install: all
 	@$(INSTALL) -m 755 $(TASKCTL) $(DESTDIR)$(INSTALLED_COMMAND)
 	@ln -sf $(REALNAME) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	@ln -sf $(REALNAME) $(DESTDIR)$(LIBDIR)/libtaskmgr.so
-	@set -e; for header in $(PUBLIC_HEADERS:include/%=%); do \
+	@set -e; for header in $(HEADERS_TO_INSTALL:include/%=%); do \
 		$(INSTALL) -m 644 include/$$header $(DESTDIR)$(INCLUDEDIR)/$$header; done
 	@set -e; for page in $(MAN_PAGES); do \
 		$(INSTALL) -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/; done
@@ -461,6 +528,14 @@ install: all
 	@$(INSTALL) -m 644 internal/tools/taskmgr-gdb.py $(DESTDIR)$(SHAREDIR)/
 	@printf '%s\n' "$$PC" >$(DESTDIR)$(INSTALLED_PC)
 	@chmod 644 $(DESTDIR)$(INSTALLED_PC)
+ifeq ($(HAVE_SQLITE),1)
+	@$(INSTALL) -m 644 $(SQLITE_STATIC) $(DESTDIR)$(LIBDIR)/
+	@$(INSTALL) -m 755 $(SQLITE_SHARED) $(DESTDIR)$(LIBDIR)/
+	@ln -sf $(SQLITE_REALNAME) $(DESTDIR)$(LIBDIR)/$(SQLITE_SONAME)
+	@ln -sf $(SQLITE_REALNAME) $(DESTDIR)$(LIBDIR)/libtaskmgr-sqlite.so
+	@printf '%s\n' "$$SQLITE_PC" >$(DESTDIR)$(LIBDIR)/pkgconfig/libtaskmgr-sqlite.pc
+	@chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/libtaskmgr-sqlite.pc
+endif
 	$(if $(DESTDIR),,@$(refresh_linker))
 
 uninstall:

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The tests find what they are there to find: five faults planted in the manager by the random schedules, each within a minute; and in
-# a sanitizer build two races or two overflows by the sanitizer.
+# The tests find what they are there to find: five faults planted in the manager by the random schedules and four in the engine of
+# durable processes by its simulation, each within a minute; and in a sanitizer build two races or two overflows by the sanitizer.
 #
 # BUILD, TOP, CC, SANITIZE come from the Makefile.
 set -eu
@@ -64,6 +64,19 @@ sanitizer() { # sanitizer NAME TEXT
 	fi
 }
 
+plant_process() { # plant_process NUMBER NAME
+	if PLANT=$1 SECONDS=55 timeout 60 "$out/process_simulation" >"$out/process_plant$1.log" 2>&1; then
+		verdict "$2" no
+	elif grep -q 'ERROR: seed' "$out/process_plant$1.log"; then
+		verdict "$2: $(sed -n 's/.*ERROR: seed [0-9]*: //p' "$out/process_plant$1.log" | head -1)" yes
+	elif grep -q 'cannot be opened' "$out/process_plant$1.log"; then
+		verdict "$2: what was stored cannot be read" yes
+	else
+		tail -n 20 "$out/process_plant$1.log"
+		verdict "$2" no
+	fi
+}
+
 case $SANITIZE in
 *thread*)
 	sanitizer race_callback 'ThreadSanitizer: data race'
@@ -87,6 +100,24 @@ case $SANITIZE in
 	plant 3 'a wrong order'
 	plant 4 'a lost error'
 	plant 5 'a late -ESHUTDOWN'
+
+	wraps=
+	for name in malloc calloc realloc pthread_create $(sed 's/#.*//' tests/support/wraps) \
+		tmgr__goroutine_ready tmgr__delete_message tmgr__timer_arm tmgr__delete_waits; do
+		wraps="$wraps -Wl,--wrap=$name"
+	done
+	# shellcheck disable=SC2086
+	$CC $flags $wraps -o "$out/process_simulation" tests/stress/process_simulation.c tests/planted/process_plants.c \
+		tests/support/durable.c tests/support/world.c tests/support/fault.c tests/support/leak.c "$BUILD/libtaskmgr.a" \
+		-lev -lm -lcmocka
+	if ! PLANT=0 SECONDS=2 "$out/process_simulation" >"$out/process_plant0.log" 2>&1; then
+		cat "$out/process_plant0.log"
+		exit 1
+	fi
+	plant_process 1 'a lost wakeup'
+	plant_process 2 'a double fire'
+	plant_process 3 'a skipped timer'
+	plant_process 4 'a wait that is not deleted'
 	;;
 esac
 

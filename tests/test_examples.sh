@@ -382,7 +382,80 @@ an_upstream_is_kept_that_is_killed_and_started_again()
 	server=
 }
 
+# It goes on where it was, also after kill -9: no number is missing, and one may be printed twice.
+counter_goes_on_after_a_kill()
+{
+	set -- "$BUILD/examples/counter" --database "$dir/counter.db"
+	start "$@"
+	wait_for '^count 3$'
+	kill -KILL "$pid"
+	ends_with 137
+	last=$(sed -n 's/^count //p' "$out" | tail -n 1)
+	start "$@"
+	wait_for "^count $((last + 2))\$"
+	kill -INT "$pid"
+	ends_with 0
+	first=$(sed -n 's/^count //p' "$out" | head -n 1)
+	case $first in
+	"$last" | $((last + 1))) ;;
+	*) die "after $last it went on with $first" ;;
+	esac
+	[ ! -e "$dir/counter.db-wal" ] || [ ! -s "$dir/counter.db-wal" ] || die 'the file was not closed'
+}
+
+# It is done a while after the last message, and then it is done for ever.
+counter_is_done()
+{
+	set -- "$BUILD/examples/counter" --database "$dir/done.db" --messages 1 --quiet 2
+	start "$@"
+	ends_with 0
+	says '^done: 2$'
+	start "$@"
+	ends_with 0
+	says '^done: 2$'
+	! grep -q '^count ' "$out" || die 'it went on when it was done'
+}
+
+approve_is_answered_and_too_late()
+{
+	start "$BUILD/examples/approve" --database "$dir/approve.db" --patience 1
+	ends_with 0
+	for line in 'desk: may Ada take 5 days off?' 'desk: shall we buy a keyboard?' 'desk: yes was delivered' \
+		'holiday: enjoy it' 'purchase: not bought, nobody answered' 'desk: yes came too late'; do
+		says "^$line\$"
+	done
+}
+
+# It leaves nothing behind where no file was named.
+approve_has_a_file_of_its_own()
+{
+	mkdir "$dir/tmp"
+	start env TMPDIR="$dir/tmp" "$BUILD/examples/approve" --patience 0.1
+	ends_with 0
+	[ -z "$(ls "$dir/tmp")" ] || die "left behind: $(ls "$dir"/tmp/*)"
+}
+
+# play exits with an error when anything is not as it should be; some of its lines:
+orders_are_played()
+{
+	start internal/examples/cmd/orders/play "$BUILD/examples/orders"
+	ends_with 0
+	says '^{"customer":"Ada","status":"done"'
+	says '^{"customer":"Bob","status":"cancelled","reason":"found it in the library"'
+	says '^{"customer":"Eve","status":"expired"'
+	says '"id: is not 1 to 40 of'
+	says '"the body is no JSON: line 1'
+	[ "$(grep -c -E '^(payment.charged|delivery.shipped|order.done) tea 900$' "$out")" -eq 3 ] || die 'tea'
+	[ "$(grep -c -E '^(payment.charged|payment.refunded|order.cancelled) books 9900$' "$out")" -eq 3 ] || die 'books'
+	[ "$(grep -c -E '^order.expired yacht 9999999$' "$out")" -eq 1 ] || die 'yacht'
+}
+
 hello_ticks_and_stops
+counter_goes_on_after_a_kill
+counter_is_done
+approve_is_answered_and_too_late
+approve_has_a_file_of_its_own
+orders_are_played
 files_are_processed
 the_turnstile_lets_through_who_paid
 a_connection_is_kept

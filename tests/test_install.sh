@@ -112,6 +112,41 @@ objdump -p "$root/shared" | grep -q "NEEDED *$soname" || fail 'the shared progra
 "$CC" -Wall -Werror -static -o "$root/static" "$root/program.c" $(flags --static --cflags --libs)
 "$root/static"
 
+# -- the store on SQLite, a library of its own --------------------------------------------------
+
+cat >"$root/store.c" <<'PROGRAM'
+#include <taskmgr/tasks/process_sqlite.h>
+
+int main(int argc, char **argv)
+{
+	struct tmgr_store *store;
+
+	(void)argc;
+	if (tmgr_store_sqlite_create(argv[0], 0, &store) != 0)
+		return 1;
+	tmgr_store_destroy(store);
+	return tmgr_store_sqlite_check("/nowhere", 0, 0) == 0;
+}
+PROGRAM
+
+store_flags() {
+	PKG_CONFIG_LIBDIR=$lib/pkgconfig:$(pkg-config --variable pc_path pkg-config) \
+		PKG_CONFIG_SYSROOT_DIR=$root PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 PKG_CONFIG_ALLOW_SYSTEM_LIBS=1 \
+		pkg-config "$@" libtaskmgr-sqlite
+}
+
+store_real=$lib/libtaskmgr-sqlite.so.$version
+store_soname=$(objdump -p "$store_real" | awk '$1 == "SONAME" { print $2 }')
+[ "$store_soname" = "libtaskmgr-sqlite.so.${soname#libtaskmgr.so.}" ] || fail "soname $store_soname"
+nm -D --defined-only --without-symbol-versions "$store_real" | awk '$2 != "A" { print $3 }' >"$root/exported"
+! grep -v '^tmgr_store_sqlite_' "$root/exported" || fail 'the store exports names that are not public'
+objdump -p "$store_real" | awk '$1 == "NEEDED" { print $2 }' >"$root/needed"
+! grep -E -v '^(libc|libpthread|libsqlite3|libtaskmgr|ld-linux[-a-z0-9_]*)\.so' "$root/needed" ||
+	fail 'the store needs what it does not say'
+# shellcheck disable=SC2046
+"$CC" -Wall -Werror -o "$root/store" "$root/store.c" $(store_flags --cflags --libs)
+LD_LIBRARY_PATH=$lib "$root/store" || fail 'the store cannot be used'
+
 # -- the linker --------------------------------------------------------------------------------
 
 # A stand-in for ldconfig: what it is asked for, and the folders that the linker knows.

@@ -45,10 +45,15 @@
 #include <taskmgr/tasks/machine_wait.h>
 #include <taskmgr/tasks/manager.h>
 #include <taskmgr/tasks/parallel.h>
+#include <taskmgr/tasks/process.h>
+#include <taskmgr/tasks/process_control.h>
+#include <taskmgr/tasks/process_runtime.h>
+#include <taskmgr/tasks/process_store.h>
 #include <taskmgr/tasks/resolve.h>
 #include <taskmgr/tasks/retry.h>
 #include <taskmgr/tasks/sequence.h>
 #include <taskmgr/tasks/signals.h>
+#include <taskmgr/tasks/state.h>
 #include <taskmgr/tasks/stream.h>
 #include <taskmgr/tasks/timeout.h>
 #include <taskmgr/tasks/worker_pool.h>

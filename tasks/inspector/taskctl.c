@@ -10,6 +10,7 @@
 
 static const struct taskctl_command commands[] = {
 	{ "machine", "state machines: check, generate, graph, replay", taskctl_machine },
+	{ "process", "durable processes: how they stand, why they wait, repairs", taskctl_process },
 	{ 0 },
 };
 

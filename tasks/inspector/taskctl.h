@@ -41,5 +41,6 @@ int taskctl_option(int argc, char **argv, const char *letters, const struct opti
  */
 
 int taskctl_machine(int argc, char **argv);
+int taskctl_process(int argc, char **argv);
 
 #endif

@@ -1,0 +1,627 @@
+/**
+ * @file
+ * The runtime of durable processes: its tasks, and what is done to processes from outside.
+ *
+ *     tmgr_store_sqlite_create("orders.db", NULL, &store);
+ *     tmgr_processes_create(store, NULL, &processes);
+ *     tmgr_processes_define(processes, &order_definition);
+ *     tmgr_manager_add_task(manager, "processes", tmgr_processes_task(processes), TMGR_STRICT);
+ *     tmgr_manager_add_task(manager, "workers", tmgr_processes_workers(processes, NULL), TMGR_STRICT);
+ *     ...
+ *     r = tmgr_processes_start(context, processes, &(struct tmgr_process_child){ &order_definition, "order-17" },
+ *             TMGR_NEVER);
+ *
+ * The first task opens the store and reads it when it is initialized, and closes it in its cleanup.
+ * Workers are tasks added after it, each some threads that call methods; there may be several such, and
+ * on several loops.
+ *
+ * Whatever returns 0 here is durable: it survives a power cut. Deadlines end the wait, not what was
+ * asked for, which may happen all the same.
+ */
+#ifndef TMGR_TASKS_PROCESS_RUNTIME_H
+#define TMGR_TASKS_PROCESS_RUNTIME_H
+
+#include <taskmgr/future.h>
+#include <taskmgr/tasks/process.h>
+#include <taskmgr/tasks/process_store.h>
+
+/** Most workers of one task. */
+#define TMGR_PROCESSES_WORKERS_MAX 1000
+
+struct tmgr_processes;
+struct tmgr_process_request;
+
+/** How a runtime works; all zero is the default. Durations are nanoseconds. */
+struct tmgr_processes_options {
+	/** How long a process that is over is remembered, with its id and result: 30 days. */
+	int64_t keep_finished_ns;
+	/** How long keys of messages are remembered: 7 days. */
+	int64_t keep_keys_ns;
+	/** How long the history goes back: 30 days; and how many events: 1,000,000. */
+	int64_t keep_events_ns;
+	uint64_t events_max;
+	/** Messages from outside that may stand in one channel's line: 10,000. */
+	uint32_t line_max;
+	/** Bytes that may wait for the store before it refuses what comes from outside: 64 MiB. */
+	size_t unsaved_max;
+	/** Which part of a store that several daemons share: 0. */
+	uint32_t partition;
+	/**
+	 * No tasks: everything happens in tmgr_processes_drive() and in the waits of the one thread that
+	 * uses it, under a virtual clock, in an order that is made from the seed.
+	 */
+	bool single_threaded;
+	uint64_t seed;
+	/** Of the virtual wall clock, milliseconds since 1970: 1,000,000,000,000. */
+	int64_t wall_ms;
+};
+
+/** Workers; all zero is the default. */
+struct tmgr_processes_workers_options {
+	/** Methods that run at a time, 1 to TMGR_PROCESSES_WORKERS_MAX: one for each processor. */
+	size_t workers;
+	/** Only of this definition; NULL: of all that no other workers are for. Copied. */
+	const char *definition;
+};
+
+/** What is asked of the runtime. */
+enum tmgr_process_command_kind {
+	TMGR_PROCESS_START = 1,      /**< child */
+	TMGR_PROCESS_SEND,           /**< channel, value, key */
+	TMGR_PROCESS_CLOSE,          /**< channel */
+	TMGR_PROCESS_CHANNEL_CREATE, /**< channel, capacity */
+	TMGR_PROCESS_CHANNEL_DELETE, /**< channel */
+	TMGR_PROCESS_RESULT,         /**< id: done when the process is over */
+	TMGR_PROCESS_CANCEL,         /**< id */
+	TMGR_PROCESS_PAUSE,          /**< id, text: the reason */
+	TMGR_PROCESS_RESUME, /**< id: a paused one; or a failed one, whose method is tried again */
+	TMGR_PROCESS_GOTO,   /**< id, goroutine, method */
+	TMGR_PROCESS_SET,    /**< id, revision, value: the whole state, JSON */
+	TMGR_PROCESS_GET,    /**< id */
+	TMGR_PROCESS_LIST,   /**< filter */
+	TMGR_PROCESS_CHANNELS,   /**< id: those of a process; "" the runtime-wide; NULL: all */
+	TMGR_PROCESS_CHECKPOINT, /**< the store does the work that can wait */
+	TMGR_PROCESS_BACKUP,     /**< text: the path of a new file */
+};
+
+/** Which processes are listed. */
+struct tmgr_process_filter {
+	const char *definition;          /**< NULL: all */
+	enum tmgr_process_status status; /**< 0: all */
+	const char *after; /**< with ids above this, in the order of bytes; NULL: from the first */
+	size_t count_max;  /**< at most so many; 0: 1000 */
+};
+
+/** Something asked of the runtime; the fields that its kind names. All is copied. */
+struct tmgr_process_command {
+	enum tmgr_process_command_kind kind;
+	struct tmgr_process_child child;
+	const char *id;
+	const char *channel; /**< an id: "process/name" or "/name" */
+	struct tmgr_bytes value;
+	const char *key; /**< the same message a second time is taken and dropped; NULL: none */
+	const char *goroutine;
+	const char *method;
+	const char *text;
+	uint64_t revision;
+	uint32_t capacity;
+	struct tmgr_process_filter filter;
+};
+
+/** A case that waits. */
+struct tmgr_process_wait_info {
+	enum tmgr_process_wait_kind kind;
+	uint32_t index;
+	const char *target; /**< the channel or process; "" */
+	const char *method;
+	int64_t at_ms;   /**< for a time: when, on the wall clock */
+	const char *why; /**< a sentence: what it waits for, and who could wake it */
+};
+
+/** How a goroutine stands. */
+struct tmgr_process_goroutine_info {
+	const char *name;
+	const char *method; /**< next; "" of a blocked one */
+	enum tmgr_goroutine_status status;
+	bool running;     /**< its method is being called */
+	bool stuck;       /**< and past its deadline */
+	int64_t since_ms; /**< wall clock: ready or blocked */
+	unsigned attempts;
+	int error;
+	const char *text; /**< of the error, or the reason */
+	const char *why;  /**< a sentence: what happens next with it, and what that waits for */
+	const struct tmgr_process_wait_info *waits;
+	size_t wait_count;
+};
+
+/** How a process stands. */
+struct tmgr_process_info {
+	const char *id;
+	const char *definition;
+	uint32_t version;
+	enum tmgr_process_status status;
+	bool cancelled; /**< cancel was asked for */
+	bool has_result;
+	int error;
+	const char *text; /**< why it is paused, or what failed; "" */
+	uint64_t revision, steps;
+	int64_t created_ms; /**< wall clock */
+	int64_t changed_ms; /**< the runtime's time, which is the wall clock's but never runs back */
+	struct tmgr_bytes state; /**< JSON; only of GET */
+	struct tmgr_bytes result;
+	/** only of GET */
+	const struct tmgr_process_goroutine_info *goroutines;
+	size_t goroutine_count;
+};
+
+/** How a channel stands. */
+struct tmgr_process_channel_info {
+	const char *id;
+	uint32_t capacity;
+	bool closed;
+	size_t buffered, senders, receivers; /**< messages; cases that wait */
+};
+
+/** How a runtime stands. Counts are since it was opened. */
+struct tmgr_processes_stats {
+	size_t processes;  /**< remembered, over or not */
+	size_t live;       /**< of these, not over */
+	size_t runnable;   /**< with a method to be called now */
+	size_t running;    /**< methods that are being called */
+	size_t stuck;      /**< of these, past their deadlines */
+	size_t timers;     /**< armed */
+	size_t unsaved;    /**< bytes that wait for the store */
+	uint64_t steps;    /**< that took effect */
+	uint64_t sequence; /**< the greatest that is durable */
+	uint64_t
+		trace; /**< of a single-threaded one: a hash of all it has done; the same from the same seed */
+	struct tmgr_store_health store;
+};
+
+TMGR_BEGIN_DECLS
+
+/**
+ * Make a runtime.
+ *
+ * @param store          taken, always: closed and destroyed with the runtime
+ * @param options        copied; NULL for the default
+ * @param ret_processes  returned, release with tmgr_processes_unref()
+ *
+ * @retval 0        made
+ * @retval -EINVAL  store or ret_processes is NULL, or an option is out of range
+ * @retval -ENOMEM  out of memory
+ *
+ * @thread any thread
+ */
+TMGR_API int tmgr_processes_create(struct tmgr_store *store,
+	const struct tmgr_processes_options *options, struct tmgr_processes **ret_processes);
+
+/**
+ * Take a reference.
+ *
+ * @param processes  NULL is allowed
+ *
+ * @return processes
+ *
+ * @thread any thread
+ */
+TMGR_API struct tmgr_processes *tmgr_processes_ref(struct tmgr_processes *processes);
+
+/**
+ * Give a reference back; with the last the runtime is gone. Its tasks hold one each.
+ *
+ * @param processes  NULL is allowed
+ *
+ * @thread any thread
+ */
+TMGR_API void tmgr_processes_unref(struct tmgr_processes *processes);
+
+/**
+ * Say what a kind of process is, before the runtime's task is initialized (or, single-threaded, opened).
+ *
+ * @param processes   a runtime that was not opened
+ * @param definition  borrowed as long as the runtime
+ *
+ * @retval 0        defined
+ * @retval -EINVAL  an argument is NULL; a name, the version, a method or an alias is none, or there
+ *                  twice; start is missing, or it or cancel is not in the table; or the state's table is
+ *                  wrong
+ * @retval -EEXIST  one of that name is defined
+ * @retval -EBUSY   the runtime was opened
+ * @retval -ENOMEM  out of memory
+ *
+ * @thread any thread
+ * @source async, ManageDefs
+ */
+TMGR_API int tmgr_processes_define(
+	struct tmgr_processes *processes, const struct tmgr_process_definition *definition);
+
+/**
+ * A definition by its name: for starting what somebody else has named.
+ *
+ * @param processes  a runtime
+ * @param name       of the definition
+ *
+ * @return what was given to tmgr_processes_define(); NULL: there is none of that name, or an argument
+ * is NULL
+ *
+ * @thread any thread
+ */
+TMGR_API const struct tmgr_process_definition *tmgr_processes_definition(
+	struct tmgr_processes *processes, const char *name);
+
+/**
+ * The runtime's task, which keeps the processes and has them stored. It can run once.
+ *
+ * Initialize opens the store and reads it, with the errors that the store's open gives; it says in the
+ * log which methods the program lacks. Told to stop, it refuses what comes from outside, waits for
+ * the methods that run until its deadline, and has everything stored; cleanup closes the store. It ends
+ * with -EIO when the store has ended.
+ *
+ * @param processes  a reference is taken, and given back with the task
+ *
+ * @return the task; one that is refused with -EINVAL (processes is NULL, or single-threaded) or -ENOMEM
+ *
+ * @thread any thread
+ */
+TMGR_API struct tmgr_task tmgr_processes_task(struct tmgr_processes *processes);
+
+/**
+ * A task that calls methods, on some workers at a time: threads, or coroutines where it runs on a loop.
+ * Add it after the runtime's.
+ *
+ * @param processes  a reference is taken, and given back with the task
+ * @param options    copied; NULL for the default
+ *
+ * @return the task; one that is refused with -EINVAL (processes is NULL or single-threaded, or an option
+ * is out of range) or -ENOMEM
+ *
+ * @thread any thread
+ */
+TMGR_API struct tmgr_task tmgr_processes_workers(
+	struct tmgr_processes *processes, const struct tmgr_processes_workers_options *options);
+
+/**
+ * Ask for something, without waiting.
+ *
+ * The request's future is done with 0 when what was asked for is durable, and else with the error that
+ * the function for it below has.
+ *
+ * @param processes    a runtime
+ * @param command      copied
+ * @param ret_request  returned, release with tmgr_process_request_release()
+ *
+ * @retval 0           asked
+ * @retval -EINVAL     an argument is NULL, or a field that the kind needs is missing or out of range
+ * @retval -ENOENT     the definition of a start is not defined
+ * @retval -ENOMEM     out of memory
+ * @retval -ESHUTDOWN  it was told to stop, or is not open
+ * @retval other       what tmgr_state_encode() says of the state
+ *
+ * @thread any thread; never blocks
+ */
+TMGR_API int tmgr_processes_submit(struct tmgr_processes *processes,
+	const struct tmgr_process_command *command, struct tmgr_process_request **ret_request);
+
+/**
+ * The future of a request, for waiting with tmgr_future_wait() or tmgr_wait_several(). It cannot be
+ * cancelled: what was asked for happens.
+ *
+ * @param request  NULL gives NULL
+ *
+ * @return borrowed until the request is released
+ *
+ * @thread any thread
+ */
+TMGR_API struct tmgr_future *tmgr_process_request_future(struct tmgr_process_request *request);
+
+/**
+ * What a request gave, when its future is done: the result of a process, what SEND says of its key.
+ *
+ * @param request  NULL gives no bytes
+ *
+ * @return of RESULT: the result, a NUL follows it; of others no bytes; borrowed until the request is
+ * released
+ *
+ * @thread any thread
+ */
+TMGR_API struct tmgr_bytes tmgr_process_request_value(const struct tmgr_process_request *request);
+
+/**
+ * What GET and LIST gave, when the future is done.
+ *
+ * @param request    NULL has none
+ * @param ret_count  written: how many; may be NULL
+ *
+ * @return the first, borrowed until the request is released; NULL: none
+ *
+ * @thread any thread
+ */
+TMGR_API const struct tmgr_process_info *tmgr_process_request_infos(
+	const struct tmgr_process_request *request, size_t *ret_count);
+
+/**
+ * What CHANNELS gave, when the future is done.
+ *
+ * @param request    NULL has none
+ * @param ret_count  written: how many; may be NULL
+ *
+ * @return the first, borrowed until the request is released; NULL: none
+ *
+ * @thread any thread
+ */
+TMGR_API const struct tmgr_process_channel_info *tmgr_process_request_channels(
+	const struct tmgr_process_request *request, size_t *ret_count);
+
+/**
+ * Let go of a request, done or not: what was asked for happens all the same.
+ *
+ * @param request  taken; NULL does nothing. Nobody waits for its future
+ *
+ * @thread any thread
+ */
+TMGR_API void tmgr_process_request_release(struct tmgr_process_request *request);
+
+/**
+ * Start a process.
+ *
+ * @param context    the task's, or NULL
+ * @param processes  a runtime
+ * @param child      what to start; its id is the key: once is once
+ * @param deadline   absolute, monotonic, nanoseconds
+ *
+ * @retval 0           started
+ * @retval -EEXIST     the id is in use: started before, or over and remembered
+ * @retval -EINVAL     an argument is NULL, the id is none, or the runtime's task runs on the caller's
+ * @retval -ENOENT     the definition is not defined
+ * @retval -ENOSPC     the store is full, and too much waits for it
+ * @retval -ECANCELED  the token fired first
+ * @retval -ETIMEDOUT  the deadline came first
+ * @retval -ESHUTDOWN  it was told to stop, or is not open
+ * @retval -EIO        the store has ended
+ * @retval -ENOMEM     out of memory
+ *
+ * @thread the task's; may block; cancellation point
+ */
+TMGR_API int tmgr_processes_start(struct tmgr_context *context, struct tmgr_processes *processes,
+	const struct tmgr_process_child *child, int64_t deadline);
+
+/** A message from outside. */
+struct tmgr_process_outside {
+	const char *channel;     /**< an id: "process/name", or "/name" */
+	struct tmgr_bytes value; /**< copied */
+	const char *
+		key; /**< at most TMGR_PROCESS_KEY_MAX bytes; of this channel: twice is once. NULL: none */
+};
+
+/**
+ * Send a message. It is received, or in the buffer, or stands in the channel's line, durably.
+ *
+ * @param context    the task's, or NULL
+ * @param processes  a runtime
+ * @param message    what to send
+ * @param deadline   absolute, monotonic, nanoseconds
+ *
+ * @retval 0           sent, now or before with this key
+ * @retval -ENOENT     there is no such process or channel
+ * @retval -EPIPE      the channel is closed, or its process over
+ * @retval -EAGAIN     too many stand in its line
+ * @retval -EINVAL     an argument is NULL, or channel is no id, or the key is too long
+ * @retval -EMSGSIZE   the value is longer than TMGR_PROCESS_VALUE_MAX
+ * @retval -ENOSPC     the store is full, and too much waits for it
+ * @retval -ECANCELED  the token fired first
+ * @retval -ETIMEDOUT  the deadline came first
+ * @retval -ESHUTDOWN  it was told to stop, or is not open
+ * @retval -EIO        the store has ended
+ * @retval -ENOMEM     out of memory
+ *
+ * @thread the task's; may block; cancellation point
+ */
+TMGR_API int tmgr_processes_send(struct tmgr_context *context, struct tmgr_processes *processes,
+	const struct tmgr_process_outside *message, int64_t deadline);
+
+/**
+ * Wait until a process is over.
+ *
+ * @param context      the task's, or NULL
+ * @param processes    a runtime
+ * @param id           of the process
+ * @param deadline     absolute, monotonic, nanoseconds
+ * @param ret_request  returned with 0 and -ECANCELED of the process, for
+ *                     tmgr_process_request_value(); release with tmgr_process_request_release(); may be
+ *                     NULL
+ *
+ * @retval 0           it finished
+ * @retval -ENODATA    it finished without a result
+ * @retval -ECANCELED  it was cancelled; or the token fired first
+ * @retval -ENOENT     there is no such process
+ * @retval -ETIMEDOUT  the deadline came first
+ * @retval -EINVAL     an argument is NULL
+ * @retval -ESHUTDOWN  the runtime was told to stop, or is not open
+ * @retval -EIO        the store has ended
+ * @retval -ENOMEM     out of memory
+ *
+ * @thread the task's; may block; cancellation point
+ */
+TMGR_API int tmgr_processes_wait(struct tmgr_context *context, struct tmgr_processes *processes,
+	const char *id, int64_t deadline, struct tmgr_process_request **ret_request);
+
+/**
+ * Ask for anything, and wait for it.
+ *
+ * @param context      the task's, or NULL
+ * @param processes    a runtime
+ * @param command      copied
+ * @param deadline     absolute, monotonic, nanoseconds
+ * @param ret_request  returned with 0, release with tmgr_process_request_release(); may be NULL
+ *
+ * @retval 0           done
+ * @retval -ENOENT     there is no such process, channel, goroutine or method
+ * @retval -EEXIST     the id of a start, a channel's or a backup's file is there
+ * @retval -EALREADY   cancel, pause, resume, close: it is so already
+ * @retval -ESRCH      the process is over
+ * @retval -ESTALE     set: the state's revision is another
+ * @retval -EBUSY      set, goto: its method runs at this moment; or delete: messages or waits are left
+ * @retval -ENOTSUP    backup: the store cannot
+ * @retval -EPIPE      send: the channel is closed
+ * @retval -EAGAIN     send: too many stand in its line
+ * @retval -ENODATA    result: it gave none
+ * @retval -EINVAL     an argument is NULL, or a field that the kind needs is missing or out of range
+ * @retval -ENOSPC     the store is full, and too much waits for it
+ * @retval -ECANCELED  the token fired first; result: it was cancelled
+ * @retval -ETIMEDOUT  the deadline came first
+ * @retval -ESHUTDOWN  it was told to stop, or is not open
+ * @retval -EIO        the store has ended
+ * @retval -ENOMEM     out of memory
+ *
+ * @thread the task's; may block; cancellation point
+ */
+TMGR_API int tmgr_processes_do(struct tmgr_context *context, struct tmgr_processes *processes,
+	const struct tmgr_process_command *command, int64_t deadline,
+	struct tmgr_process_request **ret_request);
+
+/**
+ * Visit events of the history, in order: those that are durable.
+ *
+ * @param processes  a runtime that is open
+ * @param query      which
+ * @param visit      called with self and each event, borrowed until it returns; what it returns, when
+ *                   it is not 0, ends the visit
+ * @param self       for visit
+ *
+ * @return what visit returned, or
+ * @retval 0           visited all
+ * @retval -EINVAL     an argument is NULL
+ * @retval -ESHUTDOWN  it is not open
+ * @retval -EIO        the store cannot be read
+ *
+ * @thread any thread; may block on the store
+ */
+TMGR_API int tmgr_processes_events(struct tmgr_processes *processes,
+	const struct tmgr_store_query *query,
+	int (*visit)(void *self, const struct tmgr_process_event *event), void *self);
+
+/**
+ * Wait until something above a sequence is durable, for following the events.
+ *
+ * @param context    the task's, or NULL
+ * @param processes  a runtime
+ * @param after      a sequence
+ * @param deadline   absolute, monotonic, nanoseconds
+ *
+ * @retval 0           there is
+ * @retval -ECANCELED  the token fired first
+ * @retval -ETIMEDOUT  the deadline came first
+ * @retval -EINVAL     processes is NULL
+ * @retval -ESHUTDOWN  it is not open, or was closed
+ *
+ * @thread the task's; may block; cancellation point
+ */
+TMGR_API int tmgr_processes_follow(struct tmgr_context *context, struct tmgr_processes *processes,
+	uint64_t after, int64_t deadline);
+
+/**
+ * How a runtime stands.
+ *
+ * @param processes  a runtime
+ * @param ret_stats  written
+ *
+ * @retval 0        written
+ * @retval -EINVAL  an argument is NULL
+ *
+ * @thread any thread
+ */
+TMGR_API int tmgr_processes_stats(
+	struct tmgr_processes *processes, struct tmgr_processes_stats *ret_stats);
+
+/**
+ * Single-threaded: open the store and read it.
+ *
+ * @param processes  a runtime made with single_threaded
+ *
+ * @retval 0        open
+ * @retval -EINVAL  processes is NULL or of the other kind
+ * @retval -EBUSY   it is open, or was; or the store is held by another program
+ * @retval other    what the store's open gives
+ *
+ * @thread one thread at a time
+ */
+TMGR_API int tmgr_processes_open(struct tmgr_processes *processes);
+
+/**
+ * Single-threaded: do one thing of those that could happen next, chosen by the seed: take what was
+ * asked for, call a method, begin or end a batch of the store. Time does not pass.
+ *
+ * @param processes  open
+ *
+ * @retval 1        done
+ * @retval 0        there is nothing to do before time passes or something is asked for
+ * @retval -EINVAL  processes is NULL, of the other kind, or not open
+ * @retval -EIO     the store has ended
+ * @retval -ENOMEM  out of memory: it has ended
+ *
+ * @thread one thread at a time
+ */
+TMGR_API int tmgr_processes_drive(struct tmgr_processes *processes);
+
+/**
+ * Single-threaded: drive until there is nothing to do.
+ *
+ * @param processes  open
+ *
+ * @retval 0        there is nothing
+ * @retval -EINVAL  processes is NULL, of the other kind, or not open
+ * @retval -ENOSPC  the store is full
+ * @retval -EIO     the store has ended
+ * @retval -ENOMEM  out of memory: it has ended
+ *
+ * @thread one thread at a time
+ */
+TMGR_API int tmgr_processes_settle(struct tmgr_processes *processes);
+
+/**
+ * Single-threaded: let time pass, and settle at each moment at which a timer fires.
+ *
+ * @param processes  open
+ * @param ns         nanoseconds, 0 or above
+ *
+ * @retval 0        passed
+ * @retval -EINVAL  processes is NULL, of the other kind, or not open, or ns is below 0
+ * @retval -ENOSPC  the store is full
+ * @retval -EIO     the store has ended
+ * @retval -ENOMEM  out of memory: it has ended
+ *
+ * @thread one thread at a time
+ */
+TMGR_API int tmgr_processes_advance(struct tmgr_processes *processes, int64_t ns);
+
+/**
+ * Single-threaded: set the wall clock, forward or back.
+ *
+ * @param processes  open
+ * @param wall_ms    milliseconds since 1970
+ *
+ * @retval 0        set
+ * @retval -EINVAL  processes is NULL, of the other kind, or not open
+ *
+ * @thread one thread at a time
+ */
+TMGR_API int tmgr_processes_set_wall(struct tmgr_processes *processes, int64_t wall_ms);
+
+/**
+ * Single-threaded: close the store. What was not settled is lost, as when the program is killed, except
+ * that the store was told.
+ *
+ * @param processes  open
+ *
+ * @retval 0        closed
+ * @retval -EINVAL  processes is NULL, of the other kind, or not open
+ * @retval other    what the store's close gives
+ *
+ * @thread one thread at a time
+ */
+TMGR_API int tmgr_processes_close(struct tmgr_processes *processes);
+
+TMGR_END_DECLS
+
+#endif

@@ -1,0 +1,455 @@
+/* Applying commands. */
+#include "tasks/process/engine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "taskmgr/base/text.h"
+
+#include "tasks/process/engine_inside.h"
+
+#define DAY_MS INT64_C(86400000)
+
+struct tmgr__engine *tmgr__engine_create(void)
+{
+	struct tmgr__engine *engine = calloc(1, sizeof(*engine));
+
+	if (engine == NULL)
+		return NULL;
+	engine->keep_finished_ms = 30 * DAY_MS;
+	engine->keep_keys_ms = 7 * DAY_MS;
+	engine->line_max = 10000;
+	return engine;
+}
+
+void *tmgr__engine_memory(struct tmgr__engine *engine, size_t size)
+{
+	void *memory = calloc(1, size);
+
+	if (memory == NULL)
+		engine->broken = -ENOMEM;
+	return memory;
+}
+
+struct tmgr__blob *tmgr__blob(struct tmgr__engine *engine, struct tmgr_bytes bytes)
+{
+	struct tmgr__blob *blob = malloc(sizeof(*blob) + bytes.size + 1);
+
+	if (blob == NULL) {
+		engine->broken = -ENOMEM;
+		return NULL;
+	}
+	blob->size = (uint32_t)bytes.size;
+	if (bytes.size > 0)
+		memcpy(blob->data, bytes.data, bytes.size);
+	blob->data[bytes.size] = '\0';
+	return blob;
+}
+
+uint64_t tmgr__engine_number(struct tmgr__engine *engine)
+{
+	return ++engine->sequence;
+}
+
+/* Names of all kinds: UTF-8 without control characters and slashes. */
+bool tmgr__is_name(const char *text, size_t size_max)
+{
+	size_t size = strnlen(text, size_max + 1);
+
+	if (size == 0 || size > size_max)
+		return false;
+	for (size_t i = 0; i < size; i++) {
+		if (text[i] == '/' || tmgr__text_control(text + i) != 0)
+			return false;
+	}
+	return true;
+}
+
+bool tmgr__is_channel(const char *id)
+{
+	size_t size = strcspn(id, "/");
+	char owner[TMGR_PROCESS_ID_MAX + 1];
+
+	if (id[size] == '\0' || size > TMGR_PROCESS_ID_MAX)
+		return false;
+	memcpy(owner, id, size);
+	owner[size] = '\0';
+	return (size == 0 || tmgr__is_name(owner, TMGR_PROCESS_ID_MAX)) &&
+	       tmgr__is_name(id + size + 1, TMGR_PROCESS_NAME_MAX);
+}
+
+/* ---- While a method runs --------------------------------------------------------------------- */
+
+static int apply_stuck(struct tmgr__engine *engine, struct tmgr__eprocess *process)
+{
+	if (process->running == NULL || process->stuck)
+		return -EALREADY;
+	process->stuck = true;
+	engine->stuck++;
+	tmgr__put_event(engine, TMGR_PROCESS_EVENT_STUCK, process, process->running, 0, "");
+	return 0;
+}
+
+static int apply_once(struct tmgr__engine *engine, const struct tmgr__apply *command)
+{
+	struct tmgr__goroutine *goroutine = command->process->running;
+	struct tmgr__changes *changes = engine->changes;
+	struct tmgr__trouble *trouble;
+	struct tmgr__once *once;
+	size_t size = strlen(command->name) + 1;
+
+	if (command->process->stuck)
+		return -ETIMEDOUT;
+	trouble = tmgr__goroutine_trouble(engine, goroutine);
+	once = trouble != NULL ? tmgr__engine_memory(engine, sizeof(*once) + size) : NULL;
+	if (once == NULL)
+		return -ENOMEM;
+	memcpy(once->name, command->name, size);
+	once->next = trouble->once;
+	trouble->once = once;
+	once->value = tmgr__blob(engine, command->value);
+	tmgr__changes_add(changes, TMGR_STORE_PUT, TMGR_STORE_ONCE)
+		->row.once = (struct tmgr_store_once){
+		.process = tmgr__changes_text(changes, goroutine->process->id),
+		.goroutine = tmgr__changes_text(changes, goroutine->name),
+		.sequence = goroutine->sequence,
+		.name = tmgr__changes_text(changes, command->name),
+		.value = tmgr__changes_bytes(changes, command->value.data, command->value.size),
+	};
+	return 0;
+}
+
+/* ---- Channels from outside ------------------------------------------------------------------- */
+
+static void keep_key(struct tmgr__engine *engine, const char *key)
+{
+	struct tmgr__changes *changes = engine->changes;
+
+	if (tmgr__key_add(engine, key, engine->now_ms) == NULL)
+		return;
+	tmgr__changes_add(changes, TMGR_STORE_PUT, TMGR_STORE_KEY)->row.key =
+		(struct tmgr_store_key){
+			.key = tmgr__changes_text(changes, key),
+			.at_ms = engine->now_ms,
+		};
+}
+
+static const char *name_in(const char *channel)
+{
+	return strchr(channel, '/') + 1;
+}
+
+static int apply_send(struct tmgr__engine *engine, const struct tmgr__apply *command)
+{
+	char key[TMGR_PROCESS_CHANNEL_MAX + 1 + TMGR_PROCESS_KEY_MAX + 1];
+	struct tmgr__channel *channel;
+	struct tmgr__blob *value;
+	int r;
+
+	if (command->name != NULL) {
+		size_t size = strlen(command->id);
+
+		memcpy(key, command->id, size);
+		key[size] = ' ';
+		memcpy(key + size + 1, command->name, strlen(command->name) + 1);
+		if (tmgr__engine_key(engine, key) != NULL)
+			return 0;
+	}
+	r = tmgr__channel_resolve(engine, command->id, &channel);
+	if (r != 0)
+		return r;
+	if (channel->closed)
+		return -EPIPE;
+	if (channel->buffer != NULL && channel->buffer->outside >= engine->line_max)
+		return -EAGAIN;
+	value = tmgr__blob(engine, command->value);
+	if (value == NULL)
+		return -ENOMEM;
+	tmgr__put_event(
+		engine, TMGR_PROCESS_EVENT_SENT, channel->process, NULL, 0, name_in(channel->id));
+	if (command->name != NULL)
+		keep_key(engine, key);
+	tmgr__channel_post(engine, channel, value);
+	return 0;
+}
+
+static int apply_close(struct tmgr__engine *engine, const struct tmgr__apply *command)
+{
+	struct tmgr__channel *channel;
+	int r = tmgr__channel_resolve(engine, command->id, &channel);
+
+	if (r != 0)
+		return r == -EPIPE ? -EALREADY : r;
+	if (channel->closed)
+		return -EALREADY;
+	tmgr__put_event(
+		engine, TMGR_PROCESS_EVENT_CLOSED, channel->process, NULL, 0, name_in(channel->id));
+	tmgr__channel_close(engine, channel);
+	tmgr__put_channel(engine, channel);
+	return 0;
+}
+
+static int apply_channel_create(struct tmgr__engine *engine, const struct tmgr__apply *command)
+{
+	struct tmgr__channel *channel;
+
+	if (tmgr__engine_channel(engine, command->id) != NULL)
+		return -EEXIST;
+	channel = tmgr__channel_add(engine, command->id);
+	if (channel == NULL)
+		return -ENOMEM;
+	channel->created = true;
+	if (tmgr__channel_buffer(engine, channel) == NULL)
+		return -ENOMEM;
+	channel->buffer->capacity = command->capacity;
+	tmgr__put_channel(engine, channel);
+	return 0;
+}
+
+static int apply_channel_delete(struct tmgr__engine *engine, const struct tmgr__apply *command)
+{
+	struct tmgr__channel *channel = tmgr__engine_channel(engine, command->id);
+
+	if (channel == NULL)
+		return -ENOENT;
+	if ((channel->buffer != NULL && channel->buffer->count > 0) ||
+		!tmgr__list_empty(&channel->line))
+		return -EBUSY;
+	tmgr__changes_add(engine->changes, TMGR_STORE_DELETE, TMGR_STORE_CHANNEL)->row.channel =
+		(struct tmgr_store_channel){
+			.id = tmgr__changes_text(engine->changes, channel->id),
+		};
+	tmgr__channel_free(engine, channel);
+	return 0;
+}
+
+/* ---- Processes from outside ------------------------------------------------------------------ */
+
+static int apply_cancel(struct tmgr__engine *engine, struct tmgr__eprocess *process)
+{
+	if (process->cancelled)
+		return -EALREADY;
+	process->cancelled = true;
+	tmgr__put_event(engine, TMGR_PROCESS_EVENT_CANCEL, process, NULL, 0, "");
+	tmgr__put_process(engine, process);
+	if (process->running == NULL)
+		tmgr__process_cancel_now(engine, process);
+	return 0;
+}
+
+static int apply_pause(
+	struct tmgr__engine *engine, struct tmgr__eprocess *process, const char *reason)
+{
+	struct tmgr__ending *ending;
+
+	if (process->status != TMGR_PROCESS_ACTIVE)
+		return -EALREADY;
+	ending = tmgr__process_ending(engine, process);
+	if (ending == NULL)
+		return -ENOMEM;
+	tmgr__text_copy(ending->text, sizeof(ending->text), reason);
+	ending->error = 0;
+	tmgr__process_set_status(engine, process, TMGR_PROCESS_PAUSED);
+	tmgr__put_event(engine, TMGR_PROCESS_EVENT_PAUSED, process, NULL, 0, ending->text);
+	tmgr__put_process(engine, process);
+	return 0;
+}
+
+/* Have a goroutine go on that does not, for whatever reason. */
+static bool resume_goroutine(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine)
+{
+	struct tmgr__trouble *trouble = goroutine->trouble;
+
+	if (trouble == NULL || goroutine == goroutine->process->running)
+		return false;
+	if (goroutine->status == TMGR_GOROUTINE_READY && trouble->retry.heap_index == 0)
+		return false;
+	if (goroutine->method->entry == NULL)
+		return false;
+	tmgr__timer_disarm(engine, &trouble->retry);
+	trouble->attempts = 0;
+	trouble->error = 0;
+	trouble->retry_at = 0;
+	trouble->text[0] = '\0';
+	goroutine->status = TMGR_GOROUTINE_READY;
+	tmgr__put_goroutine(engine, goroutine);
+	tmgr__goroutine_wait_for_turn(engine, goroutine);
+	return true;
+}
+
+static int apply_resume(struct tmgr__engine *engine, struct tmgr__eprocess *process)
+{
+	bool resumed = process->status != TMGR_PROCESS_ACTIVE;
+
+	for (struct tmgr__goroutine *goroutine = process->goroutines; goroutine != NULL;
+		goroutine = goroutine->next) {
+		if (goroutine->status != TMGR_GOROUTINE_BLOCKED)
+			resumed |= resume_goroutine(engine, goroutine);
+	}
+	if (!resumed)
+		return -EALREADY;
+	if (process->status != TMGR_PROCESS_ACTIVE) {
+		tmgr__process_set_status(engine, process, TMGR_PROCESS_ACTIVE);
+		process->ending->text[0] = '\0';
+		process->ending->error = 0;
+		tmgr__put_process(engine, process);
+	}
+	tmgr__put_event(engine, TMGR_PROCESS_EVENT_RESUMED, process, NULL, 0, "");
+	tmgr__process_to_run(engine, process);
+	return 0;
+}
+
+static bool has_failed(const struct tmgr__eprocess *process)
+{
+	for (const struct tmgr__goroutine *goroutine = process->goroutines; goroutine != NULL;
+		goroutine = goroutine->next) {
+		if (goroutine->status == TMGR_GOROUTINE_FAILED)
+			return true;
+	}
+	return false;
+}
+
+static int apply_goto(struct tmgr__engine *engine, const struct tmgr__apply *command)
+{
+	struct tmgr__eprocess *process = command->process;
+	struct tmgr__goroutine *goroutine = tmgr__goroutine_named(process, command->name);
+	const struct tmgr__emethod *method = tmgr__definition_method(
+		engine, process->definition, command->method);
+	struct tmgr__arrival *arrival;
+
+	if (method == NULL)
+		return -ENOMEM;
+	if (goroutine == NULL || method->entry == NULL)
+		return -ENOENT;
+	if (goroutine == process->running)
+		return -EBUSY;
+	arrival = tmgr__engine_memory(engine, sizeof(*arrival) + 1);
+	if (arrival == NULL)
+		return -ENOMEM;
+	arrival->kind = TMGR_ARRIVED_GOTO;
+	tmgr__goroutine_unqueue(engine, goroutine);
+	tmgr__trouble_clear(engine, goroutine);
+	if (goroutine->status == TMGR_GOROUTINE_BLOCKED)
+		tmgr__withdraw(engine, goroutine);
+	else
+		tmgr__arrival_free(goroutine->what.arrival);
+	tmgr__goroutine_ready(engine, goroutine, method, arrival);
+	if (process->status == TMGR_PROCESS_FAILED && !has_failed(process)) {
+		tmgr__process_set_status(engine, process, TMGR_PROCESS_ACTIVE);
+		process->ending->text[0] = '\0';
+		process->ending->error = 0;
+		tmgr__put_process(engine, process);
+	}
+	tmgr__put_event(engine, TMGR_PROCESS_EVENT_CHANGED, process, goroutine, 0, "method");
+	return 0;
+}
+
+static int apply_set(struct tmgr__engine *engine, const struct tmgr__apply *command)
+{
+	struct tmgr__eprocess *process = command->process;
+	struct tmgr__blob *state;
+
+	if (process->running != NULL)
+		return -EBUSY;
+	if (process->revision != command->revision)
+		return -ESTALE;
+	state = tmgr__blob(engine, command->value);
+	if (state == NULL)
+		return -ENOMEM;
+	free(process->state);
+	process->state = state;
+	process->revision++;
+	tmgr__put_process(engine, process);
+	tmgr__put_event(engine, TMGR_PROCESS_EVENT_CHANGED, process, NULL, 0, "state");
+	return 0;
+}
+
+/* ---- All ------------------------------------------------------------------------------------- */
+
+static void forget_finished(struct tmgr__engine *engine)
+{
+	for (int i = 0; i < 100 && engine->over_first != NULL; i++) {
+		struct tmgr__eprocess *process = engine->over_first;
+
+		if (engine->now_ms - tmgr__process_changed(process) < engine->keep_finished_ms)
+			break;
+		engine->over_first = process->run_next;
+		if (engine->over_first == NULL)
+			engine->over_last = NULL;
+		tmgr__process_forget(engine, process);
+	}
+}
+
+static int apply_to_process(struct tmgr__engine *engine, const struct tmgr__apply *command)
+{
+	struct tmgr__apply found = *command;
+
+	found.process = tmgr__engine_process(engine, command->id);
+	if (found.process == NULL)
+		return -ENOENT;
+	if (tmgr__process_is_over(found.process))
+		return -ESRCH;
+	switch (command->kind) {
+	case TMGR__APPLY_CANCEL:
+		return apply_cancel(engine, found.process);
+	case TMGR__APPLY_PAUSE:
+		return apply_pause(engine, found.process, command->name);
+	case TMGR__APPLY_RESUME:
+		return apply_resume(engine, found.process);
+	case TMGR__APPLY_GOTO:
+		return apply_goto(engine, &found);
+	default:
+		return apply_set(engine, &found);
+	}
+}
+
+static int apply(struct tmgr__engine *engine, const struct tmgr__apply *command)
+{
+	switch (command->kind) {
+	case TMGR__APPLY_START:
+		return tmgr__apply_start(engine, command->id, command->definition, command->value);
+	case TMGR__APPLY_STEP:
+		return tmgr__apply_step(engine, command->process, command->deed);
+	case TMGR__APPLY_STUCK:
+		return apply_stuck(engine, command->process);
+	case TMGR__APPLY_ONCE:
+		return apply_once(engine, command);
+	case TMGR__APPLY_SEND:
+		return apply_send(engine, command);
+	case TMGR__APPLY_CLOSE:
+		return apply_close(engine, command);
+	case TMGR__APPLY_CHANNEL_CREATE:
+		return apply_channel_create(engine, command);
+	case TMGR__APPLY_CHANNEL_DELETE:
+		return apply_channel_delete(engine, command);
+	case TMGR__APPLY_TICK:
+		tmgr__tick(engine);
+		forget_finished(engine);
+		return 0;
+	default:
+		return apply_to_process(engine, command);
+	}
+}
+
+int tmgr__engine_apply(struct tmgr__engine *engine, const struct tmgr__apply *command,
+	struct tmgr__changes *changes)
+{
+	int r;
+
+	if (engine->broken != 0)
+		return engine->broken;
+	if (command->now_ms > engine->now_ms)
+		engine->now_ms = command->now_ms;
+	engine->wall_ms = command->wall_ms;
+	engine->changes = changes;
+	r = apply(engine, command);
+	tmgr__channel_drop_unused(engine, NULL);
+	if (changes->error != 0)
+		engine->broken = changes->error;
+	if (engine->broken == 0 && changes->count > changes->begun)
+		tmgr__changes_end_step(changes, tmgr__engine_number(engine));
+	if (changes->error != 0)
+		engine->broken = changes->error;
+	return engine->broken != 0 ? engine->broken : r;
+}

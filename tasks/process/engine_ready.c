@@ -1,0 +1,226 @@
+/*
+ * Who runs next. A goroutine that became ready is fresh until the store has it: a method must not do
+ * anything outside that follows from what could still be lost. Then it is in its process's line, and
+ * the process in the line of those to run, where it stands once.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "taskmgr/base/text.h"
+
+#include "tasks/process/engine_inside.h"
+
+struct tmgr__trouble *tmgr__goroutine_trouble(
+	struct tmgr__engine *engine, struct tmgr__goroutine *goroutine)
+{
+	if (goroutine->trouble == NULL) {
+		goroutine->trouble = tmgr__engine_memory(engine, sizeof(*goroutine->trouble));
+		if (goroutine->trouble != NULL)
+			goroutine->trouble->retry.goroutine = goroutine;
+	}
+	return goroutine->trouble;
+}
+
+void tmgr__trouble_clear(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine)
+{
+	struct tmgr__trouble *trouble = goroutine->trouble;
+
+	if (trouble == NULL)
+		return;
+	tmgr__timer_disarm(engine, &trouble->retry);
+	if (trouble->once != NULL)
+		tmgr__changes_add(engine->changes, TMGR_STORE_DELETE, TMGR_STORE_ONCE)
+			->row.once = (struct tmgr_store_once){
+			.process = tmgr__changes_text(engine->changes, goroutine->process->id),
+			.goroutine = tmgr__changes_text(engine->changes, goroutine->name),
+			.sequence = goroutine->sequence,
+			.name = "",
+		};
+	while (trouble->once != NULL) {
+		struct tmgr__once *once = trouble->once;
+
+		trouble->once = once->next;
+		free(once->value);
+		free(once);
+	}
+	free(trouble);
+	goroutine->trouble = NULL;
+}
+
+void tmgr__process_to_run(struct tmgr__engine *engine, struct tmgr__eprocess *process)
+{
+	if (process->in_run || process->ready == NULL || process->running != NULL ||
+		process->status != TMGR_PROCESS_ACTIVE)
+		return;
+	process->in_run = true;
+	process->run_next = NULL;
+	if (engine->run_last != NULL)
+		engine->run_last->run_next = process;
+	else
+		engine->run_first = process;
+	engine->run_last = process;
+}
+
+static void to_ready(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine)
+{
+	struct tmgr__eprocess *process = goroutine->process;
+	struct tmgr__goroutine **link = &process->ready;
+
+	/* Few of one process are ready at once. */
+	while (*link != NULL)
+		link = &(*link)->queue_next;
+	*link = goroutine;
+	goroutine->queue_next = NULL;
+	tmgr__process_to_run(engine, process);
+}
+
+void tmgr__goroutine_wait_for_turn(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine)
+{
+	if (goroutine->queued)
+		return;
+	goroutine->queued = true;
+	if (goroutine->sequence <= engine->durable) {
+		to_ready(engine, goroutine);
+		return;
+	}
+	goroutine->queue_next = NULL;
+	if (engine->fresh_last != NULL)
+		engine->fresh_last->queue_next = goroutine;
+	else
+		engine->fresh_first = goroutine;
+	engine->fresh_last = goroutine;
+}
+
+/* Take it back from those to run. */
+void tmgr__process_unrun(struct tmgr__engine *engine, struct tmgr__eprocess *process)
+{
+	struct tmgr__eprocess *before = NULL, *at = engine->run_first;
+
+	if (!process->in_run)
+		return;
+	for (; at != process; at = at->run_next)
+		before = at;
+	if (before != NULL)
+		before->run_next = process->run_next;
+	else
+		engine->run_first = process->run_next;
+	if (engine->run_last == process)
+		engine->run_last = before;
+	process->in_run = false;
+}
+
+static bool unlink_from(struct tmgr__goroutine **first, struct tmgr__goroutine **last,
+	struct tmgr__goroutine *goroutine)
+{
+	struct tmgr__goroutine *before = NULL, *at = *first;
+
+	while (at != NULL && at != goroutine) {
+		before = at;
+		at = at->queue_next;
+	}
+	if (at == NULL)
+		return false;
+	if (before != NULL)
+		before->queue_next = at->queue_next;
+	else
+		*first = at->queue_next;
+	if (*last == at)
+		*last = before;
+	return true;
+}
+
+void tmgr__goroutine_unqueue(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine)
+{
+	struct tmgr__goroutine *last = NULL;
+
+	if (!goroutine->queued)
+		return;
+	goroutine->queued = false;
+	if (!unlink_from(&goroutine->process->ready, &last, goroutine))
+		unlink_from(&engine->fresh_first, &engine->fresh_last, goroutine);
+}
+
+void tmgr__goroutine_pause(
+	struct tmgr__engine *engine, struct tmgr__goroutine *goroutine, const char *reason)
+{
+	struct tmgr__trouble *trouble = tmgr__goroutine_trouble(engine, goroutine);
+
+	if (trouble == NULL)
+		return;
+	goroutine->status = TMGR_GOROUTINE_PAUSED;
+	tmgr__text_copy(trouble->text, sizeof(trouble->text), reason);
+	tmgr__put_event(
+		engine, TMGR_PROCESS_EVENT_PAUSED, goroutine->process, goroutine, 0, trouble->text);
+}
+
+/* This program lacks its method. */
+void tmgr__goroutine_pause_for_method(
+	struct tmgr__engine *engine, struct tmgr__goroutine *goroutine)
+{
+	const struct tmgr__emethod *method = goroutine->method;
+	char reason[TMGR_PROCESS_TEXT_SIZE];
+
+	if (method->definition->user == NULL)
+		snprintf(reason, sizeof(reason), "this program lacks the definition %s",
+			method->definition->name);
+	else
+		snprintf(reason, sizeof(reason), "this program lacks the method %s of %s",
+			method->name, method->definition->name);
+	tmgr__goroutine_pause(engine, goroutine, reason);
+}
+
+/* It has no waits any more. Takes the arrival. */
+void tmgr__goroutine_ready(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine,
+	const struct tmgr__emethod *method, struct tmgr__arrival *arrival)
+{
+	goroutine->method = method;
+	goroutine->what.arrival = arrival;
+	goroutine->status = TMGR_GOROUTINE_READY;
+	goroutine->sequence = tmgr__engine_number(engine);
+	goroutine->since_ms = engine->wall_ms;
+	if (method->entry == NULL)
+		tmgr__goroutine_pause_for_method(engine, goroutine);
+	else
+		tmgr__goroutine_wait_for_turn(engine, goroutine);
+	tmgr__put_goroutine(engine, goroutine);
+}
+
+void tmgr__engine_committed(struct tmgr__engine *engine, uint64_t sequence)
+{
+	engine->durable = sequence;
+	while (engine->fresh_first != NULL && engine->fresh_first->sequence <= sequence) {
+		struct tmgr__goroutine *goroutine = engine->fresh_first;
+
+		engine->fresh_first = goroutine->queue_next;
+		if (engine->fresh_first == NULL)
+			engine->fresh_last = NULL;
+		to_ready(engine, goroutine);
+	}
+}
+
+struct tmgr__eprocess *tmgr__engine_next(struct tmgr__engine *engine)
+{
+	while (engine->run_first != NULL) {
+		struct tmgr__eprocess *process = engine->run_first;
+		struct tmgr__goroutine *goroutine = process->ready;
+
+		engine->run_first = process->run_next;
+		if (engine->run_first == NULL)
+			engine->run_last = NULL;
+		process->in_run = false;
+		if (goroutine == NULL || process->running != NULL ||
+			process->status != TMGR_PROCESS_ACTIVE)
+			continue;
+		process->ready = goroutine->queue_next;
+		goroutine->queued = false;
+		process->running = goroutine;
+		engine->running++;
+		return process;
+	}
+	return NULL;
+}
+
+bool tmgr__engine_runnable(const struct tmgr__engine *engine)
+{
+	return engine->run_first != NULL;
+}

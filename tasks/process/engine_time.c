@@ -1,0 +1,151 @@
+/*
+ * Timers: two heaps of four children a node, one by the engine's time and one by the wall clock. The
+ * wait knows its place. Of those due at the same time the one that waits longest fires first.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "tasks/process/engine_inside.h"
+
+static bool earlier(const struct tmgr__timer *a, const struct tmgr__timer *b)
+{
+	return a->at != b->at ? a->at < b->at : a->order < b->order;
+}
+
+static void place(struct tmgr__heap_of_timers *heap, size_t index, struct tmgr__timer timer)
+{
+	heap->timers[index] = timer;
+	timer.wait->heap_index = (uint32_t)index + 1;
+}
+
+static void move_up(struct tmgr__heap_of_timers *heap, size_t index, struct tmgr__timer timer)
+{
+	while (index > 0 && earlier(&timer, &heap->timers[(index - 1) / 4])) {
+		place(heap, index, heap->timers[(index - 1) / 4]);
+		index = (index - 1) / 4;
+	}
+	place(heap, index, timer);
+}
+
+static void move_down(struct tmgr__heap_of_timers *heap, size_t index, struct tmgr__timer timer)
+{
+	for (;;) {
+		size_t first = 4 * index + 1, least = first;
+
+		if (first >= heap->count)
+			break;
+		for (size_t i = first + 1; i < first + 4 && i < heap->count; i++) {
+			if (earlier(&heap->timers[i], &heap->timers[least]))
+				least = i;
+		}
+		if (!earlier(&heap->timers[least], &timer))
+			break;
+		place(heap, index, heap->timers[least]);
+		index = least;
+	}
+	place(heap, index, timer);
+}
+
+static struct tmgr__heap_of_timers *heap_of(
+	struct tmgr__engine *engine, const struct tmgr__wait *wait)
+{
+	return wait->kind == TMGR_PROCESS_WAIT_AT ? &engine->at : &engine->after;
+}
+
+int tmgr__timer_arm(struct tmgr__engine *engine, struct tmgr__wait *wait, int64_t at)
+{
+	struct tmgr__heap_of_timers *heap = heap_of(engine, wait);
+
+	if (heap->count == heap->max) {
+		size_t max = heap->max > 0 ? 2 * heap->max : 64;
+		struct tmgr__timer *more = max < UINT32_MAX
+						   ? reallocarray(heap->timers, max, sizeof(*more))
+						   : NULL;
+
+		if (more == NULL) {
+			engine->broken = -ENOMEM;
+			return -ENOMEM;
+		}
+		heap->timers = more;
+		heap->max = max;
+	}
+	move_up(heap, heap->count++,
+		(struct tmgr__timer){
+			.at = at,
+			.order = tmgr__wait_sequence(wait) << 7 | wait->index,
+			.wait = wait,
+		});
+	return 0;
+}
+
+void tmgr__timer_disarm(struct tmgr__engine *engine, struct tmgr__wait *wait)
+{
+	struct tmgr__heap_of_timers *heap = heap_of(engine, wait);
+	struct tmgr__timer last;
+	size_t index;
+
+	if (wait->heap_index == 0)
+		return;
+	index = wait->heap_index - 1;
+	wait->heap_index = 0;
+	last = heap->timers[--heap->count];
+	if (index == heap->count)
+		return;
+	if (index > 0 && earlier(&last, &heap->timers[(index - 1) / 4]))
+		move_up(heap, index, last);
+	else
+		move_down(heap, index, last);
+}
+
+static void fire_due(struct tmgr__engine *engine, struct tmgr__heap_of_timers *heap, int64_t now)
+{
+	while (engine->broken == 0 && heap->count > 0 && heap->timers[0].at <= now) {
+		struct tmgr__wait *wait = heap->timers[0].wait;
+
+		if (wait->kind != 0) {
+			tmgr__fire(engine, wait, TMGR_ARRIVED_TIMEOUT, NULL, 0);
+			continue;
+		}
+		tmgr__timer_disarm(engine, wait);
+		tmgr__goroutine_wait_for_turn(engine, wait->goroutine);
+	}
+}
+
+static void forget_keys(struct tmgr__engine *engine)
+{
+	/* So many in one commit; what is left goes with the next tick. */
+	for (int i = 0; i < 1000 && engine->key_first != NULL; i++) {
+		struct tmgr__ekey *key = engine->key_first;
+
+		if (engine->now_ms - key->at_ms < engine->keep_keys_ms)
+			break;
+		tmgr__changes_add(engine->changes, TMGR_STORE_DELETE, TMGR_STORE_KEY)->row.key =
+			(struct tmgr_store_key){
+				.key = tmgr__changes_text(engine->changes, key->key),
+			};
+		tmgr__key_forget_first(engine);
+	}
+}
+
+void tmgr__tick(struct tmgr__engine *engine)
+{
+	fire_due(engine, &engine->after, engine->now_ms);
+	fire_due(engine, &engine->at, engine->wall_ms);
+	forget_keys(engine);
+}
+
+static int64_t until(const struct tmgr__heap_of_timers *heap, int64_t now)
+{
+	if (heap->count == 0)
+		return -1;
+	return heap->timers[0].at > now ? heap->timers[0].at - now : 0;
+}
+
+int64_t tmgr__engine_timeout(const struct tmgr__engine *engine, int64_t now_ms, int64_t wall_ms)
+{
+	int64_t after = until(&engine->after, now_ms), at = until(&engine->at, wall_ms);
+
+	if (after < 0 || at < 0)
+		return after < 0 ? at : after;
+	return after < at ? after : at;
+}

@@ -1,0 +1,423 @@
+#include "tasks/process/runtime.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <taskmgr/time.h>
+
+#define DAY_NS (24 * TMGR_HOUR)
+
+/* ---- Time ------------------------------------------------------------------------------------ */
+
+int64_t tmgr__runtime_ns(const struct tmgr_processes *processes)
+{
+	return processes->options.single_threaded ? processes->virtual_ns : tmgr_now();
+}
+
+int64_t tmgr__runtime_now_ms(const struct tmgr_processes *processes)
+{
+	return processes->base_now_ms +
+	       (tmgr__runtime_ns(processes) - processes->base_ns) / TMGR_MILLISECOND;
+}
+
+int64_t tmgr__runtime_wall_ms(const struct tmgr_processes *processes)
+{
+	struct timespec now;
+
+	if (processes->options.single_threaded)
+		return processes->virtual_wall_ms;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / TMGR_MILLISECOND;
+}
+
+/* ---- Making ---------------------------------------------------------------------------------- */
+
+static bool set_defaults(struct tmgr_processes_options *options)
+{
+	if (options->keep_finished_ns < 0 || options->keep_keys_ns < 0 ||
+		options->keep_events_ns < 0 || options->wall_ms < 0)
+		return false;
+	if (options->keep_finished_ns == 0)
+		options->keep_finished_ns = 30 * DAY_NS;
+	if (options->keep_keys_ns == 0)
+		options->keep_keys_ns = 7 * DAY_NS;
+	if (options->keep_events_ns == 0)
+		options->keep_events_ns = 30 * DAY_NS;
+	if (options->events_max == 0)
+		options->events_max = 1000000;
+	if (options->line_max == 0)
+		options->line_max = 10000;
+	if (options->unsaved_max == 0)
+		options->unsaved_max = (size_t)64 << 20;
+	if (options->wall_ms == 0)
+		options->wall_ms = INT64_C(1000000000000);
+	return true;
+}
+
+static void init(struct tmgr_processes *processes, const struct tmgr_processes_options *options)
+{
+	struct tmgr__list *const lists[] = {
+		&processes->inbox,
+		&processes->returned,
+		&processes->running,
+		&processes->spare,
+		&processes->unanswered,
+		&processes->waiting,
+		&processes->trials,
+		&processes->trying,
+		&processes->tried,
+		&processes->store_asked,
+	};
+
+	processes->options = *options;
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		tmgr__list_init(lists[i]);
+	atomic_init(&processes->refs, 1);
+	processes->crews = &processes->general;
+	processes->virtual_ns = TMGR_SECOND;
+	processes->virtual_wall_ms = options->wall_ms;
+	processes->random = options->seed * 0x9E3779B97F4A7C15u + 0x2545F4914F6CDD1Du;
+	processes->trace = 14695981039346656037u;
+	processes->check_at = TMGR_NEVER;
+	pthread_rwlock_init(&processes->closing, NULL);
+	processes->engine->keep_finished_ms = options->keep_finished_ns / TMGR_MILLISECOND;
+	processes->engine->keep_keys_ms = options->keep_keys_ns / TMGR_MILLISECOND;
+	processes->engine->line_max = options->line_max;
+	processes->engine->over = tmgr__runtime_tell_over;
+	processes->engine->self = processes;
+}
+
+int tmgr_processes_create(struct tmgr_store *store, const struct tmgr_processes_options *options,
+	struct tmgr_processes **ret_processes)
+{
+	struct tmgr_processes_options given = { 0 };
+	struct tmgr_processes *processes;
+
+	if (options != NULL)
+		given = *options;
+	if (store == NULL || ret_processes == NULL || !set_defaults(&given)) {
+		tmgr_store_destroy(store);
+		return -EINVAL;
+	}
+	processes = calloc(1, sizeof(*processes));
+	if (processes != NULL)
+		processes->engine = tmgr__engine_create();
+	if (processes == NULL || processes->engine == NULL) {
+		free(processes);
+		tmgr_store_destroy(store);
+		return -ENOMEM;
+	}
+	processes->store = store;
+	init(processes, &given);
+	*ret_processes = processes;
+	return 0;
+}
+
+struct tmgr_processes *tmgr_processes_ref(struct tmgr_processes *processes)
+{
+	if (processes != NULL)
+		atomic_fetch_add(&processes->refs, 1);
+	return processes;
+}
+
+static void free_crews(struct tmgr_processes *processes)
+{
+	while (processes->crews != &processes->general) {
+		struct tmgr__crew *crew = processes->crews;
+
+		processes->crews = crew->next;
+		tmgr_semaphore_fini(&crew->jobs);
+		free(crew);
+	}
+}
+
+void tmgr_processes_unref(struct tmgr_processes *processes)
+{
+	if (processes == NULL || atomic_fetch_sub(&processes->refs, 1) != 1)
+		return;
+	tmgr__runtime_close(processes, false);
+	tmgr_store_destroy(processes->store);
+	tmgr__engine_destroy(processes->engine);
+	tmgr__changes_fini(&processes->batches[0]);
+	tmgr__changes_fini(&processes->batches[1]);
+	tmgr__jobs_free(&processes->returned);
+	tmgr__jobs_free(&processes->running);
+	tmgr__jobs_free(&processes->spare);
+	tmgr__jobs_free(&processes->trials);
+	tmgr__jobs_free(&processes->trying);
+	tmgr__jobs_free(&processes->tried);
+	free_crews(processes);
+	free(processes->orders_trials);
+	pthread_rwlock_destroy(&processes->closing);
+	free(processes);
+}
+
+/* ---- Defining -------------------------------------------------------------------------------- */
+
+static bool is_method_name(const char *name)
+{
+	size_t goroutine = strcspn(name, "_");
+
+	return tmgr__is_name(name, TMGR_PROCESS_METHOD_MAX) && goroutine > 0 &&
+	       goroutine <= TMGR_PROCESS_NAME_MAX && name[goroutine] == '_' &&
+	       name[goroutine + 1] != '\0';
+}
+
+/* How often a name, or an alias, stands in the table. */
+static size_t count_name(const struct tmgr_process_method *methods, const char *name)
+{
+	size_t count = 0;
+
+	for (; methods->name != NULL; methods++) {
+		count += strcmp(methods->name, name) == 0;
+		for (size_t i = 0; methods->aliases != NULL && methods->aliases[i] != NULL; i++)
+			count += strcmp(methods->aliases[i], name) == 0;
+	}
+	return count;
+}
+
+static bool is_retry(const struct tmgr_process_retry *retry)
+{
+	return retry->first_ns >= 0 && retry->longest_ns >= 0;
+}
+
+static bool is_method(
+	const struct tmgr_process_method *methods, const struct tmgr_process_method *method)
+{
+	if (!is_method_name(method->name) || method->function == NULL || method->deadline_ns < 0 ||
+		!is_retry(&method->retry) || count_name(methods, method->name) != 1)
+		return false;
+	for (size_t i = 0; method->aliases != NULL && method->aliases[i] != NULL; i++) {
+		if (!is_method_name(method->aliases[i]) ||
+			count_name(methods, method->aliases[i]) != 1)
+			return false;
+	}
+	return true;
+}
+
+static bool has_function(const struct tmgr_process_definition *definition, tmgr_method *function)
+{
+	for (size_t i = 0; definition->methods[i].name != NULL; i++) {
+		if (definition->methods[i].function == function)
+			return true;
+	}
+	return false;
+}
+
+static bool is_definition(const struct tmgr_process_definition *definition)
+{
+	if (definition->name == NULL || !tmgr__is_name(definition->name, TMGR_PROCESS_NAME_MAX) ||
+		definition->version == 0 || definition->methods == NULL ||
+		definition->start == NULL || definition->deadline_ns < 0 ||
+		!is_retry(&definition->retry))
+		return false;
+	for (size_t i = 0; definition->methods[i].name != NULL; i++) {
+		if (!is_method(definition->methods, &definition->methods[i]))
+			return false;
+	}
+	return has_function(definition, definition->start) &&
+	       (definition->cancel == NULL || has_function(definition, definition->cancel));
+}
+
+static int check_table(const struct tmgr_process_definition *definition)
+{
+	struct tmgr_state_memory *memory;
+	int r;
+
+	if (definition->state.size == 0)
+		return 0;
+	r = tmgr_state_memory_create(&memory);
+	if (r != 0)
+		return r;
+	r = tmgr_state_check(memory, &definition->state);
+	tmgr_state_memory_destroy(memory);
+	return r;
+}
+
+int tmgr_processes_define(
+	struct tmgr_processes *processes, const struct tmgr_process_definition *definition)
+{
+	int r;
+
+	if (processes == NULL || definition == NULL || !is_definition(definition))
+		return -EINVAL;
+	r = check_table(definition);
+	if (r != 0)
+		return r;
+	tmgr__lock_acquire(&processes->lock);
+	r = processes->state == TMGR__RUNTIME_MADE ? 0 : -EBUSY;
+	if (r == 0)
+		r = tmgr__engine_define(processes->engine, definition);
+	tmgr__lock_release(&processes->lock);
+	return r;
+}
+
+const struct tmgr_process_definition *tmgr_processes_definition(
+	struct tmgr_processes *processes, const char *name)
+{
+	const struct tmgr__edefinition *definition;
+
+	if (processes == NULL || name == NULL)
+		return NULL;
+	tmgr__lock_acquire(&processes->lock);
+	definition = tmgr__engine_definition(processes->engine, name);
+	tmgr__lock_release(&processes->lock);
+	return definition != NULL ? definition->user : NULL;
+}
+
+/* ---- Opening, closing ------------------------------------------------------------------------ */
+
+static int load_row(void *self, const struct tmgr_store_change *row)
+{
+	return tmgr__engine_load(self, row);
+}
+
+static int lease(struct tmgr_processes *processes)
+{
+	struct tmgr_store_lease lease = {
+		.partition = processes->options.partition,
+		.ttl_ms = 30000,
+	};
+	int r;
+
+	if (processes->store->ops->lease == NULL)
+		return 0;
+	r = processes->store->ops->lease(processes->store, &lease);
+	processes->batch.epoch = lease.epoch;
+	return r;
+}
+
+static int load(struct tmgr_processes *processes, const struct tmgr_store_opened *opened)
+{
+	struct tmgr__engine *engine = processes->engine;
+	int r;
+
+	r = processes->store->ops->load(
+		processes->store, processes->options.partition, load_row, engine);
+	if (r == 0)
+		r = tmgr__engine_loaded(engine, &processes->batches[processes->building], opened,
+			tmgr__runtime_wall_ms(processes));
+	if (r != 0)
+		return r;
+	processes->base_now_ms = engine->now_ms;
+	processes->base_ns = tmgr__runtime_ns(processes);
+	atomic_store(&processes->durable, engine->durable);
+	return 0;
+}
+
+int tmgr__runtime_open(struct tmgr_processes *processes)
+{
+	struct tmgr_store_opened opened = { 0 };
+	int r;
+
+	tmgr__lock_acquire(&processes->lock);
+	r = processes->state == TMGR__RUNTIME_MADE ? 0 : -EBUSY;
+	tmgr__lock_release(&processes->lock);
+	if (r != 0)
+		return r;
+	r = processes->store->ops->open(processes->store, &opened);
+	if (r != 0)
+		return r;
+	r = lease(processes);
+	if (r == 0)
+		r = load(processes, &opened);
+	if (r != 0) {
+		processes->store->ops->close(processes->store);
+		processes->failed = r;
+	}
+	tmgr__runtime_count(processes);
+	tmgr__lock_acquire(&processes->lock);
+	processes->state = r == 0 ? TMGR__RUNTIME_OPEN : TMGR__RUNTIME_CLOSED;
+	tmgr__lock_release(&processes->lock);
+	return r;
+}
+
+/* Nothing of it runs any more, but methods that were left behind. */
+int tmgr__runtime_close(struct tmgr_processes *processes, bool checkpoint)
+{
+	const struct tmgr_store_ops *ops = processes->store->ops;
+	enum tmgr__runtime_state before;
+	int r = 0, closed;
+
+	pthread_rwlock_wrlock(&processes->closing);
+	tmgr__lock_acquire(&processes->lock);
+	before = processes->state;
+	processes->state = TMGR__RUNTIME_CLOSED;
+	tmgr__lock_release(&processes->lock);
+	if (before == TMGR__RUNTIME_OPEN || before == TMGR__RUNTIME_STOPPING) {
+		if (checkpoint && processes->failed == 0 && ops->checkpoint != NULL)
+			r = ops->checkpoint(processes->store);
+		closed = ops->close(processes->store);
+		r = r != 0 ? r : closed;
+	}
+	pthread_rwlock_unlock(&processes->closing);
+	tmgr__runtime_refuse_all(
+		processes, processes->failed != 0 ? processes->failed : -ESHUTDOWN);
+	return r;
+}
+
+/* ---- Looking --------------------------------------------------------------------------------- */
+
+/* What others may read of the engine's counts. */
+void tmgr__runtime_count(struct tmgr_processes *processes)
+{
+	const struct tmgr__engine *engine = processes->engine;
+	size_t runnable = 0;
+
+	for (const struct tmgr__eprocess *process = engine->run_first; process != NULL;
+		process = process->run_next)
+		runnable++;
+	tmgr__lock_acquire(&processes->lock);
+	processes->stats = (struct tmgr_processes_stats){
+		.processes = engine->processes.count,
+		.live = engine->live,
+		.runnable = runnable + processes->queued,
+		.running = engine->running - processes->queued,
+		.stuck = engine->stuck,
+		.timers = engine->after.count + engine->at.count,
+		.steps = engine->steps,
+		.trace = processes->trace,
+	};
+	tmgr__lock_release(&processes->lock);
+}
+
+int tmgr_processes_stats(struct tmgr_processes *processes, struct tmgr_processes_stats *ret_stats)
+{
+	if (processes == NULL || ret_stats == NULL)
+		return -EINVAL;
+	tmgr__lock_acquire(&processes->lock);
+	*ret_stats = processes->stats;
+	tmgr__lock_release(&processes->lock);
+	ret_stats->unsaved = atomic_load(&processes->unsaved);
+	ret_stats->sequence = atomic_load(&processes->durable);
+	pthread_rwlock_rdlock(&processes->closing);
+	processes->store->ops->health(processes->store, &ret_stats->store);
+	pthread_rwlock_unlock(&processes->closing);
+	return 0;
+}
+
+static bool is_open(struct tmgr_processes *processes)
+{
+	bool open;
+
+	tmgr__lock_acquire(&processes->lock);
+	open = processes->state == TMGR__RUNTIME_OPEN || processes->state == TMGR__RUNTIME_STOPPING;
+	tmgr__lock_release(&processes->lock);
+	return open;
+}
+
+int tmgr_processes_events(struct tmgr_processes *processes, const struct tmgr_store_query *query,
+	int (*visit)(void *self, const struct tmgr_process_event *event), void *self)
+{
+	int r = -ESHUTDOWN;
+
+	if (processes == NULL || query == NULL || visit == NULL)
+		return -EINVAL;
+	pthread_rwlock_rdlock(&processes->closing);
+	if (is_open(processes))
+		r = processes->store->ops->read_events(processes->store, query, visit, self);
+	pthread_rwlock_unlock(&processes->closing);
+	return r;
+}

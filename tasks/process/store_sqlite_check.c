@@ -1,0 +1,239 @@
+/*
+ * The checker of a file. It takes a copy, as the file is at one moment, plays the journal into the
+ * copy's tables with the code that an opening uses, and asks what should not be there.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store_sqlite.h"
+
+#include "taskmgr/base/check.h"
+
+/* A timer fires with the batch after the one that finds it due. */
+#define DUE_MS "1000"
+
+#define OVER "status IN ('finished', 'cancelled')"
+
+/* Each gives a line for a finding. ?1: the runtime's time of the last batch. */
+static const char *const questions[] = {
+	"SELECT printf('wait %d, case %d: %s/%s is not blocked on it', sequence, case_index, "
+	"process,"
+	" goroutine) FROM tmgr_waits w WHERE process <> '' AND NOT EXISTS (SELECT 1 FROM"
+	" tmgr_goroutines g WHERE g.process = w.process AND g.name = w.goroutine AND"
+	" g.sequence = w.sequence AND g.status = 'blocked')",
+
+	"SELECT printf('wait %d, case %d: nobody waits, and it is no message from outside', "
+	"sequence,"
+	" case_index) FROM tmgr_waits WHERE process = '' AND (kind <> 'send' OR goroutine <> '')",
+
+	"SELECT printf('goroutine %s/%s: blocked, and waits for nothing', process, name) FROM"
+	" tmgr_goroutines g WHERE status = 'blocked' AND NOT EXISTS (SELECT 1 FROM tmgr_waits w "
+	"WHERE"
+	" w.sequence = g.sequence AND w.process = g.process AND w.goroutine = g.name)",
+
+	"SELECT printf('goroutine %s/%s: its process is over or not there', process, name) FROM"
+	" tmgr_goroutines g WHERE NOT EXISTS (SELECT 1 FROM tmgr_processes p WHERE"
+	" p.id = g.process AND NOT " OVER ")",
+
+	"SELECT printf('process %s: active, and has no goroutine', id) FROM tmgr_processes p WHERE"
+	" status = 'active' AND NOT EXISTS (SELECT 1 FROM tmgr_goroutines g WHERE g.process = "
+	"p.id)",
+
+	"SELECT printf('wait %d, case %d: on %s, which is closed', sequence, case_index, target) "
+	"FROM"
+	" tmgr_waits WHERE kind IN ('send', 'receive') AND EXISTS (SELECT 1 FROM tmgr_channels "
+	"WHERE"
+	" id = target AND closed)",
+
+	"SELECT printf('wait %d, case %d: receives from %s, which has a message', sequence,"
+	" case_index, target) FROM tmgr_waits WHERE kind = 'receive' AND EXISTS (SELECT 1 FROM"
+	" tmgr_messages WHERE channel = target)",
+
+	"SELECT printf('wait %d, case %d: sends to %s, which has room', sequence, case_index, "
+	"target)"
+	" FROM tmgr_waits, tmgr_channels WHERE kind = 'send' AND id = target AND NOT closed AND"
+	" capacity > (SELECT count(*) FROM tmgr_messages WHERE channel = target)",
+
+	"SELECT printf('wait %d, case %d: receives from %s, to which wait %d sends', r.sequence,"
+	" r.case_index, r.target, s.sequence) FROM tmgr_waits r JOIN tmgr_waits s ON"
+	" s.target = r.target WHERE r.kind = 'receive' AND s.kind = 'send' AND"
+	" s.sequence <> r.sequence",
+
+	"SELECT printf('channel %s: has %d messages and room for %d', channel, count(*),"
+	" coalesce(capacity, 0)) FROM tmgr_messages LEFT JOIN tmgr_channels ON id = channel GROUP "
+	"BY"
+	" channel HAVING count(*) > coalesce(capacity, 0)",
+
+	"SELECT printf('channel %s: its process is over or not there', id) FROM tmgr_channels c "
+	"WHERE"
+	" instr(id, '/') > 1 AND NOT EXISTS (SELECT 1 FROM tmgr_processes p WHERE"
+	" p.id = substr(c.id, 1, instr(c.id, '/') - 1) AND NOT " OVER ")",
+
+	"SELECT printf('wait %d, case %d: was due %d ms before the last step', sequence, "
+	"case_index,"
+	" ?1 - at_ms) FROM tmgr_waits WHERE kind = 'after' AND at_ms < ?1 - " DUE_MS,
+
+	"SELECT printf('wait %d, case %d: calls %s, which is over or not there', sequence,"
+	" case_index, target) FROM tmgr_waits w WHERE kind = 'call' AND NOT EXISTS (SELECT 1 FROM"
+	" tmgr_processes p WHERE p.id = w.target AND NOT " OVER ")",
+
+	"SELECT printf('result of %s in %s/%s: the step it belongs to is over', o.name, o.process,"
+	" o.goroutine) FROM tmgr_once o WHERE NOT EXISTS (SELECT 1 FROM tmgr_goroutines g WHERE"
+	" g.process = o.process AND g.name = o.goroutine AND g.sequence = o.sequence)",
+};
+
+struct check {
+	struct sqlite_store copy; /* of which only the connection for writing is there */
+	unsigned char marks[2];
+	int (*finding)(void *self, const char *line);
+	void *self;
+	int found;
+};
+
+static int report(struct check *check, const char *line)
+{
+	if (check->found < INT_MAX)
+		check->found++;
+	return check->finding ? check->finding(check->self, line) : 0;
+}
+
+/* A line for each row but those that say "ok". */
+static int ask(struct check *check, const char *question)
+{
+	sqlite3 *db = check->copy.main;
+	sqlite3_stmt *statement = NULL;
+	int code = sqlite3_prepare_v2(db, question, -1, &statement, NULL), r = 0;
+
+	if (code == SQLITE_OK && sqlite3_bind_parameter_count(statement) > 0)
+		code = sqlite3_bind_int64(statement, 1, check->copy.now_ms);
+	while (code == SQLITE_OK && r == 0) {
+		int step = sqlite3_step(statement);
+		const char *line;
+
+		if (step != SQLITE_ROW) {
+			code = step;
+			break;
+		}
+		line = (const char *)sqlite3_column_text(statement, 0);
+		if (!line)
+			r = -ENOMEM;
+		else if (strcmp(line, "ok") != 0)
+			r = report(check, line);
+	}
+	if (r == 0)
+		r = tmgr__sqlite_error(db, code);
+	sqlite3_finalize(statement);
+	return r;
+}
+
+static int check_step(struct check *check, sqlite3_stmt *row)
+{
+	uint64_t sequence = (uint64_t)sqlite3_column_int64(row, 0);
+	const unsigned char *at = sqlite3_column_blob(row, 3);
+	size_t size = (size_t)sqlite3_column_bytes(row, 3);
+	uint32_t checksum = tmgr__sqlite_step_checksum(
+		sequence, sqlite3_column_int64(row, 1), at, size);
+	const unsigned char *end = at + size;
+	struct tmgr_store_change change;
+	char line[96];
+
+	snprintf(line, sizeof(line), "step %llu: ", (unsigned long long)sequence);
+	if (checksum != (uint32_t)sqlite3_column_int64(row, 2)) {
+		strcat(line, "its checksum is wrong");
+		return report(check, line);
+	}
+	while (at < end)
+		if (tmgr__sqlite_get_change(&at, end, &change) < 0) {
+			strcat(line, "its changes cannot be read");
+			return report(check, line);
+		}
+	return 0;
+}
+
+static int check_journal(struct check *check)
+{
+	sqlite3_stmt *row = NULL;
+	int code = sqlite3_prepare_v2(check->copy.main,
+		"SELECT sequence, now_ms, checksum, changes FROM tmgr_journal ORDER BY sequence",
+		-1, &row, NULL);
+	int r = tmgr__sqlite_error(check->copy.main, code);
+
+	while (r == 0 && (code = sqlite3_step(row)) == SQLITE_ROW)
+		r = check_step(check, row);
+	sqlite3_finalize(row);
+	return r == 0 ? tmgr__sqlite_error(check->copy.main, code) : r;
+}
+
+static int take_copy(struct check *check, const char *path)
+{
+	sqlite3 *from = NULL;
+	int r;
+
+	if (access(path, F_OK) < 0)
+		return -errno;
+	/* With a log, reading needs its index, which needs to be written: where that may not be, only
+	 * a file without a log can be read. */
+	r = tmgr__sqlite_connect(NULL, path, SQLITE_OPEN_READWRITE, &from);
+	if (r < 0)
+		r = tmgr__sqlite_connect(NULL, path, SQLITE_OPEN_READONLY, &from);
+	if (r < 0)
+		return r;
+	sqlite3_db_config(from, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	r = tmgr__sqlite_identify(from);
+	if (r == 1)
+		r = -EBADMSG;
+	if (r == 0)
+		r = tmgr__sqlite_connect(
+			NULL, "", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &check->copy.main);
+	if (r == 0)
+		r = tmgr__sqlite_copy_pages(from, check->copy.main);
+	sqlite3_close(from);
+	return r;
+}
+
+static int check_copy(struct check *check)
+{
+	int r = ask(check, "PRAGMA quick_check");
+
+	if (r == 0)
+		r = check_journal(check);
+	if (r < 0 || check->found > 0)
+		return r; /* what is built on this says nothing */
+	r = tmgr__sqlite_read_position(&check->copy);
+	if (r == 0)
+		r = tmgr__sqlite_prepare_statements(&check->copy);
+	if (r == 0)
+		r = tmgr__sqlite_replay(&check->copy);
+	if (r == 0) /* or each wait is compared with each */
+		r = tmgr__sqlite_execute(check->copy.main,
+			"CREATE INDEX check_targets ON tmgr_waits (target, kind)");
+	for (size_t i = 0; i < ARRAY_SIZE(questions) && r == 0; i++)
+		r = ask(check, questions[i]);
+	return r;
+}
+
+int tmgr_store_sqlite_check(
+	const char *path, int (*finding)(void *self, const char *line), void *self)
+{
+	struct check check = { .finding = finding, .self = self };
+	int r;
+
+	if (!path)
+		return -EINVAL;
+	check.copy.lock_file = (struct sqlite_lock_file){ -1, check.marks };
+	pthread_mutex_init(&check.copy.lock, NULL);
+	r = take_copy(&check, path);
+	if (r == 0)
+		r = check_copy(&check);
+	/* A store that is damaged is one with findings. */
+	if (r == -EBADMSG && check.copy.main)
+		r = check.found == 0 ? report(&check, "its pages are damaged") : 0;
+	tmgr__sqlite_finalize_statements(&check.copy);
+	tmgr__sqlite_pending_fini(&check.copy.pending);
+	sqlite3_close(check.copy.main);
+	pthread_mutex_destroy(&check.copy.lock);
+	return r < 0 ? r : check.found;
+}

@@ -1,0 +1,229 @@
+/*
+ * The files beside the database: the lock that one daemon holds, and the new file that takes the
+ * place of one that is in doubt.
+ *
+ * After a failed sync the kernel may drop pages, or show pages as clean that the disk does not have:
+ * what is read is then not what will be there after a power cut. This is so for as long as the kernel
+ * lives, and so is the mark in the lock file, which stands in the same kernel's memory: it is set
+ * before each wait for the disk and taken back after it, without a system call.
+ *
+ * A replacement is decided by one rename: PATH.new is complete and synced when it becomes PATH.ready.
+ * From then on every opening first drops the old log, which must not be played into the new file,
+ * and renames PATH.ready to PATH.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store_sqlite.h"
+
+#define PATH_SIZE 4096
+#define MARK_SIZE 4096 /* a page, so that storing the mark never needs room */
+
+static int sync_fd(int fd)
+{
+	return fsync(fd) < 0 ? -errno : 0;
+}
+
+static int sync_directory(const char *path)
+{
+	char directory[PATH_SIZE];
+	const char *slash = strrchr(path, '/');
+	int fd, r;
+
+	if (!slash)
+		snprintf(directory, sizeof(directory), ".");
+	else
+		snprintf(directory, sizeof(directory), "%.*s",
+			slash == path ? 1 : (int)(slash - path), path);
+	fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = sync_fd(fd);
+	close(fd);
+	return r;
+}
+
+static int make_mark(int fd)
+{
+	char page[MARK_SIZE] = { 0 };
+	struct stat about;
+	ssize_t n;
+
+	if (fstat(fd, &about) < 0)
+		return -errno;
+	if (about.st_size >= MARK_SIZE)
+		return 0;
+	n = pwrite(fd, page, sizeof(page), 0);
+	if (n < 0)
+		return -errno;
+	return n == MARK_SIZE ? 0 : -ENOSPC;
+}
+
+int tmgr__sqlite_lock(const char *path, struct sqlite_lock_file *ret)
+{
+	char name[PATH_SIZE];
+	void *mark;
+	int fd, r;
+
+	snprintf(name, sizeof(name), "%s.lock", path);
+	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+	if (fd < 0)
+		return -errno;
+	r = flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+	if (r == -EWOULDBLOCK)
+		r = -EBUSY;
+	if (r == 0)
+		r = make_mark(fd);
+	if (r == 0) {
+		mark = mmap(NULL, MARK_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		if (mark != MAP_FAILED) {
+			ret->fd = fd;
+			ret->doubtful = mark;
+			return 0;
+		}
+		r = -errno;
+	}
+	close(fd);
+	return r;
+}
+
+void tmgr__sqlite_unlock(struct sqlite_lock_file *lock)
+{
+	if (lock->fd < 0)
+		return;
+	munmap((void *)(uintptr_t)lock->doubtful, MARK_SIZE);
+	close(lock->fd);
+	lock->fd = -1;
+	lock->doubtful = NULL;
+}
+
+static int unlink_beside(const char *path, const char *suffix)
+{
+	char name[PATH_SIZE];
+
+	snprintf(name, sizeof(name), "%s%s", path, suffix);
+	return unlink(name) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+int tmgr__sqlite_finish_replacement(const char *path)
+{
+	char ready[PATH_SIZE];
+	int r;
+
+	snprintf(ready, sizeof(ready), "%s.ready", path);
+	if (access(ready, F_OK) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	r = unlink_beside(path, "-wal");
+	if (r == 0)
+		r = unlink_beside(path, "-shm");
+	if (r == 0)
+		r = sync_directory(path);
+	if (r == 0 && rename(ready, path) < 0)
+		r = -errno;
+	if (r == 0)
+		r = sync_directory(path);
+	return r == 0 ? 1 : r;
+}
+
+/* The numbers of pages stay, so that a log of the old file fits the new one too. */
+int tmgr__sqlite_copy_pages(sqlite3 *from, sqlite3 *to)
+{
+	sqlite3_backup *backup = sqlite3_backup_init(to, "main", from, "main");
+	int code;
+
+	if (!backup)
+		return tmgr__sqlite_error(to, sqlite3_errcode(to));
+	code = sqlite3_backup_step(backup, -1);
+	sqlite3_backup_finish(backup);
+	return code == SQLITE_DONE ? 0 : tmgr__sqlite_error(to, code);
+}
+
+/* One file, with no log: the journal is off while it is written, and nobody knows it yet. */
+int tmgr__sqlite_copy(sqlite3 *from, const char *path, const char *vfs)
+{
+	sqlite3 *to = NULL;
+	int code, fd, r;
+
+	code = sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, vfs);
+	r = code == SQLITE_OK ? 0 : tmgr__sqlite_error(to, code);
+	if (r == 0)
+		r = tmgr__sqlite_execute(to, "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF");
+	if (r == 0)
+		r = tmgr__sqlite_copy_pages(from, to);
+	sqlite3_close(to);
+	if (r < 0)
+		return r;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = sync_fd(fd);
+	close(fd);
+	return r;
+}
+
+static int make_empty(const char *path, int flags)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0600);
+
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
+int tmgr__sqlite_make_file(const char *path)
+{
+	return make_empty(path, 0);
+}
+
+int tmgr__sqlite_replace(const char *path, const char *vfs)
+{
+	char new[PATH_SIZE], ready[PATH_SIZE];
+	sqlite3 *from = NULL;
+	int code, r;
+
+	snprintf(new, sizeof(new), "%s.new", path);
+	snprintf(ready, sizeof(ready), "%s.ready", path);
+	code = sqlite3_open_v2(path, &from, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, vfs);
+	r = code == SQLITE_OK ? 0 : tmgr__sqlite_error(from, code);
+	if (r == 0) {
+		/* What it has stays as it is until the new one is there. */
+		sqlite3_db_config(from, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+		r = make_empty(new, O_TRUNC);
+	}
+	if (r == 0)
+		r = tmgr__sqlite_copy(from, new, vfs);
+	sqlite3_close(from);
+	if (r == 0 && rename(new, ready) < 0)
+		r = -errno;
+	if (r == 0)
+		r = sync_directory(path);
+	if (r < 0) {
+		unlink(new);
+		return r;
+	}
+	r = tmgr__sqlite_finish_replacement(path);
+	return r < 0 ? r : 0;
+}
+
+static uint64_t size_of(const char *path, const char *suffix)
+{
+	char name[PATH_SIZE];
+	struct stat about;
+
+	snprintf(name, sizeof(name), "%s%s", path, suffix);
+	return stat(name, &about) < 0 ? 0 : (uint64_t)about.st_size;
+}
+
+void tmgr__sqlite_sizes(const char *path, uint64_t *ret_all, uint64_t *ret_log)
+{
+	*ret_log = size_of(path, "-wal");
+	*ret_all = size_of(path, "") + *ret_log;
+}

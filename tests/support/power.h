@@ -1,0 +1,50 @@
+/*
+ * A file layer of SQLite for tests, over its own: it fails when it is told to, and knows what would
+ * be on the disk if the power were cut. What was written since the last sync of a file may be there
+ * then, or not, or in part, sector by sector and in any order.
+ */
+#ifndef TESTS_SUPPORT_POWER_H
+#define TESTS_SUPPORT_POWER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Of struct tmgr_store_sqlite_options, vfs. */
+#define POWER_VFS "power"
+
+enum power_loss {
+	POWER_LOSES_NOTHING, /* what was not synced is there all the same */
+	POWER_LOSES_ALL,     /* nothing of it is */
+	POWER_LOSES_SOME,    /* some sectors, the others in the order they were written */
+	POWER_LOSES_ORDER,   /* some sectors, and what overlaps in any order */
+	POWER_LOSSES,
+};
+
+/* Register it, with nothing known and nothing failing. Call it before a store is opened. */
+void power_reset(void);
+/* Forget all files; none is open. */
+void power_fini(void);
+
+/* How many writes, truncations and syncs there were since the reset. */
+long power_operations(void);
+/* Let the power fail at the n-th of these from the reset on, 1 being the first: it and all that
+ * follow are errors and leave nothing. 0: never. */
+void power_cut_at(long n);
+bool power_is_cut(void);
+/* Let SIGKILL end this program at the n-th of these from the reset on, before it is done. 0: never. */
+void power_kill_at(long n);
+
+/* Have syncs of the write-ahead log, or of the database, do nothing and say that all is well: what
+ * a program does that leaves them out. */
+void power_leave_out_syncs(bool of_log, bool of_database);
+
+/* Have the n-th write from now on, and all that follow, find no room; 0: there is room. */
+void power_no_room(long n);
+/* Have the n-th write, or the n-th sync, from now on be an I/O error, once; 0: none. */
+void power_fail_write(long n);
+void power_fail_sync(long n);
+
+/* Write into a directory what a disk would have that lost its power now. seed is changed. */
+void power_survivors(const char *directory, enum power_loss loss, unsigned *seed);
+
+#endif

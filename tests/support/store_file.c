@@ -1,0 +1,102 @@
+#include "store_file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/support/leak.h"
+
+const char *store_file_base = "/tmp";
+
+int store_file_init(struct store_file *file)
+{
+	memset(file, 0, sizeof(*file));
+	snprintf(file->directory, sizeof(file->directory), "%s/test_store_sqlite.XXXXXX",
+		store_file_base);
+	if (!mkdtemp(file->directory))
+		return -1;
+	snprintf(file->path, sizeof(file->path), "%s/processes.db", file->directory);
+	return 0;
+}
+
+void store_file_fini(struct store_file *file)
+{
+	char command[128];
+
+	if (file->store)
+		store_file_close(file);
+	snprintf(command, sizeof(command), "rm -rf %s", file->directory);
+	if (system(command) != 0)
+		fprintf(stderr, "%s is left\n", file->directory);
+}
+
+int store_file_open(struct store_file *file)
+{
+	int r = tmgr_store_sqlite_create(file->path, &file->options, &file->store);
+
+	if (r == 0)
+		r = file->store->ops->open(file->store, &file->opened);
+	if (r < 0) {
+		tmgr_store_destroy(file->store);
+		file->store = NULL;
+	}
+	return r;
+}
+
+int store_file_close(struct store_file *file)
+{
+	int r = file->store->ops->close(file->store);
+
+	tmgr_store_destroy(file->store);
+	file->store = NULL;
+	return r;
+}
+
+void store_file_must_have(struct store_file *file, struct rows_model *model)
+{
+	struct rows_model loaded = { .rows = NULL };
+	char difference[1200] = "";
+	bool same;
+
+	for (size_t i = model->count; i-- > 0;) {
+		if (model->rows[i].kind != TMGR_STORE_EVENT)
+			continue;
+		free(model->rows[i].text);
+		model->rows[i] = model->rows[--model->count];
+	}
+	assert_int_equal(file->store->ops->load(file->store, 0, rows_visit, &loaded), 0);
+	same = rows_same(&loaded, model, difference, sizeof(difference));
+	rows_clear(&loaded);
+	if (!same)
+		fail_msg("%s", difference);
+}
+
+static int print_finding(void *self, const char *line)
+{
+	print_message("%s\n", line);
+	return 0;
+}
+
+int store_file_check(struct store_file *file)
+{
+	return tmgr_store_sqlite_check(file->path, print_finding, NULL);
+}
+
+const char *store_file_sql(struct store_file *file, const char *text)
+{
+	static char output[4096];
+	char command[2048];
+	size_t length;
+	FILE *tool;
+
+	snprintf(command, sizeof(command), "sqlite3 %s \"%s\" 2>&1", file->path, text);
+	tool = popen(command, "re");
+	if (!tool)
+		return "no sqlite3";
+	length = fread(output, 1, sizeof(output) - 1, tool);
+	pclose(tool);
+	while (length > 0 && output[length - 1] == '\n')
+		length--;
+	output[length] = '\0';
+	return output;
+}

@@ -1,0 +1,302 @@
+/* The runtime of durable processes on the store on SQLite: rows of the user's own in the steps' transactions, and the whole of it with threads. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <taskmgr/taskmgr.h>
+
+#include "tests/support/durable.h"
+#include "tests/support/leak.h"
+#include "tests/support/recorder.h"
+#include "tests/support/store_file.h"
+
+struct book {
+	int64_t count;
+};
+
+static const struct tmgr_state_field book_fields[] = { TMGR_FIELD(struct book, count) };
+
+static int fails_left, judged_left;
+
+/* A row for each message; "bad" breaks a constraint, and "lost" cannot be taken for another reason. */
+static int book_entry(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	struct book *self = state;
+	struct tmgr_sql_value values[] = {
+		{ .kind = TMGR_SQL_TEXT, .text = tmgr_process_id(process) },
+		{ .kind = TMGR_SQL_INTEGER, .integer = self->count },
+		{ .kind = TMGR_SQL_TEXT, .text = message->value.data },
+	};
+	const struct tmgr_sql_statement insert = {
+		"INSERT INTO entries(process, number, text) VALUES(?1, ?2, ?3)", values, 3
+	};
+
+	tmgr_process_receive(process, "in", book_entry);
+	if (message->arrival == TMGR_ARRIVED_START)
+		return 0;
+	self->count++;
+	tmgr_process_sql(process, &insert);
+	if (strcmp(message->value.data, "bad") == 0 && fails_left > 0) {
+		fails_left--;
+		values[0].kind = TMGR_SQL_NULL;
+		tmgr_process_sql(process, &insert);
+	}
+	if (strcmp(message->value.data, "lost") == 0 && judged_left > 0) {
+		judged_left--;
+		tmgr_process_post(process, "nobody/in", bytes_of("x"));
+	}
+	return 0;
+}
+
+static const struct tmgr_process_definition book_definition = {
+	.name = "book",
+	.version = 1,
+	.state = TMGR_STATE(struct book, book_fields),
+	.start = book_entry,
+	.methods = (const struct tmgr_process_method[]){ { .name = "Main_Entry",
+								 .function = book_entry },
+		{ 0 } },
+};
+
+static struct store_file file;
+
+static int make_file(void **state)
+{
+	int r = leak_setup(state);
+
+	if (r != 0)
+		return r;
+	memset(&file, 0, sizeof(file));
+	return store_file_init(&file);
+}
+
+static int remove_file(void **state)
+{
+	store_file_fini(&file);
+	return leak_teardown(state);
+}
+
+#define file_test(function) cmocka_unit_test_setup_teardown(function, make_file, remove_file)
+
+static struct tmgr_processes *create(const struct tmgr_processes_options *options)
+{
+	struct tmgr_processes *processes;
+	struct tmgr_store *store;
+
+	assert_int_equal(tmgr_store_sqlite_create(file.path, NULL, &store), 0);
+	assert_int_equal(tmgr_processes_create(store, options, &processes), 0);
+	assert_int_equal(tmgr_processes_define(processes, &book_definition), 0);
+	return processes;
+}
+
+static struct tmgr_processes *open_single(uint64_t seed)
+{
+	struct tmgr_processes *processes = create(
+		&(struct tmgr_processes_options){ .single_threaded = true, .seed = seed });
+
+	assert_int_equal(tmgr_processes_open(processes), 0);
+	return processes;
+}
+
+static void make_table(void)
+{
+	/* The store makes the file. */
+	tmgr_processes_unref(open_single(1));
+	store_file_sql(
+		&file, "CREATE TABLE entries(process TEXT NOT NULL, number INTEGER, text TEXT)");
+}
+
+static int start(struct tmgr_processes *processes, const char *id)
+{
+	return tmgr_processes_start(NULL, processes,
+		&(struct tmgr_process_child){ &book_definition, id, NULL },
+		tmgr_after(30 * TMGR_SECOND));
+}
+
+static int enter(struct tmgr_processes *processes, const char *id, const char *text)
+{
+	char channel[TMGR_PROCESS_CHANNEL_MAX + 1];
+
+	snprintf(channel, sizeof(channel), "%s/in", id);
+	return tmgr_processes_send(NULL, processes,
+		&(struct tmgr_process_outside){ channel, bytes_of(text), NULL },
+		tmgr_after(30 * TMGR_SECOND));
+}
+
+static void rows_of_the_user_are_written_with_their_step_exactly_once(void **state)
+{
+	struct tmgr_processes *processes;
+
+	make_table();
+	processes = open_single(2);
+	assert_int_equal(start(processes, "a"), 0);
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(enter(processes, "a", "x"), 0);
+		for (int k = 0; k < i; k++)
+			tmgr_processes_drive(processes);
+		/* Closed wherever it is, as when it is killed. */
+		tmgr_processes_unref(processes);
+		processes = open_single((uint64_t)i);
+	}
+	assert_int_equal(tmgr_processes_settle(processes), 0);
+	tmgr_processes_unref(processes);
+	assert_string_equal(
+		store_file_sql(
+			&file, "SELECT count(*), count(DISTINCT number), max(number) FROM entries"),
+		"20|20|19");
+	assert_int_equal(store_file_check(&file), 0);
+}
+
+static void a_statement_that_fails_fails_its_step_and_no_other(void **state)
+{
+	struct tmgr_processes *processes;
+
+	fails_left = 2;
+	make_table();
+	processes = open_single(3);
+	assert_int_equal(start(processes, "a"), 0);
+	assert_int_equal(start(processes, "b"), 0);
+	assert_int_equal(enter(processes, "a", "bad"), 0);
+	assert_int_equal(enter(processes, "b", "good"), 0);
+	assert_int_equal(tmgr_processes_settle(processes), 0);
+	assert_string_equal(store_file_sql(&file, "SELECT process, text FROM entries"), "b|good");
+	assert_int_equal(tmgr_processes_advance(processes, TMGR_SECOND), 0);
+	assert_int_equal(fails_left, 0);
+	tmgr_processes_unref(processes);
+	assert_string_equal(
+		store_file_sql(&file, "SELECT process, text FROM entries ORDER BY process"),
+		"a|bad\nb|good");
+}
+
+static void rows_of_a_step_that_cannot_be_taken_are_undone_and_those_beside_it_are_not(void **state)
+{
+	/* Whatever else is in the same transaction, which the seed decides. */
+	make_table();
+	for (uint64_t seed = 1; seed <= 20; seed++) {
+		struct tmgr_processes *processes = open_single(seed);
+		char a[16], b[16];
+
+		judged_left = 1;
+		snprintf(a, sizeof(a), "a%d", (int)seed);
+		snprintf(b, sizeof(b), "b%d", (int)seed);
+		assert_int_equal(start(processes, a), 0);
+		assert_int_equal(start(processes, b), 0);
+		assert_int_equal(tmgr_processes_settle(processes), 0);
+		for (int i = 0; i < 2; i++) {
+			struct tmgr_process_request *request;
+			char channel[32];
+
+			snprintf(channel, sizeof(channel), "%s/in", i == 0 ? a : b);
+			assert_int_equal(
+				tmgr_processes_submit(processes,
+					&(struct tmgr_process_command){ .kind = TMGR_PROCESS_SEND,
+						.channel = channel,
+						.value = bytes_of(i == 0 ? "lost" : "good") },
+					&request),
+				0);
+			tmgr_process_request_release(request);
+		}
+		assert_int_equal(tmgr_processes_settle(processes), 0);
+		assert_int_equal(judged_left, 0);
+		assert_string_equal(
+			store_file_sql(&file, "SELECT count(*), max(text) FROM entries"), "1|good");
+		assert_int_equal(tmgr_processes_advance(processes, TMGR_SECOND), 0);
+		tmgr_processes_unref(processes);
+		assert_string_equal(store_file_sql(&file, "SELECT count(*) FROM entries"), "2");
+		store_file_sql(&file, "DELETE FROM entries");
+	}
+	assert_int_equal(store_file_check(&file), 0);
+}
+
+#define BOOKS 20
+#define ENTRIES 10
+
+static void with_threads_it_runs_stops_and_goes_on(void **state)
+{
+	char wanted[32];
+
+	make_table();
+	for (int round = 1; round <= 3; round++) {
+		struct tmgr_manager *manager = tmgr_manager_create(NULL);
+		struct tmgr_processes *processes = create(NULL);
+		struct runner runner;
+
+		tmgr_manager_add_task(
+			manager, "processes", tmgr_processes_task(processes), TMGR_STRICT);
+		tmgr_manager_add_task(
+			manager, "workers", tmgr_processes_workers(processes, NULL), TMGR_STRICT);
+		runner_start(&runner, manager, NULL);
+		assert_true(manager_reaches(manager, TMGR_MANAGER_RUNNING));
+		for (int i = 0; i < BOOKS; i++) {
+			char id[16];
+
+			snprintf(id, sizeof(id), "book%d", i);
+			assert_int_equal(start(processes, id), round == 1 ? 0 : -EEXIST);
+			for (int k = 0; k < ENTRIES; k++)
+				assert_int_equal(enter(processes, id, "x"), 0);
+		}
+		/* Stopped with what was acknowledged and not yet taken. */
+		tmgr_manager_cancel(manager);
+		assert_int_equal(runner_join(&runner), 0);
+		tmgr_manager_destroy(manager);
+		tmgr_processes_unref(processes);
+		assert_int_equal(store_file_check(&file), 0);
+	}
+	{
+		struct tmgr_processes *processes = open_single(9);
+
+		assert_int_equal(tmgr_processes_settle(processes), 0);
+		tmgr_processes_unref(processes);
+	}
+	snprintf(wanted, sizeof(wanted), "%d|%d", 3 * BOOKS * ENTRIES, 3 * BOOKS * ENTRIES);
+	assert_string_equal(
+		store_file_sql(&file,
+			"SELECT count(*), count(DISTINCT process || '/' || number) FROM entries"),
+		wanted);
+}
+
+static void a_second_program_is_refused(void **state)
+{
+	struct tmgr_processes *first = open_single(1);
+	struct tmgr_processes *second = create(
+		&(struct tmgr_processes_options){ .single_threaded = true });
+
+	assert_int_equal(tmgr_processes_open(second), -EBUSY);
+	tmgr_processes_unref(second);
+	tmgr_processes_unref(first);
+}
+
+static void a_backup_is_made_while_it_runs(void **state)
+{
+	struct tmgr_processes *processes = open_single(1);
+	struct tmgr_process_command backup = { .kind = TMGR_PROCESS_BACKUP };
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/copy.db", file.directory);
+	backup.text = path;
+	assert_int_equal(start(processes, "a"), 0);
+	assert_int_equal(tmgr_processes_do(NULL, processes, &backup, TMGR_NEVER, NULL), 0);
+	assert_int_equal(tmgr_processes_do(NULL, processes, &backup, TMGR_NEVER, NULL), -EEXIST);
+	assert_int_equal(tmgr_processes_do(NULL, processes,
+				 &(struct tmgr_process_command){ .kind = TMGR_PROCESS_CHECKPOINT },
+				 TMGR_NEVER, NULL),
+		0);
+	tmgr_processes_unref(processes);
+	assert_int_equal(tmgr_store_sqlite_check(path, NULL, NULL), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		file_test(rows_of_the_user_are_written_with_their_step_exactly_once),
+		file_test(a_statement_that_fails_fails_its_step_and_no_other),
+		file_test(
+			rows_of_a_step_that_cannot_be_taken_are_undone_and_those_beside_it_are_not),
+		file_test(with_threads_it_runs_stops_and_goes_on),
+		file_test(a_second_program_is_refused),
+		file_test(a_backup_is_made_while_it_runs),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

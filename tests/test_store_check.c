@@ -1,0 +1,230 @@
+/* The checker finds each thing that should not be in a file, and nothing in a good one. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <taskmgr/taskmgr.h>
+
+#include "tests/support/leak.h"
+#include "tests/support/steps.h"
+#include "tests/support/store_file.h"
+
+static struct store_file file;
+static char found[4096];
+
+static int set_up(void **state)
+{
+	struct steps steps;
+	int r = leak_setup(state);
+
+	found[0] = '\0';
+	if (r == 0)
+		r = store_file_init(&file);
+	if (r == 0)
+		r = steps_init(&steps, 3);
+	if (r == 0)
+		r = store_file_open(&file);
+	if (r == 0)
+		r = file.store->ops->commit(file.store, steps_next(&steps, 9));
+	steps_fini(&steps);
+	return r ? r : store_file_close(&file);
+}
+
+static int tear_down(void **state)
+{
+	store_file_fini(&file);
+	return leak_teardown(state);
+}
+
+static int note(void *self, const char *line)
+{
+	size_t length = strlen(found);
+
+	snprintf(found + length, sizeof(found) - length, "%s%s", length ? "\n" : "", line);
+	return self ? *(int *)self : 0;
+}
+
+static int check_file(void)
+{
+	found[0] = '\0';
+	return tmgr_store_sqlite_check(file.path, note, NULL);
+}
+
+/* A process "a" that waits for "/in", which has a buffer, and one "b" that it calls. */
+#define GOOD                                                                                \
+	"INSERT INTO tmgr_processes VALUES"                                                 \
+	" ('a','d','active',1,0,0,0,'',1,1,0,0,'{}',NULL),"                                 \
+	" ('b','d','active',1,0,0,0,'',1,1,0,0,'{}',NULL),"                                 \
+	" ('over','d','finished',1,0,0,0,'',1,1,0,0,'{}',NULL);"                            \
+	"INSERT INTO tmgr_goroutines VALUES"                                                \
+	" ('a','Main','','blocked',100,0,0,0,0,'','',0,0,'',NULL),"                         \
+	" ('b','Main','B_Go','ready',101,0,0,0,0,'','start',0,0,'',NULL);"                  \
+	"INSERT INTO tmgr_channels VALUES ('/in',2,0,1), ('a/own',1,0,1), ('/shut',1,1,1);" \
+	"INSERT INTO tmgr_messages VALUES ('a/own',50,x'00');"                              \
+	"INSERT INTO tmgr_waits VALUES (100,0,'receive','a','Main','/in','A_In',0,NULL),"   \
+	" (100,1,'after','a','Main','','A_Late',1700000003600,NULL),"                       \
+	" (100,2,'call','a','Main','b','A_Called',0,NULL),"                                 \
+	" (100,3,'send','a','Main','a/own','A_Sent',0,x'01');"                              \
+	"INSERT INTO tmgr_once VALUES ('b','Main',101,'pay',x'01');"
+
+static void a_good_file_has_no_findings(void **state)
+{
+	(void)state;
+	assert_int_equal(check_file(), 0);
+	assert_string_equal(store_file_sql(&file, GOOD), "");
+	assert_int_equal(check_file(), 0);
+	assert_string_equal(found, "");
+	/* It is left as it was, and a daemon may have it. */
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(check_file(), 0);
+	assert_int_equal(store_file_close(&file), 0);
+}
+
+static void each_fault_is_found_with_one_line(void **state)
+{
+	static const struct {
+		const char *sql, *line;
+	} rows[] = {
+		{ "UPDATE tmgr_waits SET sequence = 99 WHERE case_index = 0 AND process = 'a'",
+			"wait 99, case 0: a/Main is not blocked on it" },
+		{ "INSERT INTO tmgr_waits VALUES (200,0,'receive','','','/in','',0,NULL)",
+			"wait 200, case 0: nobody waits, and it is no message from outside" },
+		{ "DELETE FROM tmgr_waits WHERE process = 'a'",
+			"goroutine a/Main: blocked, and waits for nothing" },
+		{ "INSERT INTO tmgr_goroutines VALUES"
+		  " ('over','Main','X','ready',102,0,0,0,0,'','start',0,0,'',NULL)",
+			"goroutine over/Main: its process is over or not there" },
+		{ "INSERT INTO tmgr_goroutines VALUES"
+		  " ('none','Main','X','ready',102,0,0,0,0,'','start',0,0,'',NULL)",
+			"goroutine none/Main: its process is over or not there" },
+		{ "INSERT INTO tmgr_processes VALUES"
+		  " ('c','d','active',1,0,0,0,'',1,1,0,0,'{}',NULL)",
+			"process c: active, and has no goroutine" },
+		{ "UPDATE tmgr_waits SET target = '/shut' WHERE sequence = 100 AND case_index = 0",
+			"wait 100, case 0: on /shut, which is closed" },
+		{ "INSERT INTO tmgr_messages VALUES ('/in',60,x'00')",
+			"wait 100, case 0: receives from /in, which has a message" },
+		{ "DELETE FROM tmgr_messages", "wait 100, case 3: sends to a/own, which has room" },
+		{ "UPDATE tmgr_channels SET capacity = 0 WHERE id = '/in';"
+		  "INSERT INTO tmgr_waits VALUES (90,0,'send','','','/in','',0,x'02')",
+			"wait 100, case 0: receives from /in, to which wait 90 sends" },
+		{ "INSERT INTO tmgr_messages VALUES ('a/own',61,x'00')",
+			"channel a/own: has 2 messages and room for 1" },
+		{ "INSERT INTO tmgr_messages VALUES ('/none',61,x'00')",
+			"channel /none: has 1 messages and room for 0" },
+		{ "INSERT INTO tmgr_channels VALUES ('over/own',1,0,1)",
+			"channel over/own: its process is over or not there" },
+		{ "UPDATE tmgr_waits SET at_ms = 1699999990000 WHERE kind = 'after' AND process = "
+		  "'a'",
+			"wait 100, case 1: was due 10009 ms before the last step" },
+		{ "UPDATE tmgr_waits SET target = 'over' WHERE kind = 'call'",
+			"wait 100, case 2: calls over, which is over or not there" },
+		{ "UPDATE tmgr_once SET sequence = 7",
+			"result of pay in b/Main: the step it belongs to is over" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char sql[4096];
+		int n;
+
+		snprintf(sql, sizeof(sql), "BEGIN; %s %s; COMMIT", GOOD, rows[i].sql);
+		assert_string_equal(store_file_sql(&file, sql), "");
+		n = check_file();
+		/* What one fault leaves alone may be another: a wait of nobody, and its goroutine. */
+		if (n < 1 || !strstr(found, rows[i].line))
+			fail_msg("%s: %d: %s", rows[i].line, n, found);
+		assert_int_equal(tear_down(state), 0);
+		assert_int_equal(set_up(state), 0);
+	}
+}
+
+static void steps_in_the_journal_count_and_their_checksums_are_checked(void **state)
+{
+	struct steps steps;
+	struct store_file copy;
+	char command[512];
+
+	(void)state;
+	assert_int_equal(steps_init(&steps, 3), 0);
+	steps_next(&steps, 9);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(file.store->ops->commit(file.store, steps_next(&steps, 5)), 0);
+	assert_int_equal(check_file(), 0);
+	assert_int_equal(store_file_init(&copy), 0);
+	snprintf(command, sizeof(command), "cp %s %s-wal %s", file.path, file.path, copy.directory);
+	assert_int_equal(system(command), 0);
+	store_file_sql(&copy, "UPDATE tmgr_journal SET now_ms = now_ms + 1 WHERE sequence = 11");
+	store_file_sql(&copy, "UPDATE tmgr_journal SET changes = x'0102' WHERE sequence > 12");
+	assert_int_equal(tmgr_store_sqlite_check(copy.path, note, NULL), 3);
+	assert_string_equal(found,
+		"step 11: its checksum is wrong\nstep 13: its checksum is wrong\n"
+		"step 14: its checksum is wrong");
+	store_file_fini(&copy);
+	steps_fini(&steps);
+}
+
+static void a_file_of_many_processes_is_checked_in_a_time_that_grows_with_them(void **state)
+{
+	int64_t began, took;
+	struct steps steps;
+
+	(void)state;
+	assert_int_equal(unlink(file.path), 0);
+	assert_int_equal(steps_init(&steps, 20000), 0);
+	assert_int_equal(store_file_open(&file), 0);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(file.store->ops->commit(file.store, steps_next(&steps, 1000)), 0);
+	assert_int_equal(store_file_close(&file), 0);
+	steps_fini(&steps);
+	began = tmgr_now();
+	assert_int_equal(check_file(), 0);
+	took = tmgr_now() - began;
+	/* Each with each would be minutes. */
+	assert_true(took < 20 * TMGR_SECOND);
+}
+
+static void damaged_pages_are_found(void **state)
+{
+	FILE *raw = fopen(file.path, "r+e");
+	char noise[64];
+
+	(void)state;
+	assert_non_null(raw);
+	memset(noise, 0x5a, sizeof(noise));
+	for (long page = 2; page < 12; page++) {
+		fseek(raw, page * 4096, SEEK_SET);
+		fwrite(noise, 1, sizeof(noise), raw);
+	}
+	fclose(raw);
+	assert_true(check_file() > 0);
+	assert_non_null(strstr(found, "Page 3"));
+}
+
+static void an_error_of_the_visitor_ends_the_check(void **state)
+{
+	int error = -ECANCELED;
+
+	(void)state;
+	store_file_sql(&file, "DELETE FROM tmgr_waits");
+	assert_int_equal(check_file(), 3);
+	assert_int_equal(tmgr_store_sqlite_check(file.path, NULL, NULL), 3);
+	assert_int_equal(tmgr_store_sqlite_check(file.path, note, &error), -ECANCELED);
+}
+
+int main(void)
+{
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(a_good_file_has_no_findings),
+		TEST(each_fault_is_found_with_one_line),
+		TEST(steps_in_the_journal_count_and_their_checksums_are_checked),
+		TEST(a_file_of_many_processes_is_checked_in_a_time_that_grows_with_them),
+		TEST(damaged_pages_are_found),
+		TEST(an_error_of_the_visitor_ends_the_check),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,314 @@
+/*
+ * The store on SQLite where the power is cut at each write and sync, where there is no room, and
+ * where the disk fails; and that leaving out a sync would be seen.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <taskmgr/taskmgr.h>
+
+#include "tests/support/leak.h"
+#include "tests/support/power.h"
+#include "tests/support/random_steps.h"
+#include "tests/support/steps.h"
+#include "tests/support/store_file.h"
+
+static struct store_file file;
+
+static int set_up(void **state)
+{
+	int r = leak_setup(state);
+
+	if (r == 0)
+		r = store_file_init(&file);
+	power_reset();
+	file.options.vfs = POWER_VFS;
+	file.options.journal_max = 16;
+	file.options.log_bytes = 65536;
+	return r;
+}
+
+static int tear_down(void **state)
+{
+	store_file_fini(&file);
+	power_fini();
+	return leak_teardown(state);
+}
+
+/* A short program: what was acknowledged, and what was on its way. */
+struct program {
+	struct random_steps random;
+	struct rows_model acknowledged, attempted;
+	uint64_t acknowledged_sequence, attempted_sequence;
+};
+
+/* Run it until it ends or the disk does. */
+static void play(struct program *program, int batches)
+{
+	struct tmgr_store *store = file.store;
+
+	for (int i = 0; i < batches && !power_is_cut(); i++) {
+		const struct tmgr_store_batch *batch = random_steps_next(&program->random);
+
+		program->attempted_sequence = batch->steps[batch->count - 1].sequence;
+		rows_apply_batch(&program->attempted, batch);
+		if (store->ops->commit(store, batch) < 0)
+			return;
+		program->acknowledged_sequence = program->attempted_sequence;
+		rows_apply_batch(&program->acknowledged, batch);
+		if (store->ops->maintain(store, TMGR_MILLISECOND, i % 3 == 0) < 0)
+			return;
+		if (i % 11 == 10 && store->ops->checkpoint(store) < 0)
+			return;
+	}
+}
+
+static void forget(struct program *program)
+{
+	rows_clear(&program->acknowledged);
+	rows_clear(&program->attempted);
+}
+
+static bool has(struct store_file *survivor, struct rows_model *model)
+{
+	struct rows_model loaded = { .rows = NULL };
+	char difference[1200];
+	bool same;
+
+	for (size_t i = model->count; i-- > 0;) {
+		if (model->rows[i].kind != TMGR_STORE_EVENT)
+			continue;
+		free(model->rows[i].text);
+		model->rows[i] = model->rows[--model->count];
+	}
+	same = survivor->store->ops->load(survivor->store, 0, rows_visit, &loaded) == 0 &&
+	       rows_same(&loaded, model, difference, sizeof(difference));
+	rows_clear(&loaded);
+	return same;
+}
+
+/* Whether what survived is what was acknowledged, or that and the batch that was on its way. */
+static bool survives(struct program *program, enum power_loss loss, unsigned *seed)
+{
+	struct store_file survivor;
+	bool good = false;
+
+	assert_int_equal(store_file_init(&survivor), 0);
+	power_survivors(survivor.directory, loss, seed);
+	if (store_file_open(&survivor) == 0) {
+		if (survivor.opened.sequence == program->attempted_sequence)
+			good = has(&survivor, &program->attempted);
+		else if (survivor.opened.sequence == program->acknowledged_sequence)
+			good = has(&survivor, &program->acknowledged);
+	} else if (program->acknowledged_sequence == 0) {
+		/* It was never opened: the file may be half made. */
+		good = true;
+	}
+	store_file_fini(&survivor);
+	return good;
+}
+
+static unsigned seed_of_this_run(void)
+{
+	const char *given = getenv("SEED");
+	unsigned seed = given ? (unsigned)strtoul(given, NULL, 0) : (unsigned)time(NULL);
+
+	print_message("SEED=%u\n", seed);
+	return seed;
+}
+
+/* Cut at the n-th operation; the number of losses that were not survived. 0 past the end: *ret_end. */
+static int cut_at(long n, unsigned seed, bool no_log, bool no_database, bool *ret_end)
+{
+	struct program program = { .random.seed = seed };
+	int lost = 0;
+
+	power_reset();
+	power_leave_out_syncs(no_log, no_database);
+	power_cut_at(n);
+	if (store_file_open(&file) == 0) {
+		play(&program, 24);
+		*ret_end = !power_is_cut();
+		for (int loss = 0; loss < POWER_LOSSES; loss++)
+			lost += !survives(&program, (enum power_loss)loss, &seed);
+		store_file_close(&file);
+	}
+	forget(&program);
+	store_file_fini(&file);
+	assert_int_equal(store_file_init(&file), 0);
+	file.options = (struct tmgr_store_sqlite_options){
+		.vfs = POWER_VFS, .journal_max = 16, .log_bytes = 65536
+	};
+	return lost;
+}
+
+static void nothing_acknowledged_is_lost_wherever_the_power_is_cut(void **state)
+{
+	unsigned seed = seed_of_this_run();
+	const char *each = getenv("POWER_EACH");
+	long step = each ? atol(each) : 5, n;
+	bool end = false;
+
+	(void)state;
+	for (n = 1 + seed % step; !end; n += step)
+		if (cut_at(n, seed, false, false, &end) > 0)
+			fail_msg("cut at operation %ld: not survived", n);
+	print_message("cut at every %ldth of %ld operations\n", step, n);
+	assert_true(n > 100);
+}
+
+static void leaving_out_the_sync_of_the_log_is_seen(void **state)
+{
+	unsigned seed = seed_of_this_run();
+	bool end = false;
+	int lost = 0;
+
+	(void)state;
+	for (long n = 40; !end && lost == 0; n += 7)
+		lost = cut_at(n, seed, true, false, &end);
+	assert_true(lost > 0);
+}
+
+static void leaving_out_the_sync_of_the_database_is_seen(void **state)
+{
+	unsigned seed = seed_of_this_run();
+	bool end = false;
+	int lost = 0;
+
+	(void)state;
+	for (long n = 60; !end && lost == 0; n += 7)
+		lost = cut_at(n, seed, false, true, &end);
+	assert_true(lost > 0);
+}
+
+/* ---- No room ---- */
+
+static void a_batch_for_which_there_is_no_room_is_not_there_and_goes_on_later(void **state)
+{
+	struct program program = { .random.seed = seed_of_this_run() };
+	int refused = 0;
+
+	(void)state;
+	assert_int_equal(store_file_open(&file), 0);
+	for (int i = 0; i < 60; i++) {
+		const struct tmgr_store_batch *batch = random_steps_next(&program.random);
+		struct tmgr_store_health health;
+		int r;
+
+		if (i % 2)
+			power_no_room(1 + rand_r(&program.random.seed) % 4);
+		r = file.store->ops->commit(file.store, batch);
+		if (r == -ENOSPC) {
+			refused++;
+			file.store->ops->health(file.store, &health);
+			assert_int_equal(health.error, -ENOSPC);
+			assert_string_not_equal(health.text, "");
+			power_no_room(0);
+			store_file_must_have(&file, &program.acknowledged);
+			r = file.store->ops->commit(file.store, batch);
+			file.store->ops->health(file.store, &health);
+			assert_int_equal(health.error, 0);
+		}
+		assert_int_equal(r, 0);
+		rows_apply_batch(&program.acknowledged, batch);
+		assert_true(file.store->ops->maintain(file.store, TMGR_SECOND, i % 4 == 1) >= 0);
+		power_no_room(0);
+	}
+	assert_true(refused > 5);
+	store_file_must_have(&file, &program.acknowledged);
+	assert_int_equal(store_file_close(&file), 0);
+	assert_int_equal(store_file_open(&file), 0);
+	store_file_must_have(&file, &program.acknowledged);
+	forget(&program);
+}
+
+/* ---- Errors ---- */
+
+/* The n-th write or sync fails: nothing is acknowledged after it, all that was is there again. */
+static bool fail_at(long n, unsigned seed, void (*inject)(long n))
+{
+	struct program program = { .random.seed = seed };
+	struct tmgr_store_health health;
+	bool ended;
+	int closed;
+
+	power_reset();
+	assert_int_equal(store_file_open(&file), 0);
+	inject(n);
+	play(&program, 24);
+	file.store->ops->health(file.store, &health);
+	ended = health.error != 0;
+	if (ended) {
+		assert_int_equal(health.error, -EIO);
+		assert_int_equal(
+			file.store->ops->commit(file.store, random_steps_next(&program.random)),
+			-EIO);
+		assert_int_equal(file.store->ops->maintain(file.store, 0, true), -EIO);
+		assert_int_equal(file.store->ops->checkpoint(file.store), -EIO);
+	}
+	inject(0);
+	/* The last checkpoint may have met it on its own thread. */
+	closed = store_file_close(&file);
+	assert_true(closed == -EIO || (closed == 0 && !ended));
+	ended = closed == -EIO;
+	assert_int_equal(store_file_open(&file), 0);
+	/* What was in doubt stands in a new file. */
+	assert_int_equal(file.opened.recovered, ended);
+	if (file.opened.sequence == program.acknowledged_sequence)
+		store_file_must_have(&file, &program.acknowledged);
+	else
+		store_file_must_have(&file, &program.attempted);
+	assert_true(file.opened.sequence == program.acknowledged_sequence ||
+		    (ended && file.opened.sequence == program.attempted_sequence));
+	assert_int_equal(store_file_close(&file), 0);
+	forget(&program);
+	store_file_fini(&file);
+	assert_int_equal(store_file_init(&file), 0);
+	file.options = (struct tmgr_store_sqlite_options){
+		.vfs = POWER_VFS, .journal_max = 16, .log_bytes = 65536
+	};
+	return ended;
+}
+
+static void after_a_sync_that_failed_all_is_copied_to_a_new_file_before_anything_else(void **state)
+{
+	unsigned seed = seed_of_this_run();
+	long n = 1;
+
+	(void)state;
+	while (fail_at(n, seed, power_fail_sync))
+		n++;
+	print_message("%ld syncs\n", n - 1);
+	assert_true(n > 20);
+}
+
+static void a_write_that_fails_ends_the_store(void **state)
+{
+	unsigned seed = seed_of_this_run();
+	long n = 1;
+
+	(void)state;
+	while (fail_at(n, seed, power_fail_write))
+		n += 7;
+	print_message("%ld writes\n", n - 1);
+	assert_true(n > 50);
+}
+
+int main(void)
+{
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(nothing_acknowledged_is_lost_wherever_the_power_is_cut),
+		TEST(leaving_out_the_sync_of_the_log_is_seen),
+		TEST(leaving_out_the_sync_of_the_database_is_seen),
+		TEST(a_batch_for_which_there_is_no_room_is_not_there_and_goes_on_later),
+		TEST(after_a_sync_that_failed_all_is_copied_to_a_new_file_before_anything_else),
+		TEST(a_write_that_fails_ends_the_store),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,236 @@
+/* The user's own statements in a step's transaction, and other programs that use the file. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <sqlite3.h>
+
+#include <taskmgr/taskmgr.h>
+
+#include "tests/support/leak.h"
+#include "tests/support/steps.h"
+#include "tests/support/store_file.h"
+
+static struct store_file file;
+static struct steps steps;
+
+static int set_up(void **state)
+{
+	int r = leak_setup(state);
+
+	if (r == 0)
+		r = store_file_init(&file);
+	if (r == 0)
+		r = steps_init(&steps, 3);
+	return r ? r : store_file_open(&file);
+}
+
+static int tear_down(void **state)
+{
+	store_file_fini(&file);
+	steps_fini(&steps);
+	return leak_teardown(state);
+}
+
+static int commit(void)
+{
+	return file.store->ops->commit(file.store, steps_next(&steps, 2));
+}
+
+/* One statement without values: what became of it. */
+static struct tmgr_store_trial try(const char *text)
+{
+	struct tmgr_sql_statement statement = { text, NULL, 0 };
+	struct tmgr_store_trial trial = { &statement, 1, 1, "not looked at" };
+
+	assert_int_equal(file.store->ops->try_sql(file.store, &trial, 1), 0);
+	return trial;
+}
+
+static struct tmgr_store_health health(void)
+{
+	struct tmgr_store_health health;
+
+	file.store->ops->health(file.store, &health);
+	return health;
+}
+
+static void statements_are_made_with_the_next_batch(void **state)
+{
+	struct tmgr_sql_value values[] = { { .kind = TMGR_SQL_INTEGER, .integer = -5 },
+		{ .kind = TMGR_SQL_DOUBLE, .real = 2.5 }, { .kind = TMGR_SQL_TEXT, .text = "it's" },
+		{ .kind = TMGR_SQL_BYTES, .bytes = { "\0\x01", 2 } },
+		{ .kind = TMGR_SQL_BYTES, .bytes = { NULL, 0 } }, { .kind = TMGR_SQL_NULL } };
+	struct tmgr_sql_statement statements[] = { { "CREATE TABLE t (a, b, c, d, e, f)", NULL, 0 },
+		{ "INSERT INTO t VALUES (?1, ?2, ?3, ?4, ?5, ?6);", values, 6 } };
+	struct tmgr_store_trial trial = { statements, 2, 1, "" };
+
+	(void)state;
+	assert_int_equal(file.store->ops->try_sql(file.store, &trial, 1), 0);
+	assert_int_equal(trial.result, 0);
+	assert_string_equal(
+		store_file_sql(&file, "SELECT count(*) FROM sqlite_schema WHERE name = 't'"), "0");
+	/* Nothing else uses the transaction. */
+	assert_int_equal(file.store->ops->maintain(file.store, TMGR_SECOND, true), 0);
+	assert_int_equal(commit(), 0);
+	assert_string_equal(
+		store_file_sql(&file, "SELECT a, b, c, hex(d), typeof(e), typeof(f) FROM t"),
+		"-5|2.5|it's|0001|blob|null");
+	assert_string_equal(store_file_sql(&file, "SELECT count(*) FROM tmgr_journal"), "2");
+}
+
+static void what_was_tried_is_gone_when_it_is_abandoned(void **state)
+{
+	(void)state;
+	assert_int_equal(try("CREATE TABLE t (a)").result, 0);
+	file.store->ops->abandon(file.store);
+	file.store->ops->abandon(file.store);
+	assert_int_equal(commit(), 0);
+	assert_string_equal(try("INSERT INTO t VALUES (1)").text, "no such table: t");
+	assert_int_equal(try("CREATE TABLE u (a)").result, 0);
+	/* Closing is no commit. */
+	assert_int_equal(store_file_close(&file), 0);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(try("INSERT INTO u VALUES (1)").result, -EINVAL);
+}
+
+static void a_trial_that_fails_undoes_itself_and_no_other(void **state)
+{
+	struct tmgr_sql_statement one[] = { { "INSERT INTO t VALUES (1)", NULL, 0 },
+		{ "INSERT INTO t VALUES (2)", NULL, 0 } };
+	struct tmgr_sql_statement other[] = { { "INSERT INTO t VALUES (3)", NULL, 0 },
+		{ "INSERT INTO t VALUES (1)", NULL, 0 } };
+	struct tmgr_sql_statement third[] = { { "INSERT INTO t VALUES (4)", NULL, 0 } };
+	struct tmgr_store_trial trials[] = { { one, 2, 9, "" }, { other, 2, 9, "" },
+		{ third, 1, 9, "" } };
+
+	(void)state;
+	assert_int_equal(try("CREATE TABLE t (a UNIQUE)").result, 0);
+	assert_int_equal(file.store->ops->try_sql(file.store, trials, 3), 0);
+	assert_int_equal(trials[0].result, 0);
+	assert_int_equal(trials[1].result, -EEXIST);
+	assert_string_equal(trials[1].text, "UNIQUE constraint failed: t.a");
+	assert_int_equal(trials[2].result, 0);
+	assert_int_equal(commit(), 0);
+	assert_string_equal(store_file_sql(&file, "SELECT group_concat(a) FROM t"), "1,2,4");
+}
+
+static void statements_cannot_touch_what_is_the_stores(void **state)
+{
+	static const char *const texts[] = { "DELETE FROM tmgr_processes", "COMMIT", "ROLLBACK",
+		"BEGIN", "SAVEPOINT x", "PRAGMA synchronous = OFF", "ATTACH 'x.db' AS x",
+		"INSERT INTO tmgr_keys VALUES ('a', 1)", "UPDATE tmgr_store SET value = 0",
+		"DROP TABLE tmgr_events",
+		"CREATE TRIGGER t AFTER INSERT ON tmgr_events BEGIN SELECT 1; END",
+		"CREATE INDEX i ON tmgr_events (at_ms)", "ALTER TABLE tmgr_events RENAME TO e", "",
+		"SELECT 1; SELECT 2", "SELEKT", "-- nothing" };
+
+	(void)state;
+	assert_int_equal(commit(), 0);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct tmgr_store_trial trial = try(texts[i]);
+
+		if (trial.result != -EINVAL)
+			fail_msg("%s: %d", texts[i], trial.result);
+		assert_string_not_equal(trial.text, "");
+	}
+	/* Reading is allowed. */
+	assert_int_equal(try("SELECT * FROM tmgr_processes").result, 0);
+	assert_int_equal(try("SELECT ?1").result, 0);
+	assert_int_equal(commit(), 0);
+	assert_int_equal(store_file_check(&file), 0);
+}
+
+static void more_texts_than_are_kept_are_prepared_again(void **state)
+{
+	(void)state;
+	assert_int_equal(try("CREATE TABLE t (a)").result, 0);
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 40; i++) {
+			char text[64];
+
+			snprintf(text, sizeof(text), "INSERT INTO t VALUES (%d)", i);
+			assert_int_equal(try(text).result, 0);
+		}
+		assert_int_equal(commit(), 0);
+	}
+	assert_string_equal(store_file_sql(&file, "SELECT count(*), sum(a) FROM t"), "120|2340");
+}
+
+static void a_program_that_writes_to_the_file_holds_steps_and_loses_none(void **state)
+{
+	sqlite3 *other;
+
+	(void)state;
+	assert_int_equal(store_file_close(&file), 0);
+	file.options.busy_ns = 20 * TMGR_MILLISECOND;
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(commit(), 0);
+	assert_int_equal(sqlite3_open(file.path, &other), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(commit(), -ENOSPC);
+	assert_string_equal(health().text, "another program is writing to the file");
+	assert_true(file.store->ops->maintain(file.store, TMGR_SECOND, true) >= 0);
+	assert_int_equal(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(file.store->ops->commit(file.store, &steps.batch), 0);
+	assert_int_equal(health().error, 0);
+	assert_int_equal(health().steps, 4);
+	sqlite3_close(other);
+}
+
+static void a_program_that_reads_for_long_lets_the_log_grow_to_its_limit_and_no_further(
+	void **state)
+{
+	sqlite3 *other;
+	uint64_t log = 0;
+	int r = 0;
+
+	(void)state;
+	assert_int_equal(store_file_close(&file), 0);
+	file.options.log_bytes = 65536;
+	file.options.log_max_bytes = 1 << 20;
+	assert_int_equal(store_file_open(&file), 0);
+	/* Without one the log stays near its size. */
+	for (int i = 0; i < 400; i++) {
+		assert_int_equal(commit(), 0);
+		assert_true(file.store->ops->maintain(file.store, TMGR_SECOND, true) >= 0);
+		log = health().log_bytes > log ? health().log_bytes : log;
+	}
+	assert_true(log < 1 << 20);
+	assert_int_equal(sqlite3_open(file.path, &other), SQLITE_OK);
+	assert_int_equal(
+		sqlite3_exec(other, "BEGIN; SELECT * FROM tmgr_processes", NULL, NULL, NULL),
+		SQLITE_OK);
+	for (int i = 0; i < 2000 && r == 0; i++) {
+		r = commit();
+		assert_true(file.store->ops->maintain(file.store, TMGR_SECOND, true) >= 0);
+	}
+	assert_int_equal(r, -ENOSPC);
+	assert_int_equal(health().error, -ENOSPC);
+	assert_non_null(strstr(health().text, "another program has been reading for long"));
+	assert_true(health().log_bytes >= 1 << 20 && health().log_bytes < 3 << 20);
+	assert_int_equal(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(other);
+	for (int i = 0; i < 100 && r < 0; i++) {
+		r = file.store->ops->commit(file.store, &steps.batch);
+		assert_true(file.store->ops->maintain(file.store, TMGR_SECOND, true) >= 0);
+	}
+	assert_int_equal(r, 0);
+	assert_int_equal(health().error, 0);
+}
+
+int main(void)
+{
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(statements_are_made_with_the_next_batch),
+		TEST(what_was_tried_is_gone_when_it_is_abandoned),
+		TEST(a_trial_that_fails_undoes_itself_and_no_other),
+		TEST(statements_cannot_touch_what_is_the_stores),
+		TEST(more_texts_than_are_kept_are_prepared_again),
+		TEST(a_program_that_writes_to_the_file_holds_steps_and_loses_none),
+		TEST(a_program_that_reads_for_long_lets_the_log_grow_to_its_limit_and_no_further),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,449 @@
+/* The store on SQLite: what is given to it is there, again and again, and what it refuses. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <taskmgr/taskmgr.h>
+
+#include "tests/support/child.h"
+#include "tests/support/leak.h"
+#include "tests/support/random_steps.h"
+#include "tests/support/steps.h"
+#include "tests/support/store_file.h"
+
+static struct store_file file;
+
+static int set_up(void **state)
+{
+	int r = leak_setup(state);
+
+	return r ? r : store_file_init(&file);
+}
+
+static int tear_down(void **state)
+{
+	store_file_fini(&file);
+	return leak_teardown(state);
+}
+
+static int commit(const struct tmgr_store_batch *batch)
+{
+	return file.store->ops->commit(file.store, batch);
+}
+
+static struct tmgr_store_health health(void)
+{
+	struct tmgr_store_health health;
+
+	file.store->ops->health(file.store, &health);
+	return health;
+}
+
+static unsigned seed_of_this_run(void)
+{
+	const char *given = getenv("SEED");
+	unsigned seed = given ? (unsigned)strtoul(given, NULL, 0) : (unsigned)time(NULL);
+
+	print_message("SEED=%u\n", seed);
+	return seed;
+}
+
+static void what_was_committed_is_there_however_it_was_copied(void **state)
+{
+	struct random_steps random = { .seed = seed_of_this_run() };
+	struct rows_model model = { .rows = NULL };
+
+	(void)state;
+	file.options.journal_max = 20;
+	assert_int_equal(store_file_open(&file), 0);
+	for (int i = 0; i < 400; i++) {
+		const struct tmgr_store_batch *batch = random_steps_next(&random);
+
+		assert_int_equal(commit(batch), 0);
+		rows_apply_batch(&model, batch);
+		if (rand_r(&random.seed) % 3 == 0)
+			assert_true(file.store->ops->maintain(file.store,
+					    rand_r(&random.seed) % 2 ? 1 : TMGR_SECOND,
+					    rand_r(&random.seed) % 2) >= 0);
+		if (rand_r(&random.seed) % 20 == 0)
+			store_file_must_have(&file, &model);
+		if (rand_r(&random.seed) % 20)
+			continue;
+		assert_int_equal(store_file_close(&file), 0);
+		assert_int_equal(store_file_open(&file), 0);
+		assert_true(file.opened.sequence == random.sequence);
+		assert_true(file.opened.now_ms == (int64_t)random.sequence * 10);
+		assert_false(file.opened.recovered);
+	}
+	store_file_must_have(&file, &model);
+	rows_clear(&model);
+}
+
+/* As a kill -9 leaves it: no close(). */
+static void what_was_committed_is_there_when_nothing_was_closed(void **state)
+{
+	struct random_steps random = { .seed = seed_of_this_run() };
+	struct rows_model model = { .rows = NULL };
+
+	(void)state;
+	for (int i = 0; i < 8; i++) {
+		struct store_file copy;
+		char command[512];
+
+		if (!file.store)
+			assert_int_equal(store_file_open(&file), 0);
+		for (int j = 0; j < 20; j++) {
+			const struct tmgr_store_batch *batch = random_steps_next(&random);
+
+			assert_int_equal(commit(batch), 0);
+			rows_apply_batch(&model, batch);
+			if (rand_r(&random.seed) % 2)
+				assert_true(file.store->ops->maintain(
+						    file.store, 1, rand_r(&random.seed) % 2) >= 0);
+		}
+		assert_int_equal(store_file_init(&copy), 0);
+		snprintf(command, sizeof(command), "cp %s* %s", file.path, copy.directory);
+		assert_int_equal(system(command), 0);
+		assert_int_equal(store_file_open(&copy), 0);
+		assert_true(copy.opened.sequence == random.sequence);
+		store_file_must_have(&copy, &model);
+		store_file_fini(&copy);
+	}
+	rows_clear(&model);
+}
+
+static void a_step_that_is_there_is_skipped(void **state)
+{
+	struct random_steps random = { .seed = 7 };
+	struct rows_model model = { .rows = NULL };
+	const struct tmgr_store_batch *batch = random_steps_next(&random);
+
+	(void)state;
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(commit(batch), 0);
+	rows_apply_batch(&model, batch);
+	assert_int_equal(commit(batch), 0);
+	assert_int_equal(health().steps, batch->count);
+	assert_int_equal(health().journal_steps, batch->count);
+	store_file_must_have(&file, &model);
+	assert_int_equal(store_file_close(&file), 0);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(commit(batch), 0);
+	assert_int_equal(health().steps, 0);
+	store_file_must_have(&file, &model);
+	rows_clear(&model);
+}
+
+static void the_tables_can_be_read_by_people(void **state)
+{
+	struct steps steps;
+
+	(void)state;
+	assert_int_equal(steps_init(&steps, 2), 0);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(commit(steps_next(&steps, 4)), 0);
+	/* In the journal first. */
+	assert_string_equal(store_file_sql(&file, "SELECT count(*) FROM tmgr_processes"), "0");
+	assert_string_equal(store_file_sql(&file, "SELECT count(*) FROM tmgr_journal"), "4");
+	assert_int_equal(file.store->ops->maintain(file.store, TMGR_SECOND, true), 0);
+	assert_string_equal(store_file_sql(&file, "SELECT id, definition, status, state ->> 'count'"
+						  " FROM tmgr_processes ORDER BY id"),
+		"process-000000|counter|active|2\nprocess-000001|counter|active|2");
+	assert_string_equal(
+		store_file_sql(&file, "SELECT goroutine, kind, target, at_ms > 0 FROM tmgr_waits"
+				      " WHERE process = 'process-000001'"),
+		"Main|receive|process-000001/count|0\nMain|after||1");
+	assert_string_equal(
+		store_file_sql(&file, "SELECT count(*), kind FROM tmgr_events"), "4|step");
+	assert_string_equal(store_file_sql(&file, "SELECT count(*) FROM tmgr_journal"), "0");
+	assert_int_equal(health().journal_steps, 0);
+	assert_int_equal(store_file_check(&file), 0);
+	steps_fini(&steps);
+}
+
+static void a_few_steps_are_left_in_the_journal_for_a_second_for_others_to_join_them(void **state)
+{
+	struct steps steps;
+	int64_t began;
+	int r;
+
+	(void)state;
+	assert_int_equal(steps_init(&steps, 5), 0);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(commit(steps_next(&steps, 1)), 0);
+	began = tmgr_now();
+	assert_int_equal(file.store->ops->maintain(file.store, TMGR_SECOND, true), 0);
+	assert_int_equal(health().journal_steps, 0);
+	assert_int_equal(commit(steps_next(&steps, 1)), 0);
+	r = file.store->ops->maintain(file.store, TMGR_SECOND, true);
+	/* Unless this machine took a second for that. */
+	assert_true(r == TMGR_STORE_LATER || tmgr_now() - began > TMGR_SECOND);
+	assert_true(health().journal_steps == (r == TMGR_STORE_LATER));
+	/* Many are not left, nor is anything for longer. */
+	assert_int_equal(commit(steps_next(&steps, 300)), 0);
+	assert_int_equal(file.store->ops->maintain(file.store, TMGR_MINUTE, true), 0);
+	assert_int_equal(health().journal_steps, 0);
+	assert_int_equal(commit(steps_next(&steps, 1)), 0);
+	while ((r = file.store->ops->maintain(file.store, TMGR_SECOND, true)) == TMGR_STORE_LATER)
+		tmgr_sleep(NULL, 50 * TMGR_MILLISECOND);
+	assert_int_equal(r, 0);
+	assert_int_equal(health().journal_steps, 0);
+	steps_fini(&steps);
+}
+
+static void a_second_daemon_is_refused(void **state)
+{
+	struct store_file second = { .store = NULL };
+
+	(void)state;
+	assert_int_equal(store_file_open(&file), 0);
+	memcpy(second.path, file.path, sizeof(second.path));
+	assert_int_equal(store_file_open(&second), -EBUSY);
+	assert_int_equal(store_file_close(&file), 0);
+	assert_int_equal(store_file_open(&second), 0);
+	assert_int_equal(store_file_close(&second), 0);
+}
+
+static void nothing_is_left_beside_a_file_that_was_closed_but_the_lock(void **state)
+{
+	struct steps steps;
+	struct stat about;
+	char path[128];
+
+	(void)state;
+	assert_int_equal(steps_init(&steps, 2), 0);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(commit(steps_next(&steps, 4)), 0);
+	snprintf(path, sizeof(path), "%s-wal", file.path);
+	assert_int_equal(stat(path, &about), 0);
+	assert_int_equal(store_file_close(&file), 0);
+	assert_int_equal(stat(path, &about), -1);
+	assert_int_equal(stat(file.path, &about), 0);
+	assert_int_equal(about.st_mode & 077, 0);
+	steps_fini(&steps);
+}
+
+static void what_is_no_store_or_a_later_one_is_refused_and_left_as_it_is(void **state)
+{
+	static const struct {
+		const char *sql;
+		int error;
+	} rows[] = {
+		{ "PRAGMA user_version = 2", -EPROTO },
+		{ "PRAGMA user_version = 0", -EBADMSG },
+		{ "PRAGMA user_version = 1; PRAGMA application_id = 5", -EBADMSG },
+		{ "PRAGMA application_id = 0; PRAGMA user_version = 0", -EBADMSG },
+	};
+	FILE *text;
+
+	(void)state;
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(store_file_close(&file), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		store_file_sql(&file, rows[i].sql);
+		assert_int_equal(store_file_open(&file), rows[i].error);
+		assert_int_equal(tmgr_store_sqlite_check(file.path, NULL, NULL), rows[i].error);
+	}
+	store_file_sql(&file, "PRAGMA application_id = 1414350674; PRAGMA user_version = 1");
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(store_file_close(&file), 0);
+
+	text = fopen(file.path, "we");
+	assert_non_null(text);
+	for (int i = 0; i < 1000; i++)
+		fputs("not a database at all\n", text);
+	fclose(text);
+	assert_int_equal(store_file_open(&file), -EBADMSG);
+	assert_int_equal(tmgr_store_sqlite_check(file.path, NULL, NULL), -EBADMSG);
+	assert_int_equal(unlink(file.path), 0);
+	assert_int_equal(tmgr_store_sqlite_check(file.path, NULL, NULL), -ENOENT);
+	strcat(file.path, "/below");
+	assert_int_equal(store_file_open(&file), -ENOENT);
+}
+
+static void a_step_whose_checksum_is_wrong_is_not_replayed(void **state)
+{
+	struct steps steps;
+
+	(void)state;
+	assert_int_equal(steps_init(&steps, 2), 0);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(commit(steps_next(&steps, 4)), 0);
+	store_file_sql(
+		&file, "UPDATE tmgr_journal SET changes = changes || x'00' WHERE sequence = 3");
+	assert_int_equal(store_file_check(&file), 1);
+	/* Not closed: what waits in memory would be copied. */
+	{
+		struct store_file copy;
+		char command[512];
+
+		assert_int_equal(store_file_init(&copy), 0);
+		snprintf(command, sizeof(command), "cp %s* %s", file.path, copy.directory);
+		assert_int_equal(system(command), 0);
+		assert_int_equal(store_file_open(&copy), -EBADMSG);
+		store_file_fini(&copy);
+	}
+	steps_fini(&steps);
+}
+
+static int note_event(void *self, const struct tmgr_process_event *event)
+{
+	char *text = self;
+
+	snprintf(text + strlen(text), 32, "%d ", (int)event->sequence);
+	return event->sequence == 99 ? -EPIPE : 0;
+}
+
+static const char *events(uint64_t after, const char *process, size_t count)
+{
+	static char text[4096];
+	struct tmgr_store_query query = { after, process, count };
+
+	text[0] = '\0';
+	assert_int_equal(file.store->ops->read_events(file.store, &query, note_event, text), 0);
+	return text;
+}
+
+static void events_are_read_from_the_tables_and_from_what_waits(void **state)
+{
+	struct steps steps;
+	char text[64] = "";
+
+	(void)state;
+	assert_int_equal(steps_init(&steps, 2), 0);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(commit(steps_next(&steps, 4)), 0);
+	assert_string_equal(events(0, NULL, 100), "1 2 3 4 ");
+	assert_int_equal(file.store->ops->maintain(file.store, TMGR_SECOND, true), 0);
+	assert_string_equal(events(0, NULL, 100), "1 2 3 4 ");
+	assert_int_equal(commit(steps_next(&steps, 4)), 0);
+	assert_string_equal(events(0, NULL, 100), "1 2 3 4 5 6 7 8 ");
+	assert_string_equal(events(2, NULL, 4), "3 4 5 6 ");
+	assert_string_equal(events(6, NULL, SIZE_MAX), "7 8 ");
+	assert_string_equal(events(8, NULL, 4), "");
+	assert_string_equal(events(0, NULL, 0), "");
+	assert_string_equal(events(0, "process-000001", 100), "1 3 5 7 ");
+	assert_string_equal(events(0, "nobody", 100), "");
+	assert_int_equal(commit(steps_next(&steps, 91)), 0);
+	assert_int_equal(commit(steps_next(&steps, 1)), 0);
+	assert_int_equal(file.store->ops->read_events(file.store,
+				 &(struct tmgr_store_query){ 97, NULL, 10 }, note_event, text),
+		-EPIPE);
+	assert_string_equal(text, "98 99 ");
+	steps_fini(&steps);
+}
+
+static void the_history_is_cut_by_count_and_by_age_a_part_at_a_time(void **state)
+{
+	struct steps steps;
+	int64_t first_ms = 1700000000000;
+
+	(void)state;
+	assert_int_equal(steps_init(&steps, 1), 0);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(commit(steps_next(&steps, 20)), 0);
+	assert_int_equal(file.store->ops->maintain(file.store, TMGR_SECOND, true), 0);
+	assert_int_equal(
+		file.store->ops->trim(file.store, &(struct tmgr_store_trim){ 0, 15, 3 }), 1);
+	assert_string_equal(events(0, NULL, 3), "4 5 6 ");
+	assert_int_equal(
+		file.store->ops->trim(file.store, &(struct tmgr_store_trim){ 0, 15, 3 }), 0);
+	assert_string_equal(events(0, NULL, 2), "6 7 ");
+	assert_int_equal(
+		file.store->ops->trim(file.store, &(struct tmgr_store_trim){ 0, 15, 3 }), 0);
+	assert_int_equal(
+		file.store->ops->trim(file.store, &(struct tmgr_store_trim){ first_ms + 10, 0, 3 }),
+		1);
+	assert_int_equal(
+		file.store->ops->trim(file.store, &(struct tmgr_store_trim){ first_ms + 10, 0, 3 }),
+		0);
+	assert_string_equal(events(0, NULL, 100), "10 11 12 13 14 15 16 17 18 19 20 ");
+	/* The count is known after opening too. */
+	assert_int_equal(store_file_close(&file), 0);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(
+		file.store->ops->trim(file.store, &(struct tmgr_store_trim){ 0, 2, 100 }), 0);
+	assert_string_equal(events(0, NULL, 100), "19 20 ");
+	steps_fini(&steps);
+}
+
+static void a_backup_is_a_store_of_that_moment(void **state)
+{
+	struct random_steps random = { .seed = 5 };
+	struct rows_model model = { .rows = NULL };
+	struct store_file copy;
+
+	(void)state;
+	assert_int_equal(store_file_init(&copy), 0);
+	assert_int_equal(store_file_open(&file), 0);
+	for (int i = 0; i < 50; i++) {
+		const struct tmgr_store_batch *batch = random_steps_next(&random);
+
+		assert_int_equal(commit(batch), 0);
+		rows_apply_batch(&model, batch);
+	}
+	assert_int_equal(file.store->ops->backup(file.store, copy.path), 0);
+	assert_int_equal(file.store->ops->backup(file.store, copy.path), -EEXIST);
+	assert_int_equal(file.store->ops->backup(file.store, "/nowhere/at/all"), -ENOENT);
+	assert_int_equal(commit(random_steps_next(&random)), 0);
+	assert_int_equal(store_file_open(&copy), 0);
+	store_file_must_have(&copy, &model);
+	store_file_fini(&copy);
+	rows_clear(&model);
+}
+
+static void bad_arguments_are_refused(void **state)
+{
+	static const struct tmgr_store_sqlite_options bad[] = {
+		{ .busy_ns = -1 },
+		{ .busy_ns = 2 * TMGR_HOUR },
+		{ .journal_max = SIZE_MAX },
+		{ .log_bytes = 1 },
+		{ .log_bytes = UINT64_MAX },
+		{ .log_max_bytes = UINT64_MAX },
+	};
+	struct tmgr_store *store;
+	char *path;
+
+	(void)state;
+	assert_int_equal(tmgr_store_sqlite_create(NULL, NULL, &store), -EINVAL);
+	assert_int_equal(tmgr_store_sqlite_create("", NULL, &store), -EINVAL);
+	assert_int_equal(tmgr_store_sqlite_create("x", NULL, NULL), -EINVAL);
+	assert_int_equal(tmgr_store_sqlite_check(NULL, NULL, NULL), -EINVAL);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(tmgr_store_sqlite_create("x", &bad[i], &store), -EINVAL);
+	path = calloc(1, 4002);
+	assert_non_null(path);
+	memset(path, 'x', 4001);
+	assert_int_equal(tmgr_store_sqlite_create(path, NULL, &store), -EINVAL);
+	free(path);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(file.store->ops->load(file.store, 1, rows_visit, NULL), -EINVAL);
+}
+
+int main(void)
+{
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(what_was_committed_is_there_however_it_was_copied),
+		TEST(what_was_committed_is_there_when_nothing_was_closed),
+		TEST(a_step_that_is_there_is_skipped),
+		TEST(the_tables_can_be_read_by_people),
+		TEST(a_few_steps_are_left_in_the_journal_for_a_second_for_others_to_join_them),
+		TEST(a_second_daemon_is_refused),
+		TEST(nothing_is_left_beside_a_file_that_was_closed_but_the_lock),
+		TEST(what_is_no_store_or_a_later_one_is_refused_and_left_as_it_is),
+		TEST(a_step_whose_checksum_is_wrong_is_not_replayed),
+		TEST(events_are_read_from_the_tables_and_from_what_waits),
+		TEST(the_history_is_cut_by_count_and_by_age_a_part_at_a_time),
+		TEST(a_backup_is_a_store_of_that_moment),
+		TEST(bad_arguments_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
