@@ -1,7 +1,7 @@
-# make            the library, static and shared, in build/
+# make            the library, static and shared, and taskctl, in build/
 # make demo       a daemon made with it, on this machine's log files
 # make test       everything that proves it; T=name for one program only, T='a b' for several
-# make install    PREFIX, LIBDIR and DESTDIR say where to
+# make install    PREFIX, LIBDIR, BINDIR and DESTDIR say where to
 #
 # V=1 shows whole commands, WERROR=1 tolerates no warning, NO_INSTALL=1 lets demo and test only say
 # which Debian packages are missing. The other targets: examples minimq minimq-bench bench asan tsan
@@ -14,6 +14,7 @@ BUILD ?= build
 override BUILD := $(patsubst $(CURDIR)/%,%,$(BUILD))
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
+BINDIR ?= $(PREFIX)/bin
 DESTDIR ?=
 CFLAGS ?= -O2 -g
 CPPFLAGS ?=
@@ -27,6 +28,9 @@ JOBS ?= 2
 PUBLIC_HEADERS := $(wildcard include/taskmgr/*.h include/taskmgr/*/*.h)
 LIB_SOURCES := $(wildcard taskmgr/base/*.c taskmgr/*.c tasks/*.c tasks/loop/*.c tasks/machine/*.c)
 LIB_SOURCES += $(filter-out tasks/process/store_sqlite%,$(wildcard tasks/process/*.c))
+LIB_SOURCES += $(filter-out tasks/inspector/taskctl%,$(wildcard tasks/inspector/*.c))
+# A program: its sources are not the library's.
+TASKCTL_SOURCES := $(wildcard tasks/inspector/taskctl*.c)
 
 SQLITE_HEADERS := include/taskmgr/tasks/process_sqlite.h
 SQLITE_SOURCES := $(wildcard tasks/process/store_sqlite*.c)
@@ -35,6 +39,11 @@ SQLITE_MAP := tasks/process/store_sqlite.map
 PKG_SOURCES := $(wildcard internal/examples/pkg/*/*.c)
 CMD_SOURCES := $(wildcard internal/examples/cmd/*/*.c)
 EXAMPLE_NAMES := $(sort $(patsubst internal/examples/cmd/%/,%,$(dir $(CMD_SOURCES))))
+
+# State machines that people write as X.states are made into build/gen/.../X.h and X.c.
+STATES_FILES := $(wildcard internal/examples/*/*/*.states tests/support/*.states)
+GENERATED := $(STATES_FILES:%.states=$(BUILD)/gen/%.c)
+GENERATED_HEADERS := $(GENERATED:.c=.h)
 
 # The fuzzer brings a main of its own in place of replay's.
 SUPPORT_SOURCES := $(filter-out $(if $(FUZZ),%/replay.c),$(wildcard tests/support/*.c))
@@ -46,7 +55,8 @@ BENCH_HELPERS := $(wildcard $(addprefix tests/bench/,measure.c bare.c in_loop.c)
 BENCH_SOURCES := $(filter-out $(BENCH_HELPERS),$(wildcard tests/bench/*.c))
 BENCH_PARTS := $(wildcard tests/bench/*/*.c)
 
-C_SOURCES := $(LIB_SOURCES) $(SQLITE_SOURCES) $(PKG_SOURCES) $(CMD_SOURCES) $(SUPPORT_SOURCES) $(TEST_SOURCES) \
+C_SOURCES := $(LIB_SOURCES) $(SQLITE_SOURCES) $(TASKCTL_SOURCES) $(PKG_SOURCES) $(CMD_SOURCES) \
+	$(SUPPORT_SOURCES) $(TEST_SOURCES) \
 	$(FUZZ_SOURCES) $(BENCH_SOURCES) $(BENCH_HELPERS) $(BENCH_PARTS)
 C_HEADERS := $(PUBLIC_HEADERS) $(shell find taskmgr tasks internal tests -name '*.h' 2>/dev/null)
 
@@ -72,6 +82,8 @@ SHARED_LINKS := $(BUILD)/$(SONAME) $(BUILD)/libtaskmgr.so
 SQLITE_STATIC := $(BUILD)/libtaskmgr-sqlite.a
 SQLITE_SHARED := $(BUILD)/$(SQLITE_REALNAME)
 SQLITE_LINKS := $(BUILD)/$(SQLITE_SONAME) $(BUILD)/libtaskmgr-sqlite.so
+TASKCTL := $(BUILD)/taskctl
+TASKCTL_LIB := $(BUILD)/libtaskctl.a
 EXAMPLES := $(EXAMPLE_NAMES:%=$(BUILD)/examples/%)
 EXAMPLES_LIB := $(BUILD)/libexamples.a
 SUPPORT_LIB := $(BUILD)/libsupport.a
@@ -115,7 +127,7 @@ ifdef FUZZ
 INSTRUMENTING := -fsanitize=fuzzer-no-link
 endif
 
-LANGUAGE := -std=c11 -D_GNU_SOURCE -Iinclude -iquote .
+LANGUAGE := -std=c11 -D_GNU_SOURCE -Iinclude -iquote . -iquote $(BUILD)/gen
 COMPILE = $(CC) $(LANGUAGE) -fPIC -fvisibility=hidden -pthread $(WARNINGS) $(HARDENING) \
 	$(CPPFLAGS) $(CFLAGS) $(SANITIZING) $(INSTRUMENTING)
 LINK = $(CC) -pthread $(CFLAGS) $(SANITIZING) $(INSTRUMENTING) $(LINK_HARDENING) -Wl,--as-needed \
@@ -155,7 +167,7 @@ endif
 .PHONY: all demo test tests check examples minimq minimq-bench bench asan tsan valgrind coverage \
 	lint format doc install uninstall dist clean FORCE
 
-all: $(STATIC_LIB) $(SHARED_LIB) $(SHARED_LINKS)
+all: $(STATIC_LIB) $(SHARED_LIB) $(SHARED_LINKS) $(TASKCTL)
 
 # Where its header is, the store on SQLite too; tests need it everywhere.
 ifeq ($(HAVE_SQLITE),1)
@@ -177,8 +189,8 @@ packages-demo packages-test: packages-%:
 # with a source added or removed the libraries are put together again.
 
 $(BUILD)/flags: export STAMP = $(COMPILE) / $(LINK) / $(WRAPS)
-$(BUILD)/sources: export STAMP = $(LIB_SOURCES) / $(SQLITE_SOURCES) / $(PKG_SOURCES) / \
-	$(SUPPORT_SOURCES)
+$(BUILD)/sources: export STAMP = $(LIB_SOURCES) / $(SQLITE_SOURCES) / $(TASKCTL_SOURCES) / \
+	$(PKG_SOURCES) / $(SUPPORT_SOURCES) / $(GENERATED)
 $(BUILD)/flags $(BUILD)/sources: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' "$$STAMP" | cmp -s - $@ || printf '%s\n' "$$STAMP" >$@
@@ -187,15 +199,22 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags | $(PACKAGES)
 	@mkdir -p $(@D)
 	$(call run,CC,$<)$(COMPILE) -MMD -MP -c -o $@ $<
 
--include $(patsubst %.o,%.d,$(call objects,$(C_SOURCES)))
+-include $(patsubst %.o,%.d,$(call objects,$(C_SOURCES) $(GENERATED)))
+
+# What includes them is known once it was compiled: until then they come first.
+$(call objects,$(filter internal/% tests/%,$(C_SOURCES))): | $(GENERATED_HEADERS)
+$(BUILD)/gen/%.h $(BUILD)/gen/%.c: %.states $(TASKCTL)
+	@mkdir -p $(@D)
+	$(call run,GEN,$<)$(TEST_WRAPPER) $(TASKCTL) machine generate -o $(BUILD)/gen/$* $<
 
 # ---- Libraries -------------------------------------------------------------------------------
 
 $(STATIC_LIB): $(call objects,$(LIB_SOURCES))
 $(SQLITE_STATIC): $(call objects,$(SQLITE_SOURCES))
-$(EXAMPLES_LIB): $(call objects,$(PKG_SOURCES))
-$(SUPPORT_LIB): $(call objects,$(SUPPORT_SOURCES))
-$(STATIC_LIB) $(SQLITE_STATIC) $(EXAMPLES_LIB) $(SUPPORT_LIB): $(BUILD)/sources
+$(TASKCTL_LIB): $(call objects,$(filter-out %/taskctl.c,$(TASKCTL_SOURCES)))
+$(EXAMPLES_LIB): $(call objects,$(PKG_SOURCES) $(filter $(BUILD)/gen/internal/%,$(GENERATED)))
+$(SUPPORT_LIB): $(call objects,$(SUPPORT_SOURCES) $(filter $(BUILD)/gen/tests/%,$(GENERATED)))
+$(STATIC_LIB) $(SQLITE_STATIC) $(TASKCTL_LIB) $(EXAMPLES_LIB) $(SUPPORT_LIB): $(BUILD)/sources
 	@rm -f $@
 	$(call run,AR,$@)$(AR) rcs $@ $(filter %.o,$^)
 
@@ -215,13 +234,23 @@ $(SQLITE_SHARED): $(call objects,$(SQLITE_SOURCES) taskmgr/base/check.c) $(SQLIT
 $(SQLITE_LINKS): $(SQLITE_SHARED)
 	@ln -sf $(SQLITE_REALNAME) $@
 
+# ---- taskctl ---------------------------------------------------------------------------------
+# Linked with the static library, so that it is one file. All but its main function stands in an
+# archive, where tests and fuzz programs find it.
+
+$(TASKCTL): $(BUILD)/obj/tasks/inspector/taskctl.o $(TASKCTL_LIB) $(if $(HAVE_SQLITE),$(SQLITE_STATIC)) \
+		$(STATIC_LIB)
+	$(call run,LD,$@)$(LINK) -o $@ $^ $(if $(HAVE_SQLITE),$(SQLITE_LIBS)) $(EV_LIBS)
+
 # ---- Examples --------------------------------------------------------------------------------
 
 examples: $(EXAMPLES)
 
-$(BUILD)/examples/logship: EXAMPLE_LIBS = $(SQLITE_LIBS)
+$(addprefix $(BUILD)/examples/,approve counter logship): EXAMPLE_LIBS = $(SQLITE_LIBS)
+$(BUILD)/examples/orders: EXAMPLE_LIBS = $(SQLITE_LIBS) $(call package,libmicrohttpd,-lmicrohttpd) \
+	$(call package,jansson,-ljansson)
 $(EXAMPLES): $(BUILD)/examples/%: $$(call objects,$$(wildcard internal/examples/cmd/$$*/*.c)) \
-		$(EXAMPLES_LIB) $(STATIC_LIB)
+		$(EXAMPLES_LIB) $(SQLITE_STATIC) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(call run,LD,$@)$(LINK) -o $@ $^ $(EXAMPLE_LIBS) $(EV_LIBS)
 
@@ -236,7 +265,8 @@ demo: packages-demo $(BUILD)/examples/logship
 
 # ---- Tests -----------------------------------------------------------------------------------
 
-$(TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(EXAMPLES_LIB) $(SQLITE_STATIC) $(STATIC_LIB)
+$(TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(EXAMPLES_LIB) $(TASKCTL_LIB) \
+		$(SQLITE_STATIC) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(call run,LD,$@)$(LINK) $(WRAPS) -o $@ $^ $(TEST_LIBS) $(SQLITE_LIBS) $(EV_LIBS)
 
@@ -300,7 +330,7 @@ coverage:
 	+@find $(BUILD)-coverage -name '*.gcda' -delete 2>/dev/null || true
 	+@$(MAKE) --no-print-directory BUILD=$(BUILD)-coverage COVERAGE=1 CFLAGS='-O0 -g' test
 	@mkdir -p $(BUILD)
-	@internal/tools/coverage $(BUILD)-coverage $(LIB_SOURCES) >$(BUILD)/coverage.txt
+	@internal/tools/coverage $(BUILD)-coverage $(LIB_SOURCES) $(TASKCTL_SOURCES) >$(BUILD)/coverage.txt
 	@cat $(BUILD)/coverage.txt
 
 # Kills, power cuts and failing allocations for long: minutes, or an hour. Each write and sync of a short
@@ -341,9 +371,10 @@ bench: $(BENCHES)
 ifneq ($(FUZZ_SOURCES),)
 FUZZ_SECONDS ?= 60
 
-$(FUZZERS): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(EXAMPLES_LIB) $(STATIC_LIB)
+$(FUZZERS): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(EXAMPLES_LIB) $(TASKCTL_LIB) \
+		$(SQLITE_STATIC) $(STATIC_LIB)
 	@mkdir -p $(@D)
-	$(call run,LD,$@)$(LINK) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(EV_LIBS)
+	$(call run,LD,$@)$(LINK) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(SQLITE_LIBS) $(EV_LIBS)
 
 .PHONY: fuzz fuzz-run
 fuzz:
@@ -364,7 +395,7 @@ endif
 LINTS := lint-layers lint-symbols lint-headers lint-comments lint-doxygen lint-format \
 	lint-spelling lint-shell lint-tidy
 TEXTS := $(wildcard README.md NEWS Makefile .ci docs include taskmgr tasks internal tests)
-SHELL_SCRIPTS := $(wildcard .ci/run internal/tools/* tests/*.sh tests/support/*.sh)
+SHELL_SCRIPTS := $(wildcard .ci/run internal/tools/* internal/examples/cmd/*/play tests/*.sh tests/support/*.sh)
 
 .PHONY: $(LINTS) lint-packages
 lint: $(LINTS)
@@ -403,7 +434,7 @@ lint-spelling:
 lint-shell:
 	$(call run,LINT,shell)shellcheck $(filter-out %.md %.awk %.py,$(SHELL_SCRIPTS))
 
-lint-tidy:
+lint-tidy: $(GENERATED_HEADERS)
 	$(call run,LINT,tidy)printf '%s\n' $(C_SOURCES) | xargs -r -n 4 -P $(JOBS) sh -c \
 		'clang-tidy --quiet "$$@" -- $(LANGUAGE) 2>/dev/null' sh
 
@@ -423,12 +454,13 @@ SHAREDIR ?= $(PREFIX)/share/taskmgr
 INSTALL ?= install
 LDCONFIG ?= $(firstword $(wildcard /sbin/ldconfig /usr/sbin/ldconfig) ldconfig)
 
-MAN_PAGES := $(wildcard docs/man/*.3 docs/man/*.7)
+MAN_PAGES := $(wildcard docs/man/*.1 docs/man/*.3 docs/man/*.7)
 DOC_FILES := $(wildcard LICENSE NEWS README.md)
 
 # Each file that is installed, as its path below DESTDIR; install and uninstall share these.
 HEADERS_TO_INSTALL := $(filter-out $(if $(HAVE_SQLITE),,$(SQLITE_HEADERS)),$(PUBLIC_HEADERS))
 INSTALLED_LIBS := $(addprefix $(LIBDIR)/,libtaskmgr.a $(REALNAME) $(SONAME) libtaskmgr.so)
+INSTALLED_COMMAND := $(BINDIR)/taskctl
 INSTALLED_SQLITE := $(if $(HAVE_SQLITE),$(addprefix $(LIBDIR)/,libtaskmgr-sqlite.a $(SQLITE_REALNAME) \
 	$(SQLITE_SONAME) libtaskmgr-sqlite.so pkgconfig/libtaskmgr-sqlite.pc))
 INSTALLED_HEADERS := $(HEADERS_TO_INSTALL:include/%=$(INCLUDEDIR)/%)
@@ -436,8 +468,12 @@ INSTALLED_PAGES := $(foreach p,$(MAN_PAGES),$(MANDIR)/man$(patsubst .%,%,$(suffi
 INSTALLED_DOCS := $(DOC_FILES:%=$(DOCDIR)/%)
 INSTALLED_GDB := $(SHAREDIR)/taskmgr-gdb.py
 INSTALLED_PC := $(LIBDIR)/pkgconfig/libtaskmgr.pc
-INSTALLED := $(INSTALLED_LIBS) $(INSTALLED_HEADERS) $(INSTALLED_PAGES) $(INSTALLED_DOCS) $(INSTALLED_GDB) \
-	$(INSTALLED_PC) $(INSTALLED_SQLITE)
+# A page describes several functions, and is found by the name of each.
+PAGE_NAMES = $(shell awk '/^\.Sh/ { on = $$2 == "NAME" } on && $$1 == ".Nm" { print FILENAME ":" $$2 }' \
+	$(filter %.3,$(MAN_PAGES)))
+INSTALLED_NAMES = $(foreach n,$(PAGE_NAMES),$(MANDIR)/man3/$(lastword $(subst :, ,$(n))).3)
+INSTALLED = $(INSTALLED_LIBS) $(INSTALLED_COMMAND) $(INSTALLED_HEADERS) $(INSTALLED_PAGES) \
+	$(INSTALLED_NAMES) $(INSTALLED_DOCS) $(INSTALLED_GDB) $(INSTALLED_PC) $(INSTALLED_SQLITE)
 
 # Paths below the prefix are written with it, so that pkg-config can move them all at once.
 define PC_TEXT
@@ -479,12 +515,15 @@ install: all
 		$(sort $(dir $(addprefix $(DESTDIR),$(INSTALLED))))
 	@$(INSTALL) -m 644 $(STATIC_LIB) $(DESTDIR)$(LIBDIR)/
 	@$(INSTALL) -m 755 $(SHARED_LIB) $(DESTDIR)$(LIBDIR)/
+	@$(INSTALL) -m 755 $(TASKCTL) $(DESTDIR)$(INSTALLED_COMMAND)
 	@ln -sf $(REALNAME) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	@ln -sf $(REALNAME) $(DESTDIR)$(LIBDIR)/libtaskmgr.so
 	@set -e; for header in $(HEADERS_TO_INSTALL:include/%=%); do \
 		$(INSTALL) -m 644 include/$$header $(DESTDIR)$(INCLUDEDIR)/$$header; done
 	@set -e; for page in $(MAN_PAGES); do \
 		$(INSTALL) -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/; done
+	@set -e; for name in $(PAGE_NAMES); do page=$${name%:*}; \
+		ln -sf $${page##*/} $(DESTDIR)$(MANDIR)/man3/$${name#*:}.3; done
 	@$(INSTALL) -m 644 $(DOC_FILES) $(DESTDIR)$(DOCDIR)/
 	@$(INSTALL) -m 644 internal/tools/taskmgr-gdb.py $(DESTDIR)$(SHAREDIR)/
 	@printf '%s\n' "$$PC" >$(DESTDIR)$(INSTALLED_PC)

@@ -2,8 +2,9 @@
  * Every public function with NULL, empty, too long, out of range and in the wrong state gives the
  * error its comment states, and changes nothing. Written like a script: each line is a call and
  * what it must give. Here is what needs no manager; test_arguments_manager has what does,
- * test_arguments_loop loops and other hosts, test_arguments_several and test_arguments_stream the
- * rest. The last test looks that no function is left out of all.
+ * test_arguments_loop loops and other hosts, test_arguments_machine state machines,
+ * test_arguments_several and test_arguments_stream the rest. The last test looks that no function is
+ * left out of all.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -352,12 +353,15 @@ static void a_main_without_manager_is_bad_use(void **state)
 /* The text of the programs that call public functions with bad arguments, one after the other. */
 static char *read_programs(const char *top)
 {
-	static const char *const names[] = { "", "_manager", "_loop", "_several", "_stream" };
+	static const char *const names[] = { "arguments", "arguments_manager", "arguments_loop",
+		"arguments_several", "arguments_stream", "arguments_machine", "machine_telemetry",
+		"machine_recorder", "arguments_process", "state", "state_migrate",
+		"process_control", "store_sqlite" };
 	char path[4096], *text, *all = calloc(1, 1 << 20);
 
 	assert_non_null(all);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		snprintf(path, sizeof(path), "%s/tests/test_arguments%s.c", top, names[i]);
+		snprintf(path, sizeof(path), "%s/tests/test_%s.c", top, names[i]);
 		text = headers_read(path);
 		assert_true(strlen(all) + strlen(text) < 1 << 20);
 		strcat(all, text);

@@ -55,7 +55,7 @@ every_function_is_named()
 
 every_reference_exists()
 {
-	sed -n 's/^\.Xr \(t[a-z_]*mgr[a-z_]*\) \([37]\).*/\1.\2/p' docs/man/*.[37] | sort -u |
+	sed -n 's/^\.Xr \(taskctl\|t[a-z_]*mgr[a-z_]*\) \([137]\).*/\1.\2/p' docs/man/*.[137] | sort -u |
 		while read -r page; do
 			[ -f "docs/man/$page" ] || echo "$page"
 		done >"$dir/missing"

@@ -36,9 +36,17 @@
 #include <taskmgr/tasks/interval.h>
 #include <taskmgr/tasks/iterator.h>
 #include <taskmgr/tasks/loop.h>
+#include <taskmgr/tasks/machine.h>
+#include <taskmgr/tasks/machine_handlers.h>
+#include <taskmgr/tasks/machine_schema.h>
+#include <taskmgr/tasks/machine_task.h>
+#include <taskmgr/tasks/machine_telemetry.h>
+#include <taskmgr/tasks/machine_tracer.h>
+#include <taskmgr/tasks/machine_wait.h>
 #include <taskmgr/tasks/manager.h>
 #include <taskmgr/tasks/parallel.h>
 #include <taskmgr/tasks/process.h>
+#include <taskmgr/tasks/process_control.h>
 #include <taskmgr/tasks/process_runtime.h>
 #include <taskmgr/tasks/process_store.h>
 #include <taskmgr/tasks/resolve.h>

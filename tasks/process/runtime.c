@@ -254,6 +254,19 @@ int tmgr_processes_define(
 	return r;
 }
 
+const struct tmgr_process_definition *tmgr_processes_definition(
+	struct tmgr_processes *processes, const char *name)
+{
+	const struct tmgr__edefinition *definition;
+
+	if (processes == NULL || name == NULL)
+		return NULL;
+	tmgr__lock_acquire(&processes->lock);
+	definition = tmgr__engine_definition(processes->engine, name);
+	tmgr__lock_release(&processes->lock);
+	return definition != NULL ? definition->user : NULL;
+}
+
 /* ---- Opening, closing ------------------------------------------------------------------------ */
 
 static int load_row(void *self, const struct tmgr_store_change *row)

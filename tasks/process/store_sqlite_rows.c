@@ -43,7 +43,7 @@ static const struct column process_columns[] = {
 	PLAIN("definition", ROW(process, definition), COLUMN_TEXT),
 	NAMED("status", ROW(process, status), process_status),
 	PLAIN("version", ROW(process, version), COLUMN_U32),
-	PLAIN("cancelled", ROW(process, cancelled), COLUMN_BOOL),
+	PLAIN("cancelled", ROW(process, cancelled), COLUMN_U32),
 	PLAIN("has_result", ROW(process, has_result), COLUMN_BOOL),
 	PLAIN("error", ROW(process, error), COLUMN_INT),
 	PLAIN("text", ROW(process, text), COLUMN_TEXT),

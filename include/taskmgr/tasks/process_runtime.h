@@ -237,6 +237,20 @@ TMGR_API int tmgr_processes_define(
 	struct tmgr_processes *processes, const struct tmgr_process_definition *definition);
 
 /**
+ * A definition by its name: for starting what somebody else has named.
+ *
+ * @param processes  a runtime
+ * @param name       of the definition
+ *
+ * @return what was given to tmgr_processes_define(); NULL: there is none of that name, or an argument
+ * is NULL
+ *
+ * @thread any thread
+ */
+TMGR_API const struct tmgr_process_definition *tmgr_processes_definition(
+	struct tmgr_processes *processes, const char *name);
+
+/**
  * The runtime's task, which keeps the processes and has them stored. It can run once.
  *
  * Initialize opens the store and reads it, with the errors that the store's open gives; it says in the

@@ -1,0 +1,306 @@
+/*
+ * The process of an order. Its goroutines:
+ *
+ *     Desk   takes commands, one after the other, as long as the order lives
+ *     Cart   ends an order that stays a cart too long
+ *     Limit  ends one that is not approved in time
+ *     Work   has it paid, has it delivered, has it paid back
+ *     Close  tells that it is over
+ *
+ * They share the state; steps of one process never overlap.
+ */
+#include "order.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct tmgr_state_field line_fields[] = {
+	TMGR_FIELD(struct order_line, sku),
+	TMGR_FIELD(struct order_line, quantity),
+	TMGR_FIELD(struct order_line, price),
+};
+static const struct tmgr_state_table line_state = TMGR_STATE(struct order_line, line_fields);
+
+static const struct tmgr_state_field answer_fields[] = {
+	TMGR_FIELD(struct order_answer, key),
+	TMGR_FIELD(struct order_answer, code),
+	TMGR_FIELD(struct order_answer, text),
+};
+static const struct tmgr_state_table answer_state = TMGR_STATE(struct order_answer, answer_fields);
+
+static const struct tmgr_state_field order_fields[] = {
+	TMGR_FIELD(struct order, customer),
+	TMGR_FIELD(struct order, status),
+	TMGR_FIELD(struct order, reason),
+	TMGR_FIELD_STRUCTS(struct order, lines, line_count, &line_state),
+	TMGR_FIELD(struct order, total),
+	TMGR_FIELD(struct order, cancelling),
+	TMGR_FIELD(struct order, cart_ms),
+	TMGR_FIELD(struct order, approval_ms),
+	TMGR_FIELD(struct order, delivery_ms),
+	TMGR_FIELD_STRUCTS(struct order, answers, answer_count, &answer_state),
+};
+
+static tmgr_method desk_open, desk_command, desk_cancel, cart_wait, cart_over, limit_wait,
+	limit_over, work_pay, work_paid, work_delivered, work_refunded, close_tell;
+
+bool order__is(const struct order *self, const char *status)
+{
+	return self->status && strcmp(self->status, status) == 0;
+}
+
+const char *order__errand_id(const struct tmgr_process *process, const char *kind, char *ret_id)
+{
+	snprintf(ret_id, TMGR_PROCESS_ID_MAX + 1, "%s.%s", tmgr_process_id(process), kind);
+	return ret_id;
+}
+
+static int set_status(struct tmgr_process *process, struct order *self, const char *status)
+{
+	tmgr_process_text(process, &self->status, "%s", status);
+	return order__book(process, tmgr_process_id(process), status, self->total);
+}
+
+/* ---- Desk ----------------------------------------------------------------------------------- */
+
+static int desk_open(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	order__open_ledger(process);
+	set_status(process, state, "cart");
+	tmgr_process_go(process, cart_wait);
+	return tmgr_process_receive(process, ORDERS_COMMANDS, desk_command);
+}
+
+static int desk_command(
+	struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	int r = order__obey(process, state, message->value);
+
+	return r < 0 ? r : tmgr_process_receive(process, ORDERS_COMMANDS, desk_command);
+}
+
+/*
+ * Cancelled from outside, by an operator: the last step of the order. It cannot wait any more, so what
+ * is on its way is cancelled, and a refund is a process that lives on.
+ */
+static int desk_cancel(
+	struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	struct order *self = state;
+	char id[TMGR_PROCESS_ID_MAX + 1];
+	struct errand errand = { .order = (char *)tmgr_process_id(process), .amount = self->total };
+	const struct tmgr_process_child refund = { &order__refund,
+		order__errand_id(process, "refund", id), &errand };
+	char other[TMGR_PROCESS_ID_MAX + 1];
+
+	if (order__is(self, "payment"))
+		tmgr_process_cancel(process, order__errand_id(process, "payment", other));
+	if (order__is(self, "delivery")) {
+		tmgr_process_cancel(process, order__errand_id(process, "delivery", other));
+		tmgr_process_spawn(process, &refund, NULL);
+	}
+	set_status(process, self, "cancelled");
+	tmgr_process_text(process, &self->reason, "cancelled by an operator");
+	return order__tell(process, "order.cancelled", tmgr_process_id(process), self->total, NULL);
+}
+
+/* ---- Cart, Limit ---------------------------------------------------------------------------- */
+
+/* Nothing is declared: the goroutine ends. It was submitted, or decided, in time. */
+static int limit_off(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	return 0;
+}
+
+static int cart_wait(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	const struct order *self = state;
+
+	tmgr_process_receive(process, "submitted", limit_off);
+	return tmgr_process_after(process, self->cart_ms * TMGR_MILLISECOND, cart_over);
+}
+
+/* Steps do not overlap, but another one may have come between the time and this. */
+static int cart_over(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	struct order *self = state;
+
+	return order__is(self, "cart")
+		       ? order__end(process, self, "expired", "the cart was left alone")
+		       : 0;
+}
+
+int order__wait_for_approval(struct tmgr_process *process)
+{
+	return tmgr_process_go(process, limit_wait);
+}
+
+static int limit_wait(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	const struct order *self = state;
+
+	tmgr_process_receive(process, "decided", limit_off);
+	return tmgr_process_after(process, self->approval_ms * TMGR_MILLISECOND, limit_over);
+}
+
+static int limit_over(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	struct order *self = state;
+
+	return order__is(self, "approval")
+		       ? order__end(process, self, "expired", "nobody approved it in time")
+		       : 0;
+}
+
+/* ---- Work ----------------------------------------------------------------------------------- */
+
+int order__work(struct tmgr_process *process)
+{
+	return tmgr_process_go(process, work_pay);
+}
+
+static int call_errand(struct tmgr_process *process, const struct order *self,
+	const struct tmgr_process_definition *definition, tmgr_method *then)
+{
+	char id[TMGR_PROCESS_ID_MAX + 1];
+	const struct errand errand = { .order = (char *)tmgr_process_id(process),
+		.amount = self->total,
+		.wait_ms = self->delivery_ms };
+	const struct tmgr_process_child child = { definition,
+		order__errand_id(process, definition->name, id), &errand };
+
+	return tmgr_process_call(process, &child, then);
+}
+
+static int work_pay(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	struct order *self = state;
+
+	if (self->cancelling)
+		return order__end(process, self, "cancelled", self->reason ? self->reason : "");
+	set_status(process, self, "payment");
+	return call_errand(process, self, &order__payment, work_paid);
+}
+
+static int work_paid(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	struct order *self = state;
+
+	if (message->error == -ECANCELED)
+		return order__end(process, self, "cancelled", "its payment was cancelled");
+	if (message->error < 0)
+		return tmgr_process_fail(
+			process, message->error, "%s gave no result", message->from);
+	if (strcmp(message->value.data, "declined") == 0)
+		return order__end(process, self, "refused", "the payment was declined");
+	order__book(process, tmgr_process_id(process), "paid", self->total);
+	if (self->cancelling)
+		return call_errand(process, self, &order__refund, work_refunded);
+	set_status(process, self, "delivery");
+	return call_errand(process, self, &order__delivery, work_delivered);
+}
+
+static int work_delivered(
+	struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	struct order *self = state;
+
+	if (message->error == -ECANCELED)
+		return call_errand(process, self, &order__refund, work_refunded);
+	if (message->error < 0)
+		return tmgr_process_fail(
+			process, message->error, "%s gave no result", message->from);
+	order__book(process, tmgr_process_id(process), "shipped", self->total);
+	return order__end(process, self, "done",
+		self->cancelling ? "it was on its way already" : "delivered");
+}
+
+static int work_refunded(
+	struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	struct order *self = state;
+
+	if (message->error < 0)
+		return tmgr_process_fail(
+			process, message->error, "%s gave no result", message->from);
+	order__book(process, tmgr_process_id(process), "refunded", -self->total);
+	return order__end(process, self, "cancelled", self->reason ? self->reason : "");
+}
+
+/* ---- Close ---------------------------------------------------------------------------------- */
+
+int order__end(
+	struct tmgr_process *process, struct order *self, const char *status, const char *reason)
+{
+	set_status(process, self, status);
+	tmgr_process_text(process, &self->reason, "%s", reason);
+	return tmgr_process_go(process, close_tell);
+}
+
+static int close_tell(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	const struct order *self = state;
+	char event[64];
+	int r;
+
+	snprintf(event, sizeof(event), "order.%s", self->status);
+	r = order__tell(process, event, tmgr_process_id(process), self->total, NULL);
+	if (r < 0)
+		return r;
+	return tmgr_process_finish(
+		process, (struct tmgr_bytes){ self->status, strlen(self->status) });
+}
+
+static const struct tmgr_process_method order_methods[] = {
+	{ .name = "Desk_Open", .function = desk_open },
+	{ .name = "Desk_Command", .function = desk_command },
+	{ .name = "Desk_Cancel", .function = desk_cancel },
+	{ .name = "Cart_Wait", .function = cart_wait },
+	{ .name = "Cart_Over", .function = cart_over },
+	{ .name = "Limit_Wait", .function = limit_wait },
+	{ .name = "Limit_Over", .function = limit_over },
+	{ .name = "Limit_Off", .function = limit_off },
+	{ .name = "Work_Pay", .function = work_pay },
+	{ .name = "Work_Paid", .function = work_paid },
+	{ .name = "Work_Delivered", .function = work_delivered },
+	{ .name = "Work_Refunded", .function = work_refunded },
+	{ .name = "Close_Tell", .function = close_tell },
+	{ 0 },
+};
+
+const struct tmgr_state_table order__state = TMGR_STATE(struct order, order_fields);
+
+const struct tmgr_process_definition order__definition = {
+	.name = "order",
+	.version = 1,
+	.state = TMGR_STATE(struct order, order_fields),
+	.start = desk_open,
+	.cancel = desk_cancel,
+	.methods = order_methods,
+};
+
+int orders_define(struct tmgr_processes *processes)
+{
+	static const struct tmgr_process_definition *const all[] = { &order__definition,
+		&order__payment, &order__delivery, &order__refund };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof(all) / sizeof(all[0]); i++)
+		r = tmgr_processes_define(processes, all[i]);
+	return r;
+}
+
+int orders_start(struct tmgr_context *context, struct tmgr_processes *processes, const char *id,
+	const struct orders_terms *terms, int64_t deadline)
+{
+	const struct order order = {
+		.customer = (char *)terms->customer,
+		.cart_ms = terms->cart_ms,
+		.approval_ms = terms->approval_ms,
+		.delivery_ms = terms->delivery_ms,
+	};
+	const struct tmgr_process_child child = { &order__definition, id, &order };
+
+	return tmgr_processes_start(context, processes, &child, deadline);
+}

@@ -1,0 +1,622 @@
+/*
+ * Handlers: arguments, failures of each kind, slow ones, several tables; tracers, logs, history.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "taskmgr/base/check.h"
+
+#include "tests/support/latch.h"
+#include "tests/support/rig.h"
+
+static const struct tmgr_machine_state plain[] = {
+	RIG_PLAIN(A),
+	RIG_PLAIN(B),
+	RIG_PLAIN(C),
+};
+
+#define PLAIN_COUNT ARRAY_SIZE(plain)
+#define EXCEPTION PLAIN_COUNT
+
+/* ---- Failures -------------------------------------------------------------------------------- */
+
+/* Fails in the handler named by the words. */
+static bool fail_there(struct rig *rig, struct tmgr_machine_event *event, const char *name)
+{
+	if (rig->words && strcmp(name, rig->words) == 0)
+		return tmgr_machine_fail(event, -EIO, "in %s", name);
+	return true;
+}
+
+static bool fail_once(struct rig *rig, struct tmgr_machine_event *event, const char *name)
+{
+	bool accepted = fail_there(rig, event, name);
+
+	if (!accepted)
+		rig->words = NULL;
+	return accepted;
+}
+
+static void a_failing_handler_cancels_and_adds_exception(void **state)
+{
+	static const struct {
+		const char *handler, *stands;
+		enum tmgr_handler_kind kind;
+		unsigned state;
+	} cases[] = {
+		/* From A B, set B C. In a negotiation nothing has changed. */
+		{ "AExit", "Exception:1 A:1 B:1", TMGR_HANDLER_EXIT, A },
+		{ "CEnter", "Exception:1 A:1 B:1", TMGR_HANDLER_ENTER, C },
+		{ "BB", "Exception:1 A:1 B:1", TMGR_HANDLER_SELF, B },
+		{ "AC", "Exception:1 A:1 B:1", TMGR_HANDLER_PAIR, A },
+		{ "AnyEnter", "Exception:1 A:1 B:1", TMGR_HANDLER_ANY_ENTER, TMGR_STATES_END },
+		/* What was entered leaves again; what left does not come back. */
+		{ "CState", "Exception:1 B:1", TMGR_HANDLER_STATE, C },
+		{ "AEnd", "Exception:1 B:1 C:1", TMGR_HANDLER_END, A },
+		{ "AnyState", "Exception:1 B:1 C:1", TMGR_HANDLER_ANY_STATE, TMGR_STATES_END },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct rig rig = { .act = fail_once };
+		struct tmgr_machine_error error;
+		const char *called;
+
+		rig_make(&rig, plain, PLAIN_COUNT, NULL);
+		tmgr_machine_change(rig.machine, TMGR_MUTATION_SET, TMGR_STATES(A, B), NULL);
+		rig_recorded(&rig);
+		rig.words = cases[i].handler;
+		assert_int_equal(tmgr_machine_change(
+					 rig.machine, TMGR_MUTATION_SET, TMGR_STATES(B, C), NULL),
+			TMGR_MUTATION_CANCELLED);
+		called = rig_recorded(&rig);
+		rig_stands(&rig, cases[i].stands);
+		/* No other was called before Exception's own. */
+		called = strstr(called, cases[i].handler);
+		assert_non_null(called);
+		called += strlen(cases[i].handler);
+		assert_int_equal(strncmp(called, " ExceptionEnter", 15), 0);
+		assert_int_equal(tmgr_machine_error(rig.machine, &error), -EIO);
+		assert_int_equal(error.handler, cases[i].kind);
+		assert_true(error.state == cases[i].state);
+		assert_int_equal(strncmp(error.text, "in ", 3), 0);
+		assert_int_equal(tmgr_machine_set(rig.machine, A, NULL), TMGR_MUTATION_EXECUTED);
+		rig_end(&rig);
+	}
+}
+
+static bool fail_twice(struct rig *rig, struct tmgr_machine_event *event, const char *name)
+{
+	if (strcmp(name, "AEnter") == 0)
+		return tmgr_machine_fail(event, -EIO, "first");
+	return fail_there(rig, event, name);
+}
+
+static void a_failure_of_exceptions_own_handlers_ends_there(void **state)
+{
+	static const struct {
+		const char *handler, *stands;
+	} cases[] = {
+		{ "ExceptionEnter", "B:1" },
+		{ "BException", "B:1" },
+		{ "BB", "B:1" },
+		{ "ExceptionState", "Exception:1 B:1" },
+		{ "AnyState", "Exception:1 B:1" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct rig rig = { .act = NULL };
+		struct tmgr_machine_error error;
+
+		rig_make(&rig, plain, PLAIN_COUNT, NULL);
+		tmgr_machine_add(rig.machine, B, NULL);
+		rig.act = fail_twice;
+		rig.words = cases[i].handler;
+		rig_bind(&rig);
+		assert_int_equal(tmgr_machine_add(rig.machine, A, NULL), TMGR_MUTATION_CANCELLED);
+		rig_stands(&rig, cases[i].stands);
+		/* The first is the one that is kept. */
+		assert_int_equal(tmgr_machine_error(rig.machine, &error), -EIO);
+		assert_string_equal(error.text, "first");
+		rig.words = NULL;
+		assert_int_equal(tmgr_machine_set(rig.machine, C, NULL), TMGR_MUTATION_EXECUTED);
+		rig_stands(&rig, "C:1");
+		rig_end(&rig);
+	}
+}
+
+static void an_automatic_state_that_always_fails_is_not_tried_for_ever(void **state)
+{
+	const struct tmgr_machine_state rows[] = {
+		RIG_ROW(A, .automatic = true),
+		RIG_PLAIN(B),
+	};
+	static const char *const handlers[] = { "AEnter", "AState" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(handlers); i++) {
+		struct rig rig = { .act = fail_there, .words = handlers[i] };
+		struct tmgr_machine_stats stats;
+
+		rig_make(&rig, rows, 2, NULL);
+		assert_int_equal(tmgr_machine_add(rig.machine, B, NULL), TMGR_MUTATION_EXECUTED);
+		rig_stands(&rig, "Exception:1 B:1");
+		assert_int_equal(tmgr_machine_stats(rig.machine, &stats), 0);
+		assert_int_equal(stats.errors, 1);
+		rig_end(&rig);
+	}
+}
+
+static void errors_that_are_added_have_their_code_and_text(void **state)
+{
+	struct rig rig = { .act = NULL };
+	struct tmgr_machine_error error;
+	char text[200];
+
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	rig_make(&rig, plain, PLAIN_COUNT, NULL);
+	assert_int_equal(tmgr_machine_error(rig.machine, &error), 0);
+	assert_int_equal(error.code, 0);
+	assert_int_equal(tmgr_machine_add_error(rig.machine, -ENOENT, "no %s", "such"),
+		TMGR_MUTATION_EXECUTED);
+	assert_int_equal(tmgr_machine_error(rig.machine, &error), -ENOENT);
+	assert_string_equal(error.text, "no such");
+	assert_int_equal(error.handler, TMGR_HANDLER_KINDS);
+	assert_true(error.state == TMGR_STATES_END);
+	rig_stands(&rig, "Exception:1");
+	/* It is multi; and it stays the last error when it leaves. */
+	assert_int_equal(
+		tmgr_machine_add_error(rig.machine, -EIO, "%s", text), TMGR_MUTATION_EXECUTED);
+	rig_stands(&rig, "Exception:3");
+	assert_int_equal(tmgr_machine_remove(rig.machine, EXCEPTION, NULL), TMGR_MUTATION_EXECUTED);
+	assert_int_equal(tmgr_machine_error(rig.machine, &error), -EIO);
+	assert_int_equal(strlen(error.text), TMGR_MACHINE_TEXT_SIZE - 1);
+	rig_end(&rig);
+}
+
+static bool add_two_errors(struct rig *rig, struct tmgr_machine_event *event, const char *name)
+{
+	if (strcmp(name, "AState") == 0) {
+		tmgr_machine_add(event->machine, B, NULL);
+		tmgr_machine_add_error(event->machine, -EIO, "one");
+		tmgr_machine_add_error(event->machine, -ENOENT, "two");
+	}
+	if (strcmp(name, "ExceptionState") == 0)
+		recorder_add(&rig->recorder, "%s", event->transition->error->text);
+	return true;
+}
+
+static void errors_go_before_all_that_waits_in_their_order(void **state)
+{
+	struct rig rig = { .act = add_two_errors };
+	int one, two, b;
+
+	rig_make(&rig, plain, PLAIN_COUNT, NULL);
+	assert_int_equal(tmgr_machine_add(rig.machine, A, NULL), TMGR_MUTATION_EXECUTED);
+	one = recorder_position(&rig.recorder, "one");
+	two = recorder_position(&rig.recorder, "two");
+	b = recorder_position(&rig.recorder, "BState");
+	assert_true(one > 0 && one < two && two < b);
+	rig_end(&rig);
+}
+
+/* ---- Slow handlers --------------------------------------------------------------------------- */
+
+static bool sleep_there(struct rig *rig, struct tmgr_machine_event *event, const char *name)
+{
+	(void)event;
+	if (rig->words && strcmp(name, rig->words) == 0)
+		tmgr_sleep(NULL, 3 * TMGR_MILLISECOND);
+	return true;
+}
+
+static void a_slow_handler_is_counted_and_fails_only_when_asked(void **state)
+{
+	static const struct {
+		const char *handler;
+		bool fails;
+		int result;
+		const char *stands;
+	} cases[] = {
+		{ "AEnter", false, TMGR_MUTATION_EXECUTED, "A:1" },
+		{ "AState", false, TMGR_MUTATION_EXECUTED, "A:1" },
+		/* In a negotiation it is only cancelled. */
+		{ "AEnter", true, TMGR_MUTATION_CANCELLED, "" },
+		/* A final has done what it did: its state stays. */
+		{ "AState", true, TMGR_MUTATION_EXECUTED, "Exception:1 A:1" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct tmgr_machine_options options = {
+			.slow_ns = TMGR_MILLISECOND,
+			.slow_fails = cases[i].fails,
+		};
+		struct rig rig = { .act = sleep_there, .words = cases[i].handler };
+		struct tmgr_machine_stats stats;
+
+		rig_make(&rig, plain, PLAIN_COUNT, &options);
+		assert_int_equal(tmgr_machine_add(rig.machine, A, NULL), cases[i].result);
+		rig_stands(&rig, cases[i].stands);
+		assert_int_equal(tmgr_machine_stats(rig.machine, &stats), 0);
+		assert_true(stats.slow >= 1);
+		/* The next one works. */
+		rig.words = NULL;
+		assert_int_equal(tmgr_machine_set(rig.machine, B, NULL), TMGR_MUTATION_EXECUTED);
+		rig_stands(&rig, "B:1");
+		rig_end(&rig);
+	}
+}
+
+static void no_handler_is_slow_where_that_is_said(void **state)
+{
+	struct tmgr_machine_options options = { .slow_ns = TMGR_NEVER, .slow_fails = true };
+	struct rig rig = { .act = sleep_there, .words = "AEnter" };
+	struct tmgr_machine_stats stats;
+
+	rig_make(&rig, plain, PLAIN_COUNT, &options);
+	assert_int_equal(tmgr_machine_add(rig.machine, A, NULL), TMGR_MUTATION_EXECUTED);
+	assert_int_equal(tmgr_machine_stats(rig.machine, &stats), 0);
+	assert_int_equal(stats.slow, 0);
+	rig_end(&rig);
+}
+
+/* ---- Arguments ------------------------------------------------------------------------------- */
+
+static bool read_arguments(struct rig *rig, struct tmgr_machine_event *event, const char *name)
+{
+	const char *text = tmgr_machine_text(event, "text");
+
+	if (strcmp(name, "BState") == 0)
+		recorder_add(&rig->recorder, "%s:%d:%s",
+			tmgr_machine_pointer(event, "pointer") == rig ? "rig" : "none",
+			(int)tmgr_machine_number(event, "number", -1), text ? text : "none");
+	if (strcmp(name, "AState") == 0) {
+		char changing[] = "copied";
+		int r = tmgr_machine_add(event->machine, B,
+			TMGR_ARGUMENTS(TMGR_ARG_TEXT("text", changing),
+				TMGR_ARG_NUMBER("number", 7), TMGR_ARG_POINTER("pointer", rig)));
+
+		assert_int_equal(r, TMGR_MUTATION_QUEUED);
+		memset(changing, 'x', sizeof(changing) - 1);
+	}
+	return true;
+}
+
+static void arguments_are_given_to_handlers_and_copied_while_they_wait(void **state)
+{
+	struct rig rig = { .act = read_arguments };
+
+	rig_make(&rig, plain, PLAIN_COUNT, NULL);
+	assert_int_equal(tmgr_machine_add(rig.machine, A, NULL), TMGR_MUTATION_EXECUTED);
+	assert_true(recorder_has(&rig.recorder, "rig:7:copied"));
+	tmgr_machine_remove(rig.machine, B, NULL);
+	rig_recorded(&rig);
+	/* Of another kind, or none. */
+	tmgr_machine_add(rig.machine, B,
+		TMGR_ARGUMENTS(TMGR_ARG_NUMBER("text", 1), TMGR_ARG_TEXT("number", "x")));
+	assert_true(recorder_has(&rig.recorder, "none:-1:none"));
+	rig_end(&rig);
+}
+
+/* ---- Tables ---------------------------------------------------------------------------------- */
+
+struct second {
+	struct rig *rig;
+	const char *name;
+	bool unbinds;
+};
+
+static const struct tmgr_machine_handlers second_table;
+
+static void second_state(void *self, struct tmgr_machine_event *event)
+{
+	struct second *second = self;
+
+	recorder_add(&second->rig->recorder, "%s", second->name);
+	if (second->unbinds)
+		second->rig->result = tmgr_machine_unbind(event->machine, &second_table, second);
+}
+
+static void second_dispose(void *self, struct tmgr_machine *machine)
+{
+	struct second *second = self;
+
+	(void)machine;
+	recorder_add(&second->rig->recorder, "~%s", second->name);
+}
+
+static const struct tmgr_state_handlers second_rows[] = { [A] = { .state = second_state } };
+static const struct tmgr_machine_handlers second_table = {
+	.states = second_rows,
+	.state_count = 1,
+	.dispose = second_dispose,
+};
+
+static void tables_are_called_in_order_of_binding_and_disposed_in_reverse(void **state)
+{
+	struct rig rig = { .act = NULL };
+	struct second one = { .rig = &rig, .name = "one" }, two = { .rig = &rig, .name = "two" };
+	struct second three = { .rig = &rig, .name = "three" };
+	struct tmgr_machine_stats stats;
+
+	rig_make(&rig, plain, PLAIN_COUNT, NULL);
+	assert_int_equal(tmgr_machine_bind(rig.machine, &second_table, &one), 0);
+	assert_int_equal(tmgr_machine_bind(rig.machine, &second_table, &two), 0);
+	assert_int_equal(tmgr_machine_bind(rig.machine, &second_table, &three), 0);
+	assert_int_equal(tmgr_machine_bind(rig.machine, &second_table, &one), -EEXIST);
+	tmgr_machine_add(rig.machine, A, NULL);
+	assert_string_equal(rig_recorded(&rig), "one two three");
+	assert_int_equal(tmgr_machine_unbind(rig.machine, &second_table, &two), 0);
+	assert_int_equal(tmgr_machine_unbind(rig.machine, &second_table, &two), -ENOENT);
+	tmgr_machine_set(rig.machine, B, NULL);
+	tmgr_machine_set(rig.machine, A, NULL);
+	assert_string_equal(rig_recorded(&rig), "one three");
+	assert_int_equal(tmgr_machine_stats(rig.machine, &stats), 0);
+	assert_int_equal(stats.tables, 2);
+	tmgr_machine_dispose(rig.machine);
+	assert_string_equal(rig_recorded(&rig), "~three ~one");
+	assert_int_equal(tmgr_machine_bind(rig.machine, &second_table, &two), -ESHUTDOWN);
+	assert_int_equal(tmgr_machine_unbind(rig.machine, &second_table, &one), 0);
+	rig_end(&rig);
+}
+
+static void a_handler_may_unbind_its_own_table(void **state)
+{
+	struct rig rig = { .act = NULL };
+	struct second one = { .rig = &rig, .name = "one", .unbinds = true };
+	struct second two = { .rig = &rig, .name = "two" };
+
+	rig_make(&rig, plain, PLAIN_COUNT, NULL);
+	assert_int_equal(tmgr_machine_bind(rig.machine, &second_table, &one), 0);
+	assert_int_equal(tmgr_machine_bind(rig.machine, &second_table, &two), 0);
+	tmgr_machine_add(rig.machine, A, NULL);
+	assert_int_equal(rig.result, 0);
+	assert_string_equal(rig_recorded(&rig), "one two");
+	tmgr_machine_set(rig.machine, B, NULL);
+	tmgr_machine_set(rig.machine, A, NULL);
+	assert_string_equal(rig_recorded(&rig), "two");
+	rig_end(&rig);
+}
+
+static void a_table_for_states_that_are_not_there_is_refused(void **state)
+{
+	static const struct tmgr_state_handlers rows[PLAIN_COUNT + 2];
+	static const struct tmgr_pair_handler pair = { A, PLAIN_COUNT + 1, NULL };
+	const struct tmgr_machine_handlers many = { .states = rows,
+		.state_count = PLAIN_COUNT + 2 };
+	const struct tmgr_machine_handlers pairs = { .pairs = &pair, .pair_count = 1 };
+	const struct tmgr_machine_handlers exact = { .states = rows,
+		.state_count = PLAIN_COUNT + 1 };
+	struct rig rig = { .act = NULL };
+
+	rig_make(&rig, plain, PLAIN_COUNT, NULL);
+	assert_int_equal(tmgr_machine_bind(rig.machine, &many, NULL), -EINVAL);
+	assert_int_equal(tmgr_machine_bind(rig.machine, &pairs, NULL), -EINVAL);
+	assert_int_equal(tmgr_machine_bind(rig.machine, &exact, NULL), 0);
+	rig_end(&rig);
+}
+
+/* ---- Tracers --------------------------------------------------------------------------------- */
+
+static void trace_start(void *self, const struct tmgr_machine_transition *transition)
+{
+	recorder_add(self, "start%d-%s-%zu", (int)transition->number,
+		tmgr_mutation_name(transition->kind), transition->enter_count);
+}
+
+static void trace_end(void *self, const struct tmgr_machine_transition *transition)
+{
+	recorder_add(self, "end%d", (int)transition->number);
+}
+
+static void trace_cancelled(void *self, const struct tmgr_machine_transition *transition)
+{
+	recorder_add(self, "cancelled%d%s", (int)transition->number,
+		transition->committed ? "-committed" : "");
+}
+
+static void trace_queued(
+	void *self, struct tmgr_machine *machine, const struct tmgr_machine_queued *queued)
+{
+	(void)machine;
+	recorder_add(self, "queued%d-%zu", (int)queued->ticket, queued->called_count);
+}
+
+static void trace_handler_start(void *self, const struct tmgr_machine_event *event)
+{
+	recorder_add(self, "<%s", tmgr_handler_name(event->kind));
+}
+
+static void trace_handler_end(
+	void *self, const struct tmgr_machine_event *event, bool accepted, int64_t ns, bool slow)
+{
+	recorder_add(self, "%s%s>", accepted && ns >= 0 ? "" : "!", slow ? "slow" : "");
+	(void)event;
+}
+
+static void trace_drained(void *self, struct tmgr_machine *machine)
+{
+	(void)machine;
+	recorder_add(self, "drained");
+}
+
+static void trace_disposed(void *self, struct tmgr_machine *machine)
+{
+	(void)machine;
+	recorder_add(self, "disposed");
+}
+
+static const struct tmgr_machine_tracer tracer = {
+	.transition_start = trace_start,
+	.transition_end = trace_end,
+	.transition_cancelled = trace_cancelled,
+	.mutation_queued = trace_queued,
+	.handler_start = trace_handler_start,
+	.handler_end = trace_handler_end,
+	.queue_drained = trace_drained,
+	.disposed = trace_disposed,
+};
+
+static void queue_b(void *self, struct tmgr_machine_event *event)
+{
+	(void)self;
+	tmgr_machine_add(event->machine, B, NULL);
+}
+
+static bool refuse(void *self, struct tmgr_machine_event *event)
+{
+	(void)self;
+	(void)event;
+	return false;
+}
+
+static void fail_final(void *self, struct tmgr_machine_event *event)
+{
+	(void)self;
+	tmgr_machine_fail(event, -EIO, "final");
+}
+
+static const struct tmgr_state_handlers traced_rows[] = {
+	[A] = { .state = queue_b },
+	[B] = { .enter = refuse },
+	[C] = { .state = fail_final },
+};
+static const struct tmgr_machine_handlers traced_table = { .states = traced_rows,
+	.state_count = 3 };
+
+static void a_tracer_sees_all_in_order(void **state)
+{
+	struct recorder seen = RECORDER_INIT;
+	struct rig rig = { .act = NULL };
+
+	rig_make(&rig, plain, PLAIN_COUNT, NULL);
+	assert_int_equal(tmgr_machine_bind(rig.machine, &traced_table, NULL), 0);
+	assert_int_equal(tmgr_machine_trace(rig.machine, &tracer, &seen), 0);
+	assert_int_equal(tmgr_machine_trace(rig.machine, &tracer, &seen), -EEXIST);
+	tmgr_machine_add(rig.machine, A, NULL);
+	assert_string_equal(recorder_text(&seen),
+		"start1-add-1 <state > end1 queued1-1 start2-add-1 <enter !> cancelled2 drained");
+	recorder_clear(&seen);
+	tmgr_machine_set(rig.machine, C, NULL);
+	assert_string_equal(recorder_text(&seen),
+		"start3-set-1 <state !> cancelled3-committed start4-add-1 end4");
+	recorder_clear(&seen);
+	assert_int_equal(
+		tmgr_machine_can(NULL, rig.machine, TMGR_MUTATION_ADD, TMGR_STATES(B), NULL),
+		TMGR_MUTATION_CANCELLED);
+	assert_string_equal(recorder_text(&seen), "<enter !>");
+	assert_int_equal(tmgr_machine_untrace(rig.machine, &tracer, &seen), 0);
+	assert_int_equal(tmgr_machine_untrace(rig.machine, &tracer, &seen), -ENOENT);
+	tmgr_machine_add(rig.machine, A, NULL);
+	assert_string_equal(recorder_text(&seen), "<enter !>");
+	assert_int_equal(tmgr_machine_trace(rig.machine, &tracer, &seen), 0);
+	recorder_clear(&seen);
+	tmgr_machine_dispose(rig.machine);
+	assert_string_equal(recorder_text(&seen), "disposed");
+	rig_end(&rig);
+}
+
+static void write_line(void *self, const char *line)
+{
+	struct recorder *recorder = self;
+	char *copy = strdup(line);
+
+	for (char *at = copy; *at; at++)
+		*at = *at == ' ' ? '_' : *at;
+	recorder_add(recorder, "%s", copy);
+	free(copy);
+}
+
+static void a_log_says_as_much_as_its_level(void **state)
+{
+	struct recorder lines = RECORDER_INIT;
+	struct rig rig = { .act = NULL };
+	struct tmgr_machine_log log;
+
+	rig_make(&rig, plain, PLAIN_COUNT, NULL);
+	assert_int_equal(tmgr_machine_bind(rig.machine, &traced_table, NULL), 0);
+	assert_int_equal(
+		tmgr_machine_log(rig.machine, &log, TMGR_MACHINE_LOG_CHANGES, write_line, &lines),
+		0);
+	tmgr_machine_add(rig.machine, A, NULL);
+	tmgr_machine_set(rig.machine, C, NULL);
+	assert_string_equal(recorder_text(&lines),
+		"machine:_+A machine:_+Exception:_Input/output_error:_final");
+	assert_int_equal(tmgr_machine_log_end(rig.machine, &log), 0);
+	assert_int_equal(tmgr_machine_log_end(rig.machine, &log), -ENOENT);
+	recorder_clear(&lines);
+	assert_int_equal(
+		tmgr_machine_log(rig.machine, &log, TMGR_MACHINE_LOG_MUTATIONS, write_line, &lines),
+		0);
+	tmgr_machine_set(rig.machine, A, NULL);
+	assert_string_equal(recorder_text(&lines),
+		"machine:_set_A machine:_-Exception_+A machine:_queued:_add_B machine:_add_B "
+		"machine:_cancelled:_add_B");
+	assert_int_equal(tmgr_machine_log_end(rig.machine, &log), 0);
+	recorder_clear(&lines);
+	assert_int_equal(
+		tmgr_machine_log(rig.machine, &log, TMGR_MACHINE_LOG_HANDLERS, write_line, &lines),
+		0);
+	tmgr_machine_add(rig.machine, B, NULL);
+	assert_int_equal(
+		strncmp(recorder_text(&lines), "machine:_add_B machine:_enter_B:_refused,", 41), 0);
+	assert_int_equal(tmgr_machine_log_end(rig.machine, &log), 0);
+	rig_end(&rig);
+}
+
+/* ---- History --------------------------------------------------------------------------------- */
+
+static void the_history_knows_what_was_active_when(void **state)
+{
+	struct tmgr_machine_options options = { .history_max = 3 };
+	struct rig rig = { .act = NULL };
+	int64_t before, with_a, with_b;
+
+	rig_make(&rig, plain, PLAIN_COUNT, &options);
+	before = tmgr_now();
+	tmgr_machine_set(rig.machine, A, NULL);
+	with_a = tmgr_now();
+	tmgr_machine_set(rig.machine, B, NULL);
+	with_b = tmgr_now();
+	assert_int_equal(tmgr_machine_was_active(rig.machine, A, with_a, with_a), 1);
+	assert_int_equal(tmgr_machine_was_active(rig.machine, B, before, with_a), 0);
+	assert_int_equal(tmgr_machine_was_active(rig.machine, A, before, with_b), 1);
+	assert_int_equal(tmgr_machine_was_active(rig.machine, A, with_b, tmgr_now()), 0);
+	assert_int_equal(tmgr_machine_was_active(rig.machine, B, with_b, tmgr_now()), 1);
+	assert_int_equal(tmgr_machine_recently_active(rig.machine, A, TMGR_MINUTE), 1);
+	assert_int_equal(tmgr_machine_recently_active(rig.machine, C, tmgr_now() - before), 0);
+	/* What is older than the ring is not known. */
+	tmgr_machine_set(rig.machine, C, NULL);
+	tmgr_machine_set(rig.machine, B, NULL);
+	assert_int_equal(tmgr_machine_was_active(rig.machine, C, before, with_a), -ENODATA);
+	assert_int_equal(tmgr_machine_was_active(rig.machine, A, with_b, before), -EINVAL);
+	assert_int_equal(tmgr_machine_was_active(rig.machine, 9, before, with_b), -EINVAL);
+	assert_int_equal(tmgr_machine_recently_active(rig.machine, A, -1), -EINVAL);
+	rig_end(&rig);
+	rig_make(&rig, plain, PLAIN_COUNT, NULL);
+	assert_int_equal(tmgr_machine_recently_active(rig.machine, A, 1), -EINVAL);
+	rig_end(&rig);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		leak_test(a_failing_handler_cancels_and_adds_exception),
+		leak_test(a_failure_of_exceptions_own_handlers_ends_there),
+		leak_test(an_automatic_state_that_always_fails_is_not_tried_for_ever),
+		leak_test(errors_that_are_added_have_their_code_and_text),
+		leak_test(errors_go_before_all_that_waits_in_their_order),
+		leak_test(a_slow_handler_is_counted_and_fails_only_when_asked),
+		leak_test(no_handler_is_slow_where_that_is_said),
+		leak_test(arguments_are_given_to_handlers_and_copied_while_they_wait),
+		leak_test(tables_are_called_in_order_of_binding_and_disposed_in_reverse),
+		leak_test(a_handler_may_unbind_its_own_table),
+		leak_test(a_table_for_states_that_are_not_there_is_refused),
+		leak_test(a_tracer_sees_all_in_order),
+		leak_test(a_log_says_as_much_as_its_level),
+		leak_test(the_history_knows_what_was_active_when),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
