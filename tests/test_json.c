@@ -219,8 +219,9 @@ static bool compare(struct tmgr_state_memory *memory, const char *document, size
 	r = tmgr__json_read(memory, exact, length, &ours, &wrong);
 	if (r == 0 && theirs)
 		must_be_the_same(memory, ours, theirs);
-	/* Numbers that are too large are only so for a field. */
-	else if (r == 0 && json_error_code(&error) != json_error_numeric_overflow)
+	/* Numbers that are too large are only so for a field, and jansson has no zero bytes in keys. */
+	else if (r == 0 && json_error_code(&error) != json_error_numeric_overflow &&
+		 json_error_code(&error) != json_error_null_byte_in_key)
 		fail_msg("accepted: %.*s (%s)", (int)length, document, error.text);
 	else if (r < 0 && theirs)
 		fail_msg(

@@ -166,6 +166,36 @@ static void the_tables_can_be_read_by_people(void **state)
 	steps_fini(&steps);
 }
 
+static void a_few_steps_are_left_in_the_journal_for_a_second_for_others_to_join_them(void **state)
+{
+	struct steps steps;
+	int64_t began;
+	int r;
+
+	(void)state;
+	assert_int_equal(steps_init(&steps, 5), 0);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(commit(steps_next(&steps, 1)), 0);
+	began = tmgr_now();
+	assert_int_equal(file.store->ops->maintain(file.store, TMGR_SECOND, true), 0);
+	assert_int_equal(health().journal_steps, 0);
+	assert_int_equal(commit(steps_next(&steps, 1)), 0);
+	r = file.store->ops->maintain(file.store, TMGR_SECOND, true);
+	/* Unless this machine took a second for that. */
+	assert_true(r == TMGR_STORE_LATER || tmgr_now() - began > TMGR_SECOND);
+	assert_true(health().journal_steps == (r == TMGR_STORE_LATER));
+	/* Many are not left, nor is anything for longer. */
+	assert_int_equal(commit(steps_next(&steps, 300)), 0);
+	assert_int_equal(file.store->ops->maintain(file.store, TMGR_MINUTE, true), 0);
+	assert_int_equal(health().journal_steps, 0);
+	assert_int_equal(commit(steps_next(&steps, 1)), 0);
+	while ((r = file.store->ops->maintain(file.store, TMGR_SECOND, true)) == TMGR_STORE_LATER)
+		tmgr_sleep(NULL, 50 * TMGR_MILLISECOND);
+	assert_int_equal(r, 0);
+	assert_int_equal(health().journal_steps, 0);
+	steps_fini(&steps);
+}
+
 static void a_second_daemon_is_refused(void **state)
 {
 	struct store_file second = { .store = NULL };
@@ -404,6 +434,7 @@ int main(void)
 		TEST(what_was_committed_is_there_when_nothing_was_closed),
 		TEST(a_step_that_is_there_is_skipped),
 		TEST(the_tables_can_be_read_by_people),
+		TEST(a_few_steps_are_left_in_the_journal_for_a_second_for_others_to_join_them),
 		TEST(a_second_daemon_is_refused),
 		TEST(nothing_is_left_beside_a_file_that_was_closed_but_the_lock),
 		TEST(what_is_no_store_or_a_later_one_is_refused_and_left_as_it_is),

@@ -14,6 +14,7 @@
 #define MAINTAIN_NS (5 * TMGR_MILLISECOND)
 #define RETRY_NS TMGR_SECOND
 #define TRIM_NS TMGR_MINUTE
+#define LATER_NS TMGR_SECOND
 #define TRIM_ROWS 1000
 
 static const struct tmgr_store_ops *ops_of(const struct tmgr_processes *processes)
@@ -409,9 +410,9 @@ int tmgr__runtime_store_main(void *self, struct tmgr_context *context, void **re
 	tmgr_uninterrupted_begin(context, TMGR_NEVER);
 	for (;;) {
 		enum tmgr__order order;
-		int64_t until = more > 0 ? TMGR_NOW : tmgr_after(TRIM_NS);
+		int64_t until = tmgr_after(more == TMGR_STORE_LATER ? LATER_NS : TRIM_NS);
 
-		tmgr_flag_wait(context, &processes->store_work, until);
+		tmgr_flag_wait(context, &processes->store_work, more == 1 ? TMGR_NOW : until);
 		tmgr_flag_clear(&processes->store_work);
 		order = order_of(processes, &quit);
 		if (quit && order == TMGR__ORDER_NONE)

@@ -288,6 +288,7 @@ int tmgr__sqlite_open(struct tmgr_store *store, struct tmgr_store_opened *ret_op
 	self->ended = 0;
 	self->full = self->in_transaction = false;
 	self->log_pages = self->log_tried = 0;
+	self->copied_at = 0;
 	self->health = (struct tmgr_store_health){ .error = 0 };
 	r = tmgr__sqlite_lock(self->path, &self->lock_file);
 	if (r < 0)

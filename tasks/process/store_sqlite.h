@@ -229,6 +229,7 @@ struct sqlite_store {
 	int ended;           /* what ended the store, or 0 */
 	uint64_t sequence;   /* of the last step */
 	uint64_t copied;     /* the tables have all up to here */
+	int64_t copied_at;   /* when; 0: not since the opening */
 	uint64_t cut;        /* the journal was deleted up to here */
 	int64_t now_ms;
 	uint64_t log_pages;   /* of the write-ahead log after the last transaction */

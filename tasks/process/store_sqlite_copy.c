@@ -135,8 +135,10 @@ static void drop_written(struct slice *slice, uint64_t copied, uint64_t cut)
 	struct sqlite_pending *pending = &self->pending;
 
 	tmgr__sqlite_generation_drop(pending, slice->before);
-	if (slice->complete)
+	if (slice->complete) {
 		pending->generation.active = false;
+		self->copied_at = tmgr_now();
+	}
 	self->copied = copied;
 	self->cut = cut;
 	pthread_mutex_lock(&self->lock);

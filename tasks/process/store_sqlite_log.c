@@ -13,6 +13,8 @@
 
 #define ROUNDS_MAX 6
 #define LITTLE_PAGES 100
+#define LINGER_STEPS 256
+#define LINGER_NS TMGR_SECOND
 
 static struct sqlite_store *of(struct tmgr_store *store)
 {
@@ -190,6 +192,15 @@ int tmgr__sqlite_begin_log(struct sqlite_store *self)
 	return r;
 }
 
+/* A few steps are left in the journal for a while: each page that is written for one is then written
+ * for those that follow. */
+static bool may_linger(const struct sqlite_store *self)
+{
+	return !self->pending.generation.active && self->cut == self->copied &&
+	       self->sequence - self->copied < LINGER_STEPS &&
+	       tmgr_now() - self->copied_at < LINGER_NS;
+}
+
 int tmgr__sqlite_maintain(struct tmgr_store *store, int64_t budget_ns, bool idle)
 {
 	struct sqlite_store *self = of(store);
@@ -199,8 +210,10 @@ int tmgr__sqlite_maintain(struct tmgr_store *store, int64_t budget_ns, bool idle
 		return -EIO;
 	if (self->in_transaction)
 		return 0;
+	if (idle && may_linger(self))
+		r = self->copied < self->sequence ? TMGR_STORE_LATER : 0;
 	/* A slice between two commits is enough to keep up, but for a journal that is far behind. */
-	if (idle || self->sequence - self->cut > 2 * self->options.journal_max)
+	else if (idle || self->sequence - self->cut > 2 * self->options.journal_max)
 		r = tmgr__sqlite_copy_pending(self, budget_ns);
 	else if (self->pending.generation.active || self->cut < self->copied ||
 		 self->sequence - self->copied > self->options.journal_max)

@@ -184,16 +184,23 @@ static unsigned seed_of_this_run(void)
 	return seed;
 }
 
-/* Sleeps are what chooses the moment here; nothing is waited for. */
-static void kill_some_time_later(pid_t pid, unsigned *seed)
+/*
+ * Sleeps are what chooses the moment here; nothing is waited for. From before the file is open to well
+ * into the work: how long that is on this machine shows in whether anything was acknowledged.
+ */
+static void kill_some_time_later(pid_t pid, int64_t *longest_ns, unsigned *seed)
 {
-	/* From before it is open to well into its work. */
-	struct timespec until = { 0,
-		(1 + rand_r(seed) % 40) * 1000 * (rand_r(seed) % 2 ? 1000 : 200) };
+	unsigned long long before = atomic_load(&shared->batches);
+	int64_t ns = *longest_ns / 1000 * (1 + rand_r(seed) % 1000);
+	struct timespec wait = { ns / TMGR_SECOND, ns % TMGR_SECOND };
 
-	nanosleep(&until, NULL);
+	nanosleep(&wait, NULL);
 	kill(pid, SIGKILL);
 	must_have_been_killed(pid);
+	if (atomic_load(&shared->batches) > before + 20 && *longest_ns > 10 * TMGR_MILLISECOND)
+		*longest_ns = *longest_ns * 3 / 4;
+	else if (atomic_load(&shared->batches) == before && *longest_ns < 2 * TMGR_SECOND)
+		*longest_ns = *longest_ns * 5 / 4;
 }
 
 static void nothing_acknowledged_is_lost_or_done_twice_when_it_is_killed_at_random(void **state)
@@ -201,6 +208,7 @@ static void nothing_acknowledged_is_lost_or_done_twice_when_it_is_killed_at_rand
 	const char *seconds = getenv("SECONDS");
 	int64_t until = now() + (seconds ? atol(seconds) : 4) * TMGR_SECOND;
 	unsigned seed = seed_of_this_run(), of_file = seed;
+	int64_t longest_ns = 40 * TMGR_MILLISECOND;
 	int kills = 0, files = 0;
 
 	(void)state;
@@ -209,7 +217,7 @@ static void nothing_acknowledged_is_lost_or_done_twice_when_it_is_killed_at_rand
 		new_file();
 		of_file = (unsigned)rand_r(&seed);
 		for (int i = 0; i < ROUNDS_OF_A_FILE && now() < until; i++, kills++) {
-			kill_some_time_later(start(of_any_kind, of_file, 0), &seed);
+			kill_some_time_later(start(of_any_kind, of_file, 0), &longest_ns, &seed);
 			/* Some are killed again, while they recover. */
 			if (rand_r(&seed) % 3)
 				must_be_whole(of_any_kind, of_file);
@@ -218,8 +226,8 @@ static void nothing_acknowledged_is_lost_or_done_twice_when_it_is_killed_at_rand
 	}
 	print_message("%d kills of %d files, %llu batches acknowledged\n", kills, files,
 		(unsigned long long)atomic_load(&shared->batches));
-	assert_true(kills > 10);
-	assert_true(atomic_load(&shared->batches) > (unsigned long long)kills);
+	assert_true(kills >= 3);
+	assert_true(atomic_load(&shared->batches) > 10);
 }
 
 static void nothing_acknowledged_is_lost_or_done_twice_when_it_is_killed_at_any_write(void **state)

@@ -47,6 +47,9 @@ enum tmgr_store_kind {
 	TMGR_STORE_EVENT = 8,
 };
 
+/** What maintain() returns when there is more that is better done a second later. */
+#define TMGR_STORE_LATER 2
+
 /** What a change does. */
 enum tmgr_store_op {
 	TMGR_STORE_PUT = 1,
@@ -264,7 +267,8 @@ struct tmgr_store_ops {
 	/**
 	 * Work that can wait, such as copying the journal into the tables: called after each commit, and
 	 * while there is nothing else to do. Return after about budget_ns; with idle false only
-	 * what keeps the journal bounded. 1: there is more; 0: none; an error as of commit(). May be NULL.
+	 * what keeps the journal bounded. 1: there is more; TMGR_STORE_LATER: there is, and what
+	 * follows within a second may make it less; 0: none; an error as of commit(). May be NULL.
 	 */
 	int (*maintain)(struct tmgr_store *store, int64_t budget_ns, bool idle);
 	/** Delete old events. 1: there are more; 0: none; an error as of commit(). */
