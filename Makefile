@@ -205,7 +205,7 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags | $(PACKAGES)
 $(call objects,$(filter internal/% tests/%,$(C_SOURCES))): | $(GENERATED_HEADERS)
 $(BUILD)/gen/%.h $(BUILD)/gen/%.c: %.states $(TASKCTL)
 	@mkdir -p $(@D)
-	$(call run,GEN,$<)$(TASKCTL) machine generate -o $(BUILD)/gen/$* $<
+	$(call run,GEN,$<)$(TEST_WRAPPER) $(TASKCTL) machine generate -o $(BUILD)/gen/$* $<
 
 # ---- Libraries -------------------------------------------------------------------------------
 
@@ -468,8 +468,12 @@ INSTALLED_PAGES := $(foreach p,$(MAN_PAGES),$(MANDIR)/man$(patsubst .%,%,$(suffi
 INSTALLED_DOCS := $(DOC_FILES:%=$(DOCDIR)/%)
 INSTALLED_GDB := $(SHAREDIR)/taskmgr-gdb.py
 INSTALLED_PC := $(LIBDIR)/pkgconfig/libtaskmgr.pc
-INSTALLED := $(INSTALLED_LIBS) $(INSTALLED_COMMAND) $(INSTALLED_HEADERS) $(INSTALLED_PAGES) \
-	$(INSTALLED_DOCS) $(INSTALLED_GDB) $(INSTALLED_PC) $(INSTALLED_SQLITE)
+# A page describes several functions, and is found by the name of each.
+PAGE_NAMES = $(shell awk '/^\.Sh/ { on = $$2 == "NAME" } on && $$1 == ".Nm" { print FILENAME ":" $$2 }' \
+	$(filter %.3,$(MAN_PAGES)))
+INSTALLED_NAMES = $(foreach n,$(PAGE_NAMES),$(MANDIR)/man3/$(lastword $(subst :, ,$(n))).3)
+INSTALLED = $(INSTALLED_LIBS) $(INSTALLED_COMMAND) $(INSTALLED_HEADERS) $(INSTALLED_PAGES) \
+	$(INSTALLED_NAMES) $(INSTALLED_DOCS) $(INSTALLED_GDB) $(INSTALLED_PC) $(INSTALLED_SQLITE)
 
 # Paths below the prefix are written with it, so that pkg-config can move them all at once.
 define PC_TEXT
@@ -518,6 +522,8 @@ install: all
 		$(INSTALL) -m 644 include/$$header $(DESTDIR)$(INCLUDEDIR)/$$header; done
 	@set -e; for page in $(MAN_PAGES); do \
 		$(INSTALL) -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/; done
+	@set -e; for name in $(PAGE_NAMES); do page=$${name%:*}; \
+		ln -sf $${page##*/} $(DESTDIR)$(MANDIR)/man3/$${name#*:}.3; done
 	@$(INSTALL) -m 644 $(DOC_FILES) $(DESTDIR)$(DOCDIR)/
 	@$(INSTALL) -m 644 internal/tools/taskmgr-gdb.py $(DESTDIR)$(SHAREDIR)/
 	@printf '%s\n' "$$PC" >$(DESTDIR)$(INSTALLED_PC)

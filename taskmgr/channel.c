@@ -101,7 +101,8 @@ static void set_count(struct tmgr_channel *channel, size_t count)
 
 static void copy_item(struct tmgr_channel *channel, void *to, const void *from)
 {
-	if (!to)
+	/* Items of no size may be NULL. */
+	if (!to || !from)
 		return;
 	/* Most items are numbers or pointers: these need no call. */
 	if (channel->item_size == sizeof(uint64_t))

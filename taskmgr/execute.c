@@ -8,6 +8,9 @@
 #include "future.h"
 #include "run.h"
 
+/* Tasks that are told to stop for one look at all of them. */
+#define TELL_AT_ONCE 64
+
 /*
  * Tasks that will not execute: whoever waits for their end need not. Before any other may have
  * begun.
@@ -187,6 +190,45 @@ static struct tmgr__record *take_running(struct tmgr_manager *manager, struct tm
 		tmgr__manager_check_at(manager, TMGR_NOW);
 	tmgr__manager_unlock(manager);
 	return found;
+}
+
+/* Under the lock: those that execute and have not been told to stop, referenced. */
+static size_t take_untold(
+	struct tmgr_manager *manager, struct tmgr__list *list, struct tmgr__record **batch)
+{
+	struct tmgr__list *node;
+	size_t count = 0;
+
+	tmgr__list_for (node, list) {
+		struct tmgr__record *record = tmgr__record_of(node);
+
+		if (!record->executing || record->stop_since)
+			continue;
+		record->stop_since = tmgr__manager_now(manager);
+		batch[count++] = tmgr__record_ref(record);
+		if (count == TELL_AT_ONCE)
+			break;
+	}
+	return count;
+}
+
+void tmgr__execute_tell_all(struct tmgr_manager *manager)
+{
+	struct tmgr__record *batch[TELL_AT_ONCE];
+	struct tmgr_cause cause;
+	size_t count;
+
+	do {
+		tmgr__manager_lock(manager);
+		cause = manager->stop_cause;
+		count = take_untold(manager, &manager->tasks, batch);
+		if (count == 0)
+			count = take_untold(manager, &manager->executes, batch);
+		tmgr__manager_check_at(manager, TMGR_NOW);
+		tmgr__manager_unlock(manager);
+		for (size_t i = 0; i < count; i++)
+			cancel_record(batch[i], &cause);
+	} while (count > 0);
 }
 
 static bool layer_runs(struct tmgr_manager *manager, struct tmgr__record *adder)

@@ -36,6 +36,11 @@ void tmgr__phase_clean_up_all(struct tmgr_manager *manager);
 void tmgr__execute_all(struct tmgr_manager *manager);
 /* Execute-tasks that wait for a thread and are cancelled, or all, never begin. */
 void tmgr__execute_drop_queued(struct tmgr_manager *manager, bool all);
+/*
+ * In reverse order of stopping, when the time of all is up: tell those that are to come. Callbacks run
+ * on this thread.
+ */
+void tmgr__execute_tell_all(struct tmgr_manager *manager);
 /* Tasks that will not execute: whoever waits for their end need not. */
 void tmgr__execute_settle_unexecuted(struct tmgr_manager *manager);
 

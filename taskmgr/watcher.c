@@ -14,12 +14,14 @@
 
 #include "base/check.h"
 #include "base/text.h"
-#include "manager.h"
+#include "run.h"
 
 /* How often a thread that is to be interrupted is sent its signal. */
 #define INTERRUPT_NS (10 * TMGR_MILLISECOND)
 /* An initialize or cleanup that has not ended this long after its deadline hangs. */
 #define HANG_NS (50 * TMGR_MILLISECOND)
+/* What a task has that is told to stop only when the time of all is up, or nearly. */
+#define LATE_NS (40 * TMGR_MILLISECOND)
 
 void tmgr__watcher_wake(struct tmgr_manager *manager)
 {
@@ -47,27 +49,46 @@ void tmgr__watcher_take_cancel(struct tmgr_manager *manager)
 	tmgr__manager_unlock(manager);
 }
 
-/*
- * When a hosting manager stops too, the inner one has to be done a little before it. No lock held.
- */
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int64_t later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* When the task that hosts a manager is stuck, for it stops, too; TMGR_NEVER: it does not. */
+static int64_t outer_deadline(struct tmgr_manager *outer, const struct tmgr__record *hosting)
+{
+	int64_t deadline = TMGR_NEVER, since;
+
+	tmgr__manager_lock(outer);
+	if (outer->stopping) {
+		since = hosting->stop_since ? hosting->stop_since : outer->stop_began;
+		deadline = outer->shutdown_deadline;
+		if (outer->options.stop_order == TMGR_STOP_REVERSE)
+			deadline = later(deadline, since + LATE_NS);
+		if (hosting->stop_ns > 0)
+			deadline = earlier(deadline, tmgr__time_add(since, hosting->stop_ns));
+	}
+	tmgr__manager_unlock(outer);
+	return deadline;
+}
+
+/* The inner one has to be done a little before that. No lock held. */
 static void heed_outer(struct tmgr_manager *manager)
 {
-	int64_t deadline = TMGR_NEVER, now = tmgr__manager_now(manager), rest, margin;
-	struct tmgr__record *hosting = manager->outer_record;
+	int64_t deadline, now = tmgr__manager_now(manager), rest, margin;
 
 	if (!manager->outer || manager->outer_looked)
 		return;
-	tmgr__manager_lock(manager->outer);
-	if (manager->outer->stopping)
-		deadline = manager->outer->shutdown_deadline;
-	if (hosting->stop_ns > 0 && manager->outer->stopping &&
-		tmgr__time_add(manager->outer->stop_began, hosting->stop_ns) < deadline)
-		deadline = tmgr__time_add(manager->outer->stop_began, hosting->stop_ns);
-	tmgr__manager_unlock(manager->outer);
+	deadline = outer_deadline(manager->outer, manager->outer_record);
 	if (deadline == TMGR_NEVER)
 		return;
 	rest = deadline > now ? deadline - now : 0;
-	margin = rest / 10 < 100 * TMGR_MILLISECOND ? rest / 10 : 100 * TMGR_MILLISECOND;
+	margin = earlier(rest / 10, 100 * TMGR_MILLISECOND);
 	deadline = now + rest - margin;
 	tmgr__manager_lock(manager);
 	manager->outer_looked = true;
@@ -82,6 +103,7 @@ static void heed_outer(struct tmgr_manager *manager)
 struct look {
 	struct tmgr_manager *manager;
 	int64_t now, next;
+	bool untold; /* the time of all is up, and some have not been told to stop */
 };
 
 static void look_again(struct look *look, int64_t at)
@@ -167,18 +189,37 @@ static int64_t told_to_stop(struct look *look, struct tmgr__record *record)
 	return record->stop_since;
 }
 
-static void look_at_running(struct look *look, struct tmgr__record *record)
+/* When a record that executes is stuck. */
+static int64_t stop_deadline(struct look *look, struct tmgr__record *record, int64_t since)
 {
 	struct tmgr_manager *manager = look->manager;
-	int64_t deadline = record->end_deadline, since = told_to_stop(look, record);
+	int64_t deadline = record->end_deadline, total = manager->shutdown_deadline;
+
+	if (!manager->stopping)
+		total = TMGR_NEVER;
+	else if (manager->options.stop_order == TMGR_STOP_REVERSE && since)
+		/* Its turn may have come late. */
+		total = later(total, since + LATE_NS);
+	else if (manager->options.stop_order == TMGR_STOP_REVERSE) {
+		/* Its turn has not come; when the time of all is up it is that of all. */
+		look->untold = look->untold || is_due(look, total);
+		total = TMGR_NEVER;
+	}
+	if (total < deadline)
+		deadline = total;
+	if (since && record->stop_ns > 0 && tmgr__time_add(since, record->stop_ns) < deadline)
+		deadline = tmgr__time_add(since, record->stop_ns);
+	return deadline;
+}
+
+static void look_at_running(struct look *look, struct tmgr__record *record)
+{
+	int64_t since = told_to_stop(look, record), deadline;
 
 	look_at_ready(look, record);
 	look_at_heartbeat(look, record);
-	if (manager->stopping && manager->shutdown_deadline < deadline)
-		deadline = manager->shutdown_deadline;
-	if (since && record->stop_ns > 0 && tmgr__time_add(since, record->stop_ns) < deadline)
-		deadline = tmgr__time_add(since, record->stop_ns);
-	if (manager->second_signal || is_due(look, deadline)) {
+	deadline = stop_deadline(look, record, since);
+	if (look->manager->second_signal || is_due(look, deadline)) {
 		tmgr__record_mark_stuck(record, look->now);
 		return;
 	}
@@ -278,12 +319,11 @@ static int64_t look_at_records(struct tmgr_manager *manager, int64_t now)
 	tmgr__manager_unlock(manager);
 	if (hung)
 		tmgr__main_leave(manager);
+	if (look.untold) {
+		tmgr__execute_tell_all(manager);
+		return TMGR_NOW;
+	}
 	return look.next;
-}
-
-static int64_t earlier(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
 }
 
 static void *watcher_main(void *self)

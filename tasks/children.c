@@ -13,6 +13,8 @@ static int spawn_all(struct tmgr_context *context, struct tmgr_group *group,
 
 	for (size_t i = 0; r == 0 && i < children->count; i++, element += children->size)
 		r = tmgr_spawn(context, group, (struct tmgr_task){ children->ops, element }, NULL);
+	if (r != 0 && r != -ECANCELED && children->failed)
+		atomic_store(children->failed, true);
 	if (r != 0)
 		tmgr_group_cancel(group);
 	return r;

@@ -4,6 +4,7 @@
 #ifndef TMGR_TASKS_CHILDREN_INTERNAL_H
 #define TMGR_TASKS_CHILDREN_INTERNAL_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include <taskmgr/context.h>
@@ -14,6 +15,8 @@ struct tmgr__children {
 	void *elements;
 	size_t size; /* of an element, bytes */
 	size_t count;
+	/* or NULL: set when one cannot be started, before the others are cancelled for it */
+	atomic_bool *failed;
 };
 
 /*

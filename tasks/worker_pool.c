@@ -28,7 +28,7 @@ struct pool {
 	int (*work)(void *self, struct tmgr_context *context, void *job);
 	void *self;
 	struct tmgr_worker_pool_options options;
-	atomic_bool failed;      /* a job's error ends the pool */
+	atomic_bool failed;      /* a job's error ends the pool, or a lack of threads */
 	atomic_size_t dropped;   /* jobs */
 	char *jobs;              /* memory of all workers */
 	struct worker workers[]; /* options.workers, and one for the task itself */
@@ -159,6 +159,7 @@ static int pool_execute(void *self, struct tmgr_context *context)
 						.elements = pool->workers,
 						.size = sizeof(pool->workers[0]),
 						.count = pool->options.workers,
+						.failed = &pool->failed,
 					});
 	if ((r == 0 || r == -ECANCELED) && tmgr_context_cancelled(context))
 		r = finish(&pool->workers[pool->options.workers], context);

@@ -353,13 +353,14 @@ static void a_main_without_manager_is_bad_use(void **state)
 /* The text of the programs that call public functions with bad arguments, one after the other. */
 static char *read_programs(const char *top)
 {
-	static const char *const names[] = { "", "_manager", "_loop", "_several", "_stream",
-		"_machine" };
+	static const char *const names[] = { "arguments", "arguments_manager", "arguments_loop",
+		"arguments_several", "arguments_stream", "arguments_machine", "machine_telemetry",
+		"machine_recorder" };
 	char path[4096], *text, *all = calloc(1, 1 << 20);
 
 	assert_non_null(all);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		snprintf(path, sizeof(path), "%s/tests/test_arguments%s.c", top, names[i]);
+		snprintf(path, sizeof(path), "%s/tests/test_%s.c", top, names[i]);
 		text = headers_read(path);
 		assert_true(strlen(all) + strlen(text) < 1 << 20);
 		strcat(all, text);

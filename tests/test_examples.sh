@@ -8,7 +8,18 @@ BUILD=${BUILD:-build}
 dir=$(mktemp -d)
 out=$dir/out
 pid=
-trap '[ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null; rm -rf "$dir"' EXIT
+server=
+writer=
+
+clean_up()
+{
+	for one in "$pid" "$server" "$writer"; do
+		[ -z "$one" ] || kill -KILL "$one" 2>/dev/null
+	done
+	rm -rf "$dir"
+}
+
+trap clean_up EXIT
 chmod 755 "$dir"
 scale=${TEST_TIMEOUT_SCALE:-1}
 # stdbuf puts a library in front of the sanitizer's
@@ -250,6 +261,127 @@ iterators()
 	END
 }
 
+# What a line says is there so many times.
+counts() # counts PATTERN NUMBER
+{
+	[ "$(grep -c -e "$1" "$out")" -eq "$2" ] || die "\"$1\" is there $(grep -c -e "$1" "$out") times, not $2"
+}
+
+files_are_processed()
+{
+	printf 'one\ntwo\nthree\n' >"$dir/lines"
+	start "$BUILD/examples/file-processor" "$dir/lines"
+	ends_with 0
+	says '^done: 3 lines$'
+
+	start "$BUILD/examples/file-processor" "$dir/nowhere"
+	ends_with 1
+	says "^err: opening $dir/nowhere: No such file or directory\$"
+
+	# One that begins and never ends; the task that reads it is cancelled.
+	mkfifo "$dir/fifo"
+	sleep $((30 * scale)) >"$dir/fifo" &
+	writer=$!
+	start "$BUILD/examples/file-processor" "$dir/fifo" 100
+	ends_with 1
+	says '^timeout$'
+	kill "$writer"
+	wait "$writer" 2>/dev/null
+	writer=
+}
+
+the_turnstile_lets_through_who_paid()
+{
+	printf 'push\ncoin\ncoin\npush\npush\nkick\n' | "$BUILD/examples/turnstile" >"$out" 2>&1 ||
+		die "the turnstile fails"
+	cat >"$dir/expected" <<-END
+		begin: (Locked:1)
+		push, refused: (Locked:1)
+		coin: (Unlocked:1)
+		coin: (Unlocked:1)
+		push: (Locked:3)
+		push, refused: (Locked:3)
+		kick, refused: (Locked:3)
+		2 coins, 1 passed
+	END
+	diff -u "$dir/expected" "$out" || die "the turnstile says something else"
+}
+
+a_connection_is_kept()
+{
+	start "$BUILD/examples/keeper"
+	wait_for 'the server has gone'
+	# Ready before that, and again.
+	tries=$((400 * scale))
+	until [ "$(grep -c '+Ready' "$out")" -eq 2 ]; do
+		tries=$((tries - 1))
+		[ "$tries" -gt 0 ] || die "is not ready again"
+		sleep 0.05
+	done
+	kill -INT "$pid"
+	ends_with 0
+	says 'Connection refused: nobody is there'
+	says 'Permission denied: a wrong password'
+	says 'Authenticating was active for 2000 ms'
+	counts '+Connecting' 5
+	counts '+Exception' 4
+	says '^keeper: -Wanted -Connected -Ready +Stopped$'
+}
+
+# The other side, on a port; 0: any.
+serve() # serve PORT
+{
+	env --default-signal=INT stdbuf -oL "$BUILD/examples/upstream" serve "$1" >"$dir/served" 2>&1 </dev/null &
+	server=$!
+	tries=$((400 * scale))
+	until grep -q 'serving port' "$dir/served"; do
+		tries=$((tries - 1))
+		[ "$tries" -gt 0 ] || die "the upstream does not serve: $(cat "$dir/served")"
+		sleep 0.05
+	done
+	port=$(sed -n 's/^serving port //p' "$dir/served")
+}
+
+ready_times() # ready_times NUMBER
+{
+	tries=$((400 * scale))
+	until [ "$(grep -c '+Ready' "$out")" -ge "$1" ]; do
+		tries=$((tries - 1))
+		[ "$tries" -gt 0 ] || die "was ready $(grep -c '+Ready' "$out") times, not $1"
+		sleep 0.05
+	done
+}
+
+an_upstream_is_kept_that_is_killed_and_started_again()
+{
+	serve 0
+	start "$BUILD/examples/upstream" "$port"
+	for round in 1 2 3; do
+		ready_times "$round"
+		kill -KILL "$server"
+		wait "$server" 2>/dev/null
+		tries=$((400 * scale))
+		until [ "$(grep -c -e '-Ready' "$out")" -ge "$round" ]; do
+			tries=$((tries - 1))
+			[ "$tries" -gt 0 ] || die "does not see that the upstream has gone"
+			sleep 0.05
+		done
+		serve "$port"
+	done
+	ready_times 4
+	# Stopped, it is not seen: that is what the deadline of an answer is for.
+	kill -STOP "$server"
+	wait_for 'Connection timed out: no answer'
+	kill -CONT "$server"
+	ready_times 5
+	kill -INT "$pid"
+	ends_with 0
+	says '+Stopped'
+	kill -KILL "$server"
+	wait "$server" 2>/dev/null
+	server=
+}
+
 # It goes on where it was, also after kill -9: no number is missing, and one may be printed twice.
 counter_goes_on_after_a_kill()
 {
@@ -324,6 +456,10 @@ counter_is_done
 approve_is_answered_and_too_late
 approve_has_a_file_of_its_own
 orders_are_played
+files_are_processed
+the_turnstile_lets_through_who_paid
+a_connection_is_kept
+an_upstream_is_kept_that_is_killed_and_started_again
 force_shutdown_names_its_task
 pubsub_drains
 coroutines_and_futures

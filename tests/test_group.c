@@ -153,10 +153,11 @@ static int keep_going(struct probe *probe, struct tmgr_context *context)
 	tmgr_group_create(context, &options, &group);
 	for (int i = 0; i < 3; i++) {
 		children[i].end = PROBE_RETURNS;
-		children[i].execute_result = i == 2 ? 0 : -EIO;
+		children[i].execute_result = i == 2 ? 0 : i == 0 ? -EIO : -ENOSPC;
 		spawn_child(context, group, i);
+		seen.r[0] = tmgr_group_wait(context, group, TMGR_NEVER);
 	}
-	seen.r[0] = tmgr_group_wait(context, group, TMGR_NEVER);
+	tmgr_group_error(group, 1, &seen.r[7], NULL);
 	for (int i = 0; i < 3; i++)
 		seen.r[i + 1] = tmgr_group_error(group, (size_t)i, &seen.r[5], NULL);
 	children[3].end = PROBE_RETURNS;
@@ -177,6 +178,7 @@ static void one_that_keeps_going_collects_errors(void **state)
 	assert_int_equal(seen.r[3], -ENOENT);
 	assert_int_equal(seen.r[4], 0);
 	assert_int_equal(seen.r[6], -EIO);
+	assert_int_equal(seen.r[7], -ENOSPC);
 	assert_int_equal(children[3].executed, 1);
 }
 
@@ -207,6 +209,9 @@ static int two_at_once(struct probe *probe, struct tmgr_context *context)
 		seen.r[0] = spawn_child(context, group, i);
 	}
 	seen.r[1] = tmgr_group_wait(context, group, TMGR_NEVER);
+	/* Those that have ended make room for others, then too. */
+	seen.r[2] = spawn_child(context, group, 0);
+	seen.r[3] = tmgr_group_wait(context, group, tmgr_after(20 * TMGR_SECOND));
 	tmgr_group_destroy(group);
 	return 0;
 }
@@ -218,9 +223,11 @@ static void no_more_run_at_once_than_was_said(void **state)
 	assert_int_equal(run_parent(two_at_once), 0);
 	assert_int_equal(seen.r[0], 0);
 	assert_int_equal(seen.r[1], 0);
+	assert_int_equal(seen.r[2], 0);
+	assert_int_equal(seen.r[3], 0);
 	assert_int_equal(seen.running_most, 2);
 	for (int i = 0; i < CHILDREN; i++)
-		assert_int_equal(children[i].executed, 1);
+		assert_int_equal(children[i].executed, i == 0 ? 2 : 1);
 }
 
 static int cancel_those_queued(struct probe *probe, struct tmgr_context *context)

@@ -290,6 +290,34 @@ static void a_cancel_of_who_waits_ends_the_wait(void **state)
 	tmgr_manager_destroy(manager);
 }
 
+static int wait_after_the_stop(struct probe *probe, struct tmgr_context *context)
+{
+	(void)probe;
+	tmgr_sleep_until(context, TMGR_NEVER);
+	wait_result = tmgr_handle_wait(context, waited_for, TMGR_NEVER);
+	return 0;
+}
+
+/* One begun after the cancel takes nothing, even if it is there. */
+static void a_wait_after_the_stop_is_cancelled_though_the_task_has_ended(void **state)
+{
+	struct probe ended = PROBE(.name = "ended", .end = PROBE_RETURNS);
+	struct probe waiter = PROBE(.name = "waiter", .on_execute = wait_after_the_stop);
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	struct runner runner;
+
+	(void)state;
+	wait_result = 1;
+	waited_for = add_with_handle(manager, &ended, TMGR_ERROR);
+	assert_int_equal(
+		tmgr_manager_add_task(manager, "waiter", probe_task(&waiter), TMGR_STRICT), 0);
+	runner_start(&runner, manager, NULL);
+	assert_true(latch_arrived(&waiter.executing, 1));
+	assert_int_equal(tmgr_handle_wait(NULL, waited_for, TMGR_NEVER), 0);
+	finish(manager, &runner);
+	assert_int_equal(wait_result, -ECANCELED);
+}
+
 static void a_task_is_found_by_its_path_as_long_as_it_or_a_handle_is_there(void **state)
 {
 	struct probe a = PROBE(.name = "a"), x = PROBE(.name = "x", .end = PROBE_RETURNS);
@@ -410,6 +438,7 @@ int main(void)
 		leak_test(a_new_handle_is_not_taken_for_an_old_one),
 		leak_test(a_wait_ends_at_its_deadline),
 		leak_test(a_cancel_of_who_waits_ends_the_wait),
+		leak_test(a_wait_after_the_stop_is_cancelled_though_the_task_has_ended),
 		leak_test(a_task_is_found_by_its_path_as_long_as_it_or_a_handle_is_there),
 		leak_test(a_stuck_one_has_the_result_estuck),
 		leak_test(a_handle_may_be_released_while_a_task_is_destroyed),

@@ -28,6 +28,11 @@ for file in "$lib/libtaskmgr.a" "$lib/pkgconfig/libtaskmgr.pc" "$root/usr/includ
 done
 [ -z "$(find "$root/usr" -type d ! -perm -005)" ] || fail 'others cannot enter the folders'
 
+# Each function is a page, too.
+for name in tmgr_channel_send tmgr_sleep tmgr_manager_add_task; do
+	grep -q "^\.Fo $name\$" "$root/usr/share/man/man3/$name.3" || fail "there is no page $name(3)"
+done
+
 # -- names -------------------------------------------------------------------------------------
 
 version=$(PKG_CONFIG_PATH=$lib/pkgconfig pkg-config --modversion libtaskmgr)
@@ -52,18 +57,43 @@ objdump -p "$real" | awk '$1 == "NEEDED" { print $2 }' >"$root/needed"
 [ "$(stat -c %a "$root/usr/bin/taskctl")" = 755 ] || fail 'taskctl cannot be run by others'
 [ "$("$root/usr/bin/taskctl" --version)" = "taskctl $version" ] || fail 'taskctl is of another version'
 
+# -- hardening ---------------------------------------------------------------------------------
+
+readelf -lW "$real" >"$root/segments"
+grep -q GNU_RELRO "$root/segments" || fail 'what is relocated stays writable'
+grep GNU_STACK "$root/segments" | grep -q ' RW  ' || fail 'stacks may be executed'
+readelf -dW "$real" | grep -q 'Flags:.* NOW' || fail 'names are bound late'
+! readelf -dW "$real" | grep -q TEXTREL || fail 'code is written to'
+nm -D "$real" | grep -q __stack_chk_fail || fail 'stacks are not protected'
+
 # -- a program ---------------------------------------------------------------------------------
 
 cat >"$root/program.c" <<'PROGRAM'
 #include <stdio.h>
 #include <string.h>
 
-#include <taskmgr/version.h>
+#include <taskmgr/taskmgr.h>
 
-int main(void)
+static int stop_all(void *self, struct tmgr_context *context)
 {
 	puts(tmgr_version());
-	return strcmp(tmgr_version(), TMGR_VERSION_STRING) != 0;
+	return tmgr_manager_cancel(tmgr_context_manager(context));
+}
+
+/* A task on a loop: it needs all that the library needs. */
+int main(void)
+{
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	struct tmgr_task_options options = { 0 };
+
+	if (strcmp(tmgr_version(), TMGR_VERSION_STRING) != 0 ||
+		tmgr_loop_create(NULL, &options.loop) < 0)
+		return 9;
+	tmgr_manager_add_task(manager, "loop", tmgr_loop_task(options.loop), TMGR_STRICT);
+	tmgr_manager_add_task_with(
+		manager, "last", tmgr_task_function(stop_all, NULL), TMGR_STRICT, &options);
+	tmgr_loop_unref(options.loop);
+	return tmgr_main(manager);
 }
 PROGRAM
 

@@ -197,7 +197,7 @@ static void mutate_at_random(struct world *world, struct tmgr_machine *machine)
 	unsigned states[3], count = 1 + (unsigned)(draw(&world->random) % 2);
 	enum tmgr_mutation_kind kind = draw(&world->random) % 4;
 
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < count && world->count > 0; i++)
 		states[i] = (unsigned)(draw(&world->random) % world->count);
 	states[count] = TMGR_STATES_END;
 	law(world, tmgr_machine_change(machine, kind, states, NULL) >= 0, "a mutation is no error");

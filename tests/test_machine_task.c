@@ -157,7 +157,7 @@ static void a_start_that_is_refused_is_an_error(void **state)
 
 static void one_that_does_not_come_to_its_stop_says_so(void **state)
 {
-	struct tmgr_manager_options manager_options = { .shutdown_ns = 50 * TMGR_MILLISECOND };
+	struct tmgr_manager_options manager_options = { .shutdown_ns = TMGR_SECOND };
 	struct tmgr_manager *manager = tmgr_manager_create(&manager_options);
 	struct tmgr_machine *machine = make(service, STATES, NULL);
 	struct tmgr_machine_task_options options = {

@@ -13,8 +13,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include <taskmgr/tasks/machine_telemetry.h>
-#include <taskmgr/tasks/machine_tracer.h>
+#include <taskmgr/taskmgr.h>
 
 #include "tests/support/fault.h"
 #include "tests/support/turnstile.h"
@@ -547,6 +546,67 @@ static void readers_meet_a_machine_that_others_drive(void **state)
 	tmgr_machine_unref(machine);
 }
 
+/* ---- A machine on a loop -------------------------------------------------------------------- */
+
+struct looping {
+	struct tmgr_machine *machine;
+	bool in_place;
+};
+
+static bool on_any_enter(void *self, struct tmgr_machine_event *event)
+{
+	struct looping *looping = self;
+
+	looping->in_place = tmgr_loop_current() != NULL;
+	return true;
+}
+
+static int mutate_and_return(void *self, struct tmgr_context *context)
+{
+	struct looping *looping = self;
+	int r = tmgr_machine_add(looping->machine, TURNSTILE_COIN, NULL);
+
+	return r == TMGR_MUTATION_EXECUTED ? 0 : -EPROTO;
+}
+
+static void a_machine_is_set_up_before_its_loop_runs_and_after_it_ended(void **state)
+{
+	static const struct tmgr_machine_handlers handlers = { .any_enter = on_any_enter };
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	struct tmgr_machine_options options = { .name = "looped" };
+	struct tmgr_machine_ring *ring;
+	struct looping looping = { 0 };
+	struct tmgr_schema *schema;
+	uint64_t position = 0;
+	json_t *line;
+
+	assert_int_equal(tmgr_loop_create(NULL, &options.loop), 0);
+	assert_int_equal(turnstile_compile(&schema), 0);
+	assert_int_equal(tmgr_machine_create(schema, &options, &looping.machine), 0);
+	assert_int_equal(tmgr_machine_ring_create(looping.machine, 0, &ring), 0);
+	assert_int_equal(tmgr_machine_bind(looping.machine, &handlers, &looping), 0);
+	assert_int_equal(tmgr_machine_bind(looping.machine, &handlers, &options), 0);
+	assert_int_equal(tmgr_machine_unbind(looping.machine, &handlers, &options), 0);
+	assert_int_equal(
+		tmgr_manager_add_task(manager, "loop", tmgr_loop_task(options.loop), TMGR_STRICT),
+		0);
+	assert_int_equal(tmgr_manager_add_task(manager, "driver",
+				 tmgr_task_function(mutate_and_return, &looping), TMGR_STOP_GROUP),
+		0);
+	assert_int_equal(tmgr_manager_run(manager, NULL), 0);
+	tmgr_manager_destroy(manager);
+	assert_true(looping.in_place);
+	line = next(ring, &position);
+	assert_non_null(line);
+	expect_line(line, "active", "[\"Coin\",\"Unlocked\"]");
+	json_decref(line);
+	assert_int_equal(tmgr_machine_unbind(looping.machine, &handlers, &looping), 0);
+	tmgr_machine_ring_destroy(ring);
+	tmgr_machine_unref(looping.machine);
+	tmgr_schema_unref(schema);
+	tmgr_loop_unref(options.loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -562,6 +622,7 @@ int main(void)
 		cmocka_unit_test(without_memory_nothing_is_watched_and_nothing_leaks),
 		cmocka_unit_test(bad_arguments_are_refused),
 		cmocka_unit_test(readers_meet_a_machine_that_others_drive),
+		cmocka_unit_test(a_machine_is_set_up_before_its_loop_runs_and_after_it_ended),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -738,6 +738,50 @@ static void on_its_own_loop_a_machine_is_mutated_at_once(void **state)
 	tmgr_loop_unref(on_loop.loop);
 }
 
+/* ---- On a loop that does not run --------------------------------------------------------------- */
+
+struct changing {
+	struct tmgr_machine *machine;
+	struct tmgr_machine_handlers table;
+	int failed;
+	pthread_t thread;
+};
+
+static void *bind_and_unbind(void *argument)
+{
+	struct changing *changing = argument;
+
+	for (int i = 0; i < 500; i++) {
+		changing->failed += tmgr_machine_bind(
+					    changing->machine, &changing->table, changing) != 0;
+		changing->failed += tmgr_machine_unbind(
+					    changing->machine, &changing->table, changing) != 0;
+	}
+	return NULL;
+}
+
+static void several_set_a_machine_up_before_its_loop_runs(void **state)
+{
+	struct tmgr_machine_options options = { .name = "looped" };
+	struct changing changing[4];
+	struct rig rig = { .act = NULL };
+
+	assert_int_equal(tmgr_loop_create(NULL, &options.loop), 0);
+	rig_make(&rig, plain, PLAIN_COUNT, &options);
+	for (size_t i = 0; i < ARRAY_SIZE(changing); i++) {
+		changing[i] = (struct changing){ .machine = rig.machine };
+		assert_int_equal(
+			pthread_create(&changing[i].thread, NULL, bind_and_unbind, &changing[i]),
+			0);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(changing); i++) {
+		pthread_join(changing[i].thread, NULL);
+		assert_int_equal(changing[i].failed, 0);
+	}
+	rig_end(&rig);
+	tmgr_loop_unref(options.loop);
+}
+
 /* ---- Many threads ---------------------------------------------------------------------------- */
 
 #define WAITERS 8
@@ -804,6 +848,7 @@ int main(void)
 		leak_test(taking_back_waits_for_a_callback_that_runs),
 		leak_test(a_machine_with_a_loop_makes_all_transitions_there),
 		leak_test(on_its_own_loop_a_machine_is_mutated_at_once),
+		leak_test(several_set_a_machine_up_before_its_loop_runs),
 		leak_test(any_number_waits_for_one_state),
 	};
 

@@ -317,25 +317,33 @@ static int leave_thread(struct probe *probe, struct tmgr_context *context)
 	pthread_exit(NULL);
 }
 
+static int return_seven(struct probe *probe, struct tmgr_context *context)
+{
+	(void)probe;
+	(void)context;
+	return 7;
+}
+
 static int end_oddly(void *argument)
 {
+	static probe_function *const ways[] = { return_ecanceled, leave_thread, return_seven };
 	static struct probe odd = PROBE(.name = "odd");
 
-	odd.on_execute = *(bool *)argument ? leave_thread : return_ecanceled;
+	odd.on_execute = ways[*(int *)argument];
 	return tmgr_main(manager_with(&odd));
 }
 
 static void an_odd_end_is_explained(void **state)
 {
-	bool exits = false;
+	static const char *const said[] = { "returned -ECANCELED though it was not told to stop",
+		"left by pthread_exit()", "error: task \"odd\": execute: failed (returned 7)" };
 	struct child child;
 
 	(void)state;
-	assert_int_equal(child_run(&child, end_oddly, &exits), 1);
-	assert_non_null(strstr(child.text, "returned -ECANCELED though it was not told to stop"));
-	exits = true;
-	assert_int_equal(child_run(&child, end_oddly, &exits), 1);
-	assert_non_null(strstr(child.text, "left by pthread_exit()"));
+	for (int way = 0; way < 3; way++) {
+		assert_int_equal(child_run(&child, end_oddly, &way), 1);
+		assert_non_null(strstr(child.text, said[way]));
+	}
 }
 
 static int fail_with_control_characters(void *argument)

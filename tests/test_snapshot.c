@@ -291,6 +291,25 @@ static void execute_tasks_leave_it_with_their_end_or_their_handle(void **state)
 	tmgr_manager_destroy(manager);
 }
 
+static void execute_tasks_that_failed_stay(void **state)
+{
+	struct probe x = PROBE(.name = "x", .end = PROBE_RETURNS, .execute_result = -EIO);
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	struct tmgr_snapshot *snapshot;
+
+	(void)state;
+	assert_int_equal(
+		tmgr_manager_add_execute_task(manager, "x", probe_execute_task(&x), TMGR_ERROR), 0);
+	assert_int_equal(tmgr_manager_run(manager, NULL), -EIO);
+	snapshot = snapshot_of(manager);
+	assert_int_equal(snapshot->count, 1);
+	assert_non_null(task_in(snapshot, "x"));
+	assert_int_equal(task_in(snapshot, "x")->state, TMGR_STATE_DONE);
+	assert_int_equal(task_in(snapshot, "x")->last_error, -EIO);
+	tmgr_snapshot_destroy(snapshot);
+	tmgr_manager_destroy(manager);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +318,7 @@ int main(void)
 		leak_test(it_tells_what_each_task_waits_for),
 		leak_test(it_shows_readiness_restarts_and_the_last_error),
 		leak_test(execute_tasks_leave_it_with_their_end_or_their_handle),
+		leak_test(execute_tasks_that_failed_stay),
 	};
 
 	return cmocka_run_group_tests_name("snapshot", tests, NULL, NULL);

@@ -87,6 +87,8 @@ static int leave_one_stuck(void *argument)
 
 	report = tmgr_manager_report(manager);
 	child_check_equal(report->exit_code, 3);
+	child_check(report->stop_duration_ns >= 300 * TMGR_MILLISECOND);
+	child_check(report->duration_ns >= report->stop_duration_ns);
 	child_check_equal(report->stuck, 1);
 	child_check_equal(report->errors, 0);
 	child_check_equal(report->not_cleaned_up, 1);

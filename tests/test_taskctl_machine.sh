@@ -140,6 +140,14 @@ awk '/^\.Sh/ { on = /STATES FILES/ } on && /^\.Ed/ { exit } inside { print } on 
 run 0 check "$dir/manual.states"
 silent 'check of the manual'
 
+# And the machines of the examples.
+find internal/examples tests/support -name '*.states' >"$dir/examples"
+[ "$(wc -l <"$dir/examples")" -gt 1 ] || fail 'hardly an example'
+while read -r file; do
+	run 0 check "$file"
+	silent "check of $file"
+done <"$dir/examples"
+
 # So is what docs/taskctl.md shows.
 block() # block WORD: the first block of this kind, or that begins with this command
 {

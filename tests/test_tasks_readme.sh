@@ -9,11 +9,11 @@ trap 'rm -rf "$dir"' EXIT
 	echo '#include <taskmgr/taskmgr.h>'
 	echo 'struct tmgr_task example(struct tmgr_task task, const struct tmgr_task *tasks,'
 	echo '	struct tmgr_manager *manager, struct tmgr_channel *channel, struct tmgr_loop *loop, void *self,'
-	echo '	struct tmgr_processes *processes,'
+	echo '	struct tmgr_processes *processes, struct tmgr_machine *machine,'
 	echo '	int (*work)(void *self, struct tmgr_context *context, void *job));'
 	echo 'struct tmgr_task example(struct tmgr_task task, const struct tmgr_task *tasks,'
 	echo '	struct tmgr_manager *manager, struct tmgr_channel *channel, struct tmgr_loop *loop, void *self,'
-	echo '	struct tmgr_processes *processes,'
+	echo '	struct tmgr_processes *processes, struct tmgr_machine *machine,'
 	echo '	int (*work)(void *self, struct tmgr_context *context, void *job))'
 	echo '{'
 	# shellcheck disable=SC2016 # these are Markdown's backquotes

@@ -339,6 +339,8 @@ static int wait_for_timer(struct probe *probe, struct tmgr_context *context)
 	tmgr_token_create(tmgr_context_token(context), &token);
 	tmgr_token_register(token, &callback, note_fired, &fired);
 	tmgr_token_set_deadline(token, tmgr_after(10 * TMGR_MILLISECOND));
+	/* Of two the earlier holds. */
+	tmgr_token_set_deadline(token, tmgr_after(TMGR_HOUR));
 	seen[0] = latch_arrived(&fired, 1);
 	tmgr_token_unregister(&callback);
 	tmgr_token_unref(token);

@@ -1,10 +1,12 @@
 /* What a pool of workers does with its jobs, and with their errors. */
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <taskmgr/taskmgr.h>
 
+#include "tests/support/fault.h"
 #include "tests/support/hosted.h"
 #include "tests/support/leak.h"
 #include "tests/support/workshop.h"
@@ -122,6 +124,50 @@ static void a_worker_that_was_busy_when_another_failed_leaves_the_rest_alone(voi
 	assert_int_equal(tmgr_channel_count(shop.channel), 3);
 	assert_int_equal(submit(&shop, 6, TMGR_NOW), 0);
 	tmgr_channel_unref(shop.channel);
+}
+
+static bool ended_or_both_wait(void *hosted)
+{
+	struct tmgr_snapshot *snapshot;
+	size_t waiting = 0;
+	bool holds;
+
+	if (tmgr_manager_snapshot(((struct hosted *)hosted)->manager, &snapshot) != 0)
+		return false;
+	for (size_t i = 0; i < snapshot->count; i++)
+		waiting += strcmp(snapshot->tasks[i].waiting, "channel") == 0;
+	holds = waiting == 2 || snapshot->state == TMGR_MANAGER_ENDED;
+	tmgr_snapshot_destroy(snapshot);
+	return holds;
+}
+
+/* That is no stop: those who submit are not told that it is over, and a retry finds the jobs. */
+static void a_pool_that_cannot_start_all_its_workers_leaves_the_channel_open(void **state)
+{
+	const struct tmgr_worker_pool_options two = { .workers = 2 };
+	static struct workshop shop;
+	bool failed = true;
+
+	(void)state;
+	for (long k = 1; failed && k < 100; k++) {
+		struct hosted hosted;
+		int result;
+
+		shop = (struct workshop)WORKSHOP(.fails = 0);
+		open_shop(&shop, 8);
+		fault_fail_thread(k);
+		hosted_start(&hosted, tmgr_worker_pool(shop.channel, work, &shop, &two));
+		assert_true(eventually(ended_or_both_wait, &hosted));
+		failed = fault_happened();
+		fault_off();
+		assert_int_equal(submit(&shop, 1, TMGR_NOW), 0);
+		tmgr_channel_close(shop.channel);
+		result = hosted_end(&hosted).result;
+		/* A thread that is made a moment later is no lack. */
+		assert_true(result == 0 || (failed && result == -EAGAIN));
+		tmgr_channel_unref(shop.channel);
+	}
+	assert_false(failed);
 }
 
 static void a_retry_goes_on_with_the_jobs_that_are_left(void **state)
@@ -264,6 +310,7 @@ int main(void)
 		leak_test(an_error_of_a_job_ends_the_pool_with_its_text_and_keeps_the_rest),
 		leak_test(an_error_of_a_job_ends_the_other_workers),
 		leak_test(a_worker_that_was_busy_when_another_failed_leaves_the_rest_alone),
+		leak_test(a_pool_that_cannot_start_all_its_workers_leaves_the_channel_open),
 		leak_test(a_retry_goes_on_with_the_jobs_that_are_left),
 		leak_test(errors_of_jobs_are_counted_where_it_keeps_going),
 		leak_test(a_pool_that_keeps_its_channel_open_can_be_interrupted),

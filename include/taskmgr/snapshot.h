@@ -90,7 +90,7 @@ TMGR_BEGIN_DECLS
 
 /**
  * Take a snapshot. Execute-tasks are in it from being added until they end, or until their handle
- * is released.
+ * is released; those that failed stay in it, as they do in the report.
  *
  * @param manager       a manager
  * @param ret_snapshot  returned, release with tmgr_snapshot_destroy()

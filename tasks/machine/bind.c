@@ -113,7 +113,7 @@ static int change_bindings(struct tmgr_machine *machine, struct change *change)
 		make_change(change, machine);
 		return change->result;
 	}
-	r = tmgr__machine_call(NULL, machine, make_change, change, TMGR_NEVER);
+	r = tmgr__machine_change(machine, make_change, change);
 	if (r == -ESHUTDOWN && change->unbind && tmgr_machine_disposed(machine)) {
 		/* Nobody walks them any more. */
 		make_change(change, machine);

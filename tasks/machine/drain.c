@@ -277,6 +277,18 @@ int tmgr__drain_schedule(struct tmgr_machine *machine)
 	return r;
 }
 
+void tmgr__machine_end_here(struct tmgr_machine *machine)
+{
+	bool begun;
+
+	tmgr__lock_acquire(&machine->lock);
+	machine->disposing = true;
+	begun = tmgr__drain_begin(machine);
+	tmgr__lock_release(&machine->lock);
+	if (begun)
+		tmgr__drain(machine);
+}
+
 bool tmgr__machine_elsewhere(const struct tmgr_machine *machine)
 {
 	return machine->loop && tmgr_loop_current() != machine->loop;
@@ -344,6 +356,67 @@ int tmgr__machine_call(struct tmgr_context *context, struct tmgr_machine *machin
 	tmgr__lock_release(&machine->lock);
 	function(self, machine);
 	tmgr__drain(machine);
+	return 0;
+}
+
+/* Under the lock: a change that waits for this drainer, which need not be the loop. */
+static struct tmgr__item *pop_change(struct tmgr_machine *machine)
+{
+	struct tmgr__list *node;
+
+	tmgr__list_for (node, &machine->front) {
+		struct tmgr__item *item = container_of(node, struct tmgr__item, node);
+
+		if (item->anywhere) {
+			tmgr__queue_take_out(machine, item);
+			return item;
+		}
+	}
+	return NULL;
+}
+
+/* By a drainer that is not the loop: make the changes that have come meanwhile, and leave all else to it. */
+static void leave_to_loop(struct tmgr_machine *machine)
+{
+	struct tmgr__item *item;
+	bool left;
+
+	if (machine->tables.holes || machine->tracers.holes)
+		tmgr__bindings_settle(machine);
+	tmgr__lock_acquire(&machine->lock);
+	while ((item = pop_change(machine))) {
+		tmgr__lock_release(&machine->lock);
+		run_item(machine, item);
+		if (machine->tables.holes || machine->tracers.holes)
+			tmgr__bindings_settle(machine);
+		tmgr__lock_acquire(&machine->lock);
+	}
+	drain_end(machine);
+	left = machine->used || machine->disposing || machine->fired;
+	if (!left)
+		tmgr__lock_release(&machine->lock);
+	else if (tmgr__drain_schedule(machine) < 0)
+		tmgr__machine_end_here(machine);
+}
+
+int tmgr__machine_change(struct tmgr_machine *machine,
+	void (*function)(void *self, struct tmgr_machine *machine), void *self)
+{
+	struct tmgr__item item = { .function = function, .self = self, .anywhere = true };
+
+	tmgr__lock_acquire(&machine->lock);
+	if (machine->disposing) {
+		tmgr__lock_release(&machine->lock);
+		return -ESHUTDOWN;
+	}
+	if (!tmgr__drain_begin(machine))
+		return call_queued(NULL, machine, &item, TMGR_NEVER);
+	tmgr__lock_release(&machine->lock);
+	function(self, machine);
+	if (tmgr__machine_elsewhere(machine))
+		leave_to_loop(machine);
+	else
+		tmgr__drain(machine);
 	return 0;
 }
 

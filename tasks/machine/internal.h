@@ -39,6 +39,7 @@ struct tmgr__item {
 	void (*function)(void *self, struct tmgr_machine *machine);
 	void *self;
 	struct tmgr_future *done; /* of a call: completed behind it */
+	bool anywhere; /* a call that any drainer may make, on the machine's loop or not */
 
 	/* Of a mutation: */
 	struct tmgr_machine_queued about; /* lists stand behind this */
@@ -187,9 +188,15 @@ bool tmgr__drain_begin(struct tmgr_machine *machine);
 void tmgr__drain(struct tmgr_machine *machine);
 /* Under the lock, which it gives back: see that somebody drains. 0 or -ESHUTDOWN. */
 int tmgr__drain_schedule(struct tmgr_machine *machine);
+/* With no lock held: its loop has gone. Dispose it here, so that nobody waits for ever. */
+void tmgr__machine_end_here(struct tmgr_machine *machine);
 /* With no lock held: have a function called between two transitions. As tmgr_machine_evaluate(). */
 int tmgr__machine_call(struct tmgr_context *context, struct tmgr_machine *machine,
 	void (*function)(void *self, struct tmgr_machine *machine), void *self, int64_t deadline);
+/* The same for what changes the machine's bindings: on this thread where nobody drains, be it the loop's
+ * or not, so that a machine can be set up before its loop runs. 0 or -ESHUTDOWN. */
+int tmgr__machine_change(struct tmgr_machine *machine,
+	void (*function)(void *self, struct tmgr_machine *machine), void *self);
 /* Under the lock: cancel what waited. Its memory is released. */
 void tmgr__item_cancel(struct tmgr_machine *machine, struct tmgr__item *item);
 /* Under the lock: keep a mutation that a handler has postponed. */
@@ -266,10 +273,16 @@ void tmgr__when_link(struct tmgr_machine *machine, struct tmgr_machine_when **li
 void tmgr__when_init(struct tmgr_machine_when *when, struct tmgr_machine *machine,
 	void (*function)(void *self, int result), void *self);
 
+bool tmgr__condition_is_valid(
+	const struct tmgr_machine *machine, const struct tmgr_machine_condition *condition);
+/* Register one whose condition is set: 0 where it waits now; else 1, and the result: nothing is called. */
+int tmgr__when_begin(struct tmgr_machine *machine, struct tmgr_machine_when *when, int *ret_result);
 /* Register, without a copy of what the condition refers to. It is a valid one. */
 void tmgr__when_register(struct tmgr_machine *machine,
 	const struct tmgr_machine_condition *condition, struct tmgr_machine_when *when,
 	void (*function)(void *self, int result), void *self);
+
+/* ---- wait.c --------------------------------------------------------------------------------- */
 
 /* A wait that blocks, on its owner's stack. */
 struct tmgr__blocked {

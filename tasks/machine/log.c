@@ -9,18 +9,19 @@
 
 #define LINE_SIZE 512
 
+/* Each with this before it. */
 static void add_states(struct tmgr__text *text, const struct tmgr_schema *schema,
 	const char *before, const unsigned *states, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		tmgr__text_format(text, "%s%s", i == 0 ? before : " ", schema->names[states[i]]);
+		tmgr__text_format(text, " %s%s", before, schema->names[states[i]]);
 }
 
 static void begin_line(struct tmgr__text *text, char *line, struct tmgr_machine *machine)
 {
 	tmgr__text_init(text, line, LINE_SIZE);
 	tmgr__text_add_escaped(text, tmgr_machine_name(machine));
-	tmgr__text_add(text, ": ");
+	tmgr__text_add(text, ":");
 }
 
 static void add_mutation(struct tmgr__text *text, const struct tmgr_machine_transition *transition)
@@ -33,8 +34,8 @@ static void add_mutation(struct tmgr__text *text, const struct tmgr_machine_tran
 	};
 
 	tmgr__text_format(
-		text, "%s%s", origins[transition->origin], tmgr_mutation_name(transition->kind));
-	add_states(text, transition->schema, " ", transition->called, transition->called_count);
+		text, " %s%s", origins[transition->origin], tmgr_mutation_name(transition->kind));
+	add_states(text, transition->schema, "", transition->called, transition->called_count);
 }
 
 static void log_start(void *self, const struct tmgr_machine_transition *transition)
@@ -58,8 +59,6 @@ static void log_end(void *self, const struct tmgr_machine_transition *transition
 
 	begin_line(&text, line, transition->machine);
 	add_states(&text, transition->schema, "-", transition->exits, transition->exit_count);
-	if (transition->exit_count > 0 && transition->enter_count > 0)
-		tmgr__text_add(&text, " ");
 	add_states(&text, transition->schema, "+", transition->enters, transition->enter_count);
 	if (transition->error) {
 		tmgr__text_format(&text, ": %s: ", tmgr_strerror(transition->error->code));
@@ -78,7 +77,7 @@ static void log_cancelled(void *self, const struct tmgr_machine_transition *tran
 	if (log->level < TMGR_MACHINE_LOG_MUTATIONS && !transition->error)
 		return;
 	begin_line(&text, line, transition->machine);
-	tmgr__text_add(&text, "cancelled: ");
+	tmgr__text_add(&text, " cancelled:");
 	add_mutation(&text, transition);
 	if (transition->error) {
 		tmgr__text_format(&text, ": %s: ", tmgr_strerror(transition->error->code));
@@ -97,8 +96,8 @@ static void log_queued(
 	if (log->level < TMGR_MACHINE_LOG_MUTATIONS)
 		return;
 	begin_line(&text, line, machine);
-	tmgr__text_format(&text, "queued: %s", tmgr_mutation_name(queued->kind));
-	add_states(&text, machine->schema, " ", queued->called, queued->called_count);
+	tmgr__text_format(&text, " queued: %s", tmgr_mutation_name(queued->kind));
+	add_states(&text, machine->schema, "", queued->called, queued->called_count);
 	log->write(log->self, line);
 }
 
@@ -113,7 +112,7 @@ static void log_handler(
 	if (log->level < TMGR_MACHINE_LOG_HANDLERS && !slow)
 		return;
 	begin_line(&text, line, event->machine);
-	tmgr__text_format(&text, "%s%s%s%s%s: %s, %lld us%s", tmgr_handler_name(event->kind),
+	tmgr__text_format(&text, " %s%s%s%s%s: %s, %lld us%s", tmgr_handler_name(event->kind),
 		event->state < schema->count ? " " : "",
 		tmgr_schema_state_name(schema, event->state),
 		event->other < schema->count ? " " : "",

@@ -30,7 +30,7 @@ static void cut_all(
 	bool sorts = schema->any & TMGR__STATE_AFTER;
 
 	machine->ticks = cut(cutting, schema->count * sizeof(uint64_t));
-	machine->state_waits = cut(cutting, schema->count * sizeof(*machine->state_waits));
+	machine->state_waits = cut(cutting, schema->count * sizeof(void *));
 	machine->timers = cut(cutting, schema->timeout_count * sizeof(*machine->timers));
 	machine->active.set = cut(cutting, set);
 	machine->target.set = cut(cutting, set);
@@ -157,7 +157,7 @@ void tmgr_machine_unref(struct tmgr_machine *machine)
 	if (!machine)
 		return;
 	/* The last ends it while it is still one: callbacks may take references and give them back. */
-	while ((refs = __atomic_load_n(&machine->refs, __ATOMIC_ACQUIRE)) == 1 &&
+	while (__atomic_load_n(&machine->refs, __ATOMIC_ACQUIRE) == 1 &&
 		!tmgr_machine_disposed(machine)) {
 		tmgr__lock_acquire(&machine->lock);
 		machine->disposing = true;
@@ -185,21 +185,12 @@ int tmgr_machine_dispose(struct tmgr_machine *machine)
 		return -EALREADY;
 	}
 	machine->disposing = true;
-	if (machine->loop && tmgr_loop_current() != machine->loop)
+	if (tmgr__machine_elsewhere(machine))
 		r = tmgr__drain_schedule(machine);
 	else
-		r = -EAGAIN;
-	if (r == 0)
-		return 0;
-	/* Here, where nobody drains it; also where its loop has gone. */
-	if (r == -ESHUTDOWN)
-		tmgr__lock_acquire(&machine->lock);
-	if (!tmgr__drain_begin(machine)) {
 		tmgr__lock_release(&machine->lock);
-		return 0;
-	}
-	tmgr__lock_release(&machine->lock);
-	tmgr__drain(machine);
+	if (r < 0 || !tmgr__machine_elsewhere(machine))
+		tmgr__machine_end_here(machine);
 	return 0;
 }
 

@@ -188,10 +188,8 @@ static int append_elsewhere(struct mutating *mutating)
 		tmgr__when_link(machine, &mutating->item->whens, &when);
 	}
 	r = tmgr__drain_schedule(machine);
-	if (r < 0) {
-		/* Its loop has gone: here, so that nobody waits for ever. */
-		tmgr_machine_dispose(machine);
-	}
+	if (r < 0)
+		tmgr__machine_end_here(machine);
 	if (!waits)
 		return r < 0 ? TMGR_MUTATION_CANCELLED : TMGR_MUTATION_QUEUED;
 	r = tmgr_future_wait(tmgr_context_current(), &blocked.done, TMGR_NEVER);

@@ -273,12 +273,13 @@ static bool place_from(
 /* False: out of memory. */
 static bool place_all(struct tmgr_schema *schema)
 {
-	unsigned *path = calloc(schema->count, 2 * sizeof(*path));
-	uint8_t *marks = calloc(schema->count, 1);
+	size_t count = schema->count;
+	unsigned *path = calloc(2 * count + 1, sizeof(*path));
+	uint8_t *marks = calloc(count + 1, 1);
 	bool cycle = false;
 
-	schema->places = calloc(schema->count, sizeof(unsigned));
-	schema->placed = calloc(schema->count, sizeof(unsigned));
+	schema->places = calloc(count + 1, sizeof(unsigned));
+	schema->placed = calloc(count + 1, sizeof(unsigned));
 	if (!path || !marks || !schema->places || !schema->placed) {
 		free(path);
 		free(marks);
@@ -286,7 +287,7 @@ static bool place_all(struct tmgr_schema *schema)
 	}
 	for (unsigned state = 0; state < schema->count && !cycle; state++) {
 		if (schema->flags[state] & TMGR__STATE_REQUIRES)
-			cycle = !place_from(schema, state, marks, path, path + schema->count);
+			cycle = !place_from(schema, state, marks, path, path + count);
 	}
 	if (cycle || schema->placed_count == 0) {
 		free(schema->places);

@@ -123,8 +123,8 @@ static int cleanup(void *self, struct tmgr_context *context)
 static int stop(struct machine_task *task, struct tmgr_context *context)
 {
 	const struct tmgr_machine_task_options *options = &task->options;
-	/* Late enough, and before it is given up as stuck. */
-	int64_t deadline = tmgr_after(tmgr_context_stop_timeout(context) / 10 * 9);
+	/* Before it is given up as stuck. */
+	int64_t deadline = tmgr_after(tmgr_context_stop_timeout(context) / 4 * 3);
 	struct watching stopped = { .begun = false };
 	static const bool never;
 	int r = 0;
@@ -187,7 +187,7 @@ static int run(struct machine_task *task, struct tmgr_context *context)
 	tmgr_ready(context);
 	if (r == TMGR_MUTATION_CANCELLED && !is_set(&task->failed))
 		r = tmgr_fail(context, -EPERM, "%s refuses to start", tmgr_machine_name(machine));
-	else if (r >= 0 || r == TMGR_MUTATION_CANCELLED)
+	else if (r >= 0)
 		r = how_it_ended(task, context, serve(task, context, &task->done, &task->failed));
 	watch_no_more(&done);
 	watch_no_more(&failed);

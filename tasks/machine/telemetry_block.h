@@ -53,8 +53,8 @@ struct tmgr__step_source {
 	struct tmgr_machine *machine; /* a reference */
 	struct tmgr_step_machine names;
 	const char **name_list;
-	unsigned *active; /* for those states that only the machine knows */
-	uint64_t *ticks;
+	unsigned *active; /* for those states that only the machine knows; of the tracer */
+	uint64_t *ticks;  /* of who makes a session */
 };
 
 /* 0, -EINVAL or -ENOMEM; whatever it was, it is released with fini. */

@@ -221,34 +221,50 @@ static unsigned char *put_text(unsigned char *at, const char *text)
 	return at;
 }
 
-unsigned char *tmgr__session_encode(
-	struct tmgr__step_source *source, int64_t now, int64_t time_of_day)
+/* All behind its times. */
+static void put_session(unsigned char *block, struct tmgr__step_source *source,
+	const unsigned *active, size_t count)
 {
 	const struct tmgr_step_machine *names = &source->names;
-	size_t active = tmgr_machine_active(source->machine, source->active, names->count);
-	size_t size = session_size(names, active);
-	unsigned char *block = calloc(1, size), *at;
+	unsigned char *at = block + 48;
 
-	if (!block)
-		return NULL;
-	put_head(block, size, TMGR__BLOCK_SESSION);
-	tmgr__put32(block + 12, (uint32_t)active);
 	memcpy(block + TMGR__BLOCK_MAGIC_AT, tmgr__block_magic, sizeof(tmgr__block_magic));
-	tmgr__put64(block + 24, (uint64_t)time_of_day);
-	tmgr__put64(block + 32, (uint64_t)now);
+	tmgr__put32(block + 12, (uint32_t)count);
 	tmgr__put32(block + 40, (uint32_t)names->count);
 	tmgr__put16(block + 44, (uint16_t)strlen(names->name));
 	tmgr__put16(block + 46, (uint16_t)strlen(names->schema));
 	tmgr_machine_ticks(source->machine, NULL, source->ticks);
-	at = block + 48;
 	for (size_t i = 0; i < names->count; i++, at += 8)
 		tmgr__put64(at, source->ticks[i]);
-	at = put_states(at, source->active, active);
+	at = put_states(at, active, count);
 	at = put_text(at, names->name);
 	at = put_text(at, names->schema);
 	for (size_t i = 0; i < names->count; i++) {
 		*at++ = (unsigned char)strlen(names->names[i]);
 		at = put_text(at, names->names[i]);
 	}
+}
+
+unsigned char *tmgr__session_encode(
+	struct tmgr__step_source *source, int64_t now, int64_t time_of_day)
+{
+	size_t most = source->names.count;
+	unsigned *active = calloc(most, sizeof(*active));
+	unsigned char *block = NULL;
+	size_t count, size;
+
+	if (!active)
+		return NULL;
+	/* The source's own is the tracer's, which may be at work. */
+	count = tmgr_machine_active(source->machine, active, most);
+	size = session_size(&source->names, count);
+	block = calloc(1, size);
+	if (block) {
+		put_head(block, size, TMGR__BLOCK_SESSION);
+		tmgr__put64(block + 24, (uint64_t)time_of_day);
+		tmgr__put64(block + 32, (uint64_t)now);
+		put_session(block, source, active, count);
+	}
+	free(active);
 	return block;
 }

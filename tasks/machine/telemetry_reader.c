@@ -14,6 +14,7 @@ struct tmgr_recording {
 	FILE *file;
 	uint64_t offset; /* of the block that was read last, or is damaged */
 	uint64_t next;   /* where to read on */
+	uint64_t at;     /* where the stream is */
 	bool lost;       /* damage was found at offset: sessions are looked for */
 	bool cut;        /* which is that the file ends; it may have grown since */
 	uint64_t behind; /* where its length says that it ends; 0: that is not known */
@@ -91,6 +92,17 @@ static int cut(struct tmgr_recording *recording)
 	return -EBADMSG;
 }
 
+/* Be at a place; also away from an end that the stream had come to, for there may be more by now. */
+static int seek(struct tmgr_recording *recording, uint64_t at)
+{
+	if (at == recording->at && !feof(recording->file))
+		return 0;
+	if (fseeko(recording->file, (off_t)at, SEEK_SET) < 0)
+		return -errno;
+	recording->at = at;
+	return 0;
+}
+
 /* Read so many bytes into the block, from `begin` on: how many there were, or an error. */
 static int64_t fill(struct tmgr_recording *recording, size_t begin, size_t size)
 {
@@ -107,6 +119,7 @@ static int64_t fill(struct tmgr_recording *recording, size_t begin, size_t size)
 	}
 	errno = 0;
 	n = fread(recording->block + begin, 1, size, recording->file);
+	recording->at += n;
 	if (n < size && ferror(recording->file))
 		return errno ? -errno : -EIO;
 	return (int64_t)n;
@@ -119,10 +132,9 @@ static int read_block(struct tmgr_recording *recording)
 	int64_t n;
 
 	recording->offset = recording->next;
-	/* Also away from an end that it had come to: there may be more by now. */
-	if (fseeko(recording->file, (off_t)recording->next, SEEK_SET) < 0)
-		return -errno;
-	n = fill(recording, 0, TMGR__BLOCK_HEAD);
+	n = seek(recording, recording->next);
+	if (n == 0)
+		n = fill(recording, 0, TMGR__BLOCK_HEAD);
 	if (n < 0)
 		return (int)n;
 	if (n == 0)
@@ -160,17 +172,17 @@ static int find_session(struct tmgr_recording *recording)
 	/* In whole words behind the block that is damaged: its own session is not found again. */
 	uint64_t at = recording->offset / 8 * 8 + 8 + TMGR__BLOCK_MAGIC_AT;
 	unsigned char word[8];
+	int r = seek(recording, at);
 
-	if (fseeko(recording->file, (off_t)at, SEEK_SET) < 0)
-		return -errno;
-	while (fread(word, 1, sizeof(word), recording->file) == sizeof(word)) {
+	while (r == 0 && fread(word, 1, sizeof(word), recording->file) == sizeof(word)) {
+		recording->at += sizeof(word);
 		if (memcmp(word, tmgr__block_magic, sizeof(word)) == 0) {
 			recording->next = at - TMGR__BLOCK_MAGIC_AT;
 			return 1;
 		}
 		at += sizeof(word);
 	}
-	return ferror(recording->file) ? -EIO : 0;
+	return ferror(recording->file) ? -EIO : r;
 }
 
 /* Behind a block that is damaged, if its length is right, there stands another: 1, or 0 where there

@@ -19,6 +19,8 @@
 
 #define BUFFER_DEFAULT ((size_t)256 * 1024)
 #define BUFFER_MAX ((size_t)1024 * 1024 * 1024)
+/* How often a machine that does not hold still is looked at. */
+#define TRIES 100
 #define WRITE_DEFAULT (100 * TMGR_MILLISECOND)
 
 /* ---- The machine's side --------------------------------------------------------------------- */
@@ -33,7 +35,7 @@ static void record(struct tmgr_machine_recorder *recorder,
 		return;
 	tmgr__step_draft(&draft, &recorder->source, transition, executed);
 	tmgr__lock_acquire(&recorder->lock);
-	recorder->sequence++;
+	__atomic_store_n(&recorder->sequence, recorder->sequence + 1, __ATOMIC_RELEASE);
 	was_below = recorder->filled < recorder->size / 2;
 	if (draft.size > recorder->size - recorder->filled) {
 		recorder->dropped++;
@@ -191,17 +193,33 @@ static int open_file(struct tmgr_machine_recorder *recorder, const char *path, o
 	return about.st_size == 0 || is_recording(recorder->fd) ? 0 : -EINVAL;
 }
 
-/* Between two transitions: how the machine stands, and what was recorded so far is part of that. */
-static void begin(void *self, struct tmgr_machine *machine)
+/*
+ * How the machine stands, and what was recorded so far is part of that. If a step is recorded while it is
+ * looked at, it is looked at again. One that is being made may be seen in part: its step will say the
+ * rest, for ticks in steps are absolute.
+ */
+static int begin(struct tmgr_machine_recorder *recorder)
 {
-	struct tmgr_machine_recorder *recorder = self;
+	bool steady = false;
 
-	recorder->filled = 0;
-	recorder->sequence = recorder->dropped = 0;
-	recorder->session = tmgr__session_encode(
-		&recorder->source, tmgr_now(), recorder->time_of_day);
-	if (recorder->session)
-		recorder->session_id = tmgr__session_id(recorder->session);
+	for (int i = 0; i < TRIES && !steady; i++) {
+		uint64_t before = __atomic_load_n(&recorder->sequence, __ATOMIC_ACQUIRE);
+
+		free(recorder->session);
+		recorder->session = tmgr__session_encode(
+			&recorder->source, tmgr_now(), recorder->time_of_day);
+		if (!recorder->session)
+			return -ENOMEM;
+		tmgr__lock_acquire(&recorder->lock);
+		steady = recorder->sequence == before || i == TRIES - 1;
+		if (steady) {
+			recorder->filled = 0;
+			recorder->sequence = recorder->dropped = 0;
+			recorder->session_id = tmgr__session_id(recorder->session);
+		}
+		tmgr__lock_release(&recorder->lock);
+	}
+	return 0;
 }
 
 /* The session, at a multiple of 8, where a reader looks for it; or the file is as it was. */
@@ -243,7 +261,12 @@ static int make_buffers(struct tmgr_machine_recorder *recorder, size_t size)
 		recorder->size = most;
 	recorder->filling = malloc(recorder->size);
 	recorder->emptying = malloc(recorder->size);
-	return recorder->filling && recorder->emptying ? 0 : -ENOMEM;
+	if (!recorder->filling || !recorder->emptying)
+		return -ENOMEM;
+	/* The system gives pages when they are first written: now, not to the machine. */
+	memset(recorder->filling, 0, recorder->size);
+	memset(recorder->emptying, 0, recorder->size);
+	return 0;
 }
 
 static int start(struct tmgr_machine_recorder *recorder, off_t size)
@@ -253,9 +276,7 @@ static int start(struct tmgr_machine_recorder *recorder, off_t size)
 
 	if (r < 0)
 		return r;
-	r = tmgr_machine_evaluate(NULL, machine, begin, recorder, TMGR_NEVER);
-	if (r == 0 && !recorder->session)
-		r = -ENOMEM;
+	r = begin(recorder);
 	if (r == 0)
 		r = write_session(recorder, size);
 	if (r < 0)

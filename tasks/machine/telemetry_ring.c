@@ -180,7 +180,13 @@ int tmgr_machine_ring_create(
 		ring->size = 2 * most;
 	ring->bytes = malloc(ring->size);
 	ring->block = malloc(most);
-	r = ring->bytes && ring->block ? tmgr_machine_trace(machine, &tracer, ring) : -ENOMEM;
+	if (!ring->bytes || !ring->block) {
+		r = -ENOMEM;
+		goto fail;
+	}
+	/* The system gives pages when they are first written: now, not to the machine. */
+	memset(ring->bytes, 0, ring->size);
+	r = tmgr_machine_trace(machine, &tracer, ring);
 	if (r < 0)
 		goto fail;
 	*ret_ring = ring;

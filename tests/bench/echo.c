@@ -154,18 +154,48 @@ static void beside_all(struct echo_load ours)
 	beside_redis(ours);
 }
 
-int main(void)
+/* Where the machine does not count them valgrind does, without those of the kernel. */
+static void compare_counts(const struct echo_load *load)
+{
+	static const char counted[] = "    instructions for a request, without the kernel's";
+	static const char *const others[][2] = {
+		{ "ev", "callbacks on libev" },
+#if BENCH_UV
+		{ "uv_try", "libuv, uv_try_write" },
+#endif
+	};
+	double ours = echo_count_instructions("streams", load);
+
+	if (ours < 0) {
+		measure_skipped(
+			counted, "the machine counts none for us, and there is no valgrind");
+		return;
+	}
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		measure_print(&(struct measure_row){ .figure = counted,
+			.unit = MEASURE_COUNT,
+			.ours = ours,
+			.other_name = others[i][1],
+			.other = echo_count_instructions(others[i][0], load) });
+	measure_print(&(struct measure_row){ .figure = "    the same with tmgr_wait_fd()",
+		.unit = MEASURE_COUNT,
+		.ours = echo_count_instructions("waits", load),
+		.other_name = "streams",
+		.other = ours });
+}
+
+int main(int argc, char **argv)
 {
 	struct echo_server streams, waits, ev;
 	struct echo_load ours = { &streams, REQUESTS, letters, ECHO_SIZE }, other = ours;
 
+	echo_serve_if_asked(argc, argv);
 	measure_begin();
 	streams = server_of(echo_serve_streams);
 	ev = server_of(echo_serve_ev);
 	other.server = &ev;
 	if (!compare_servers(figure, &ours, &other, "callbacks on libev", 1.05))
-		measure_skipped(
-			"    instructions for a request", "this machine counts none for us");
+		compare_counts(&ours);
 	beside_all(ours);
 	echo_stop(&streams);
 

@@ -194,7 +194,7 @@ TMGR_BEGIN_DECLS
  * @retval 0           bound
  * @retval -EINVAL     machine or handlers is NULL, or it has rows for states that are not there
  * @retval -EEXIST     it is bound with this self
- * @retval -ESHUTDOWN  the machine is disposed, or its loop does not run
+ * @retval -ESHUTDOWN  the machine is disposed
  * @retval -ENOMEM     out of memory
  *
  * @thread any thread; may block
@@ -213,7 +213,6 @@ TMGR_API int tmgr_machine_bind(
  * @retval 0           unbound
  * @retval -ENOENT     it is not bound
  * @retval -EINVAL     machine or handlers is NULL
- * @retval -ESHUTDOWN  the machine's loop does not run
  *
  * @thread any thread; may block
  * @source asyncmachine, DetachHandlers

@@ -23,7 +23,10 @@ struct tmgr_machine_task_options {
 	bool fail_on_error;
 	/** Added when the task is told to stop. */
 	const unsigned *stop;
-	/** The task then ends once all of these are active; NULL: at once. */
+	/**
+	 * The task then ends once all of these are active, or with -ETIMEDOUT after three quarters of
+	 * the time it has to stop; NULL: at once.
+	 */
 	const unsigned *stopped;
 };
 

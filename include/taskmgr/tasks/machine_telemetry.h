@@ -170,7 +170,7 @@ TMGR_API size_t tmgr_session_format(
  * @retval 0           made
  * @retval -EINVAL     machine or ret_ring is NULL, or size is above 1 GiB
  * @retval -ENOMEM     out of memory
- * @retval -ESHUTDOWN  the machine is disposed, or its loop does not run
+ * @retval -ESHUTDOWN  the machine is disposed
  *
  * @thread any thread; may block as tmgr_machine_trace()
  */
@@ -212,7 +212,7 @@ TMGR_API int64_t tmgr_machine_ring_json(
  * @retval 0           made
  * @retval -EINVAL     an argument is NULL
  * @retval -ENOMEM     out of memory
- * @retval -ESHUTDOWN  the machine is disposed, or its loop does not run
+ * @retval -ESHUTDOWN  the machine is disposed
  *
  * @thread any thread; may block as tmgr_machine_trace()
  * @source asyncmachine, telemetry/prometheus
@@ -261,8 +261,7 @@ TMGR_API size_t tmgr_machine_metrics_format(
  * @retval 0           recording
  * @retval -EINVAL     an argument is NULL, an option is out of range, or the file is no recording
  * @retval -EBUSY      another recorder has the file
- * @retval -EDEADLK    this is a handler of the machine, or a callback
- * @retval -ESHUTDOWN  the machine is disposed, or its loop does not run
+ * @retval -ESHUTDOWN  the machine is disposed
  * @retval -ENOMEM     out of memory
  * @retval -ENOSPC     and others: the file cannot be opened or written
  *
@@ -311,7 +310,7 @@ TMGR_API int tmgr_machine_recorder_stats(
 /**
  * A task that writes for a recorder, at its times and when half of the buffer is full; the rest in its
  * cleanup. Added before the machine's task it sees all of its end. An error of writing is logged, not
- * returned.
+ * returned. It writes to a disk, which blocks: leave it a thread.
  *
  * @param recorder  taken: destroyed with the task
  *

@@ -73,7 +73,7 @@ TMGR_BEGIN_DECLS
  * @retval 0           bound
  * @retval -EINVAL     machine or tracer is NULL
  * @retval -EEXIST     it is bound with this self
- * @retval -ESHUTDOWN  the machine is disposed, or its loop does not run
+ * @retval -ESHUTDOWN  the machine is disposed
  * @retval -ENOMEM     out of memory
  *
  * @thread any thread; may block as long as a transition is being made
@@ -92,7 +92,6 @@ TMGR_API int tmgr_machine_trace(
  * @retval 0           unbound
  * @retval -ENOENT     it is not bound
  * @retval -EINVAL     machine or tracer is NULL
- * @retval -ESHUTDOWN  the machine's loop does not run
  *
  * @thread any thread; may block as long as a transition is being made
  */
@@ -110,7 +109,7 @@ TMGR_API int tmgr_machine_untrace(
  *
  * @retval 0           begun
  * @retval -EINVAL     an argument is NULL, or the level is unknown
- * @retval -ESHUTDOWN  the machine is disposed, or its loop does not run
+ * @retval -ESHUTDOWN  the machine is disposed
  * @retval -ENOMEM     out of memory
  *
  * @thread any thread; may block as long as a transition is being made
@@ -128,7 +127,6 @@ TMGR_API int tmgr_machine_log(struct tmgr_machine *machine, struct tmgr_machine_
  * @retval 0           ended: nothing is written any more
  * @retval -ENOENT     it had not begun
  * @retval -EINVAL     an argument is NULL
- * @retval -ESHUTDOWN  the machine's loop does not run
  *
  * @thread any thread; may block as long as a transition is being made
  */

@@ -48,6 +48,8 @@ struct echo_server {
 
 /* Start a function on a listening socket, on the first processor; false: it could not. */
 bool echo_start(struct echo_server *server, void (*serve)(int listening));
+/* A socket that listens somewhere on this machine; -1: it could not. */
+int echo_listen(int *ret_port);
 /* The same for a program that listens itself, at a port. */
 bool echo_start_program(struct echo_server *server, void (*become)(int port));
 void echo_stop(struct echo_server *server);
@@ -70,5 +72,12 @@ struct echo_result {
 
 /* From a process of its own, on the last processor; false: the server did not answer rightly. */
 bool echo_measure(const struct echo_load *load, struct echo_result *result);
+
+/* ---- Instructions, where the machine does not count them ---- */
+
+/* First of all in main(): whether this process is one that is to serve, and be counted. */
+void echo_serve_if_asked(int argc, char **argv);
+/* Of a server by name, for each request, in user mode; below 0: there is no valgrind. */
+double echo_count_instructions(const char *name, const struct echo_load *load);
 
 #endif

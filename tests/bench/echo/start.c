@@ -46,17 +46,24 @@ static void settle(pid_t parent)
 	sched_setaffinity(0, sizeof(processors), &processors);
 }
 
+int echo_listen(int *ret_port)
+{
+	int listening = bind_anywhere(ret_port);
+
+	if (listening >= 0 && listen(listening, 128) < 0) {
+		close(listening);
+		return -1;
+	}
+	return listening;
+}
+
 bool echo_start(struct echo_server *server, void (*serve)(int listening))
 {
-	int listening = bind_anywhere(&server->port);
+	int listening = echo_listen(&server->port);
 	pid_t parent = getpid();
 
 	if (listening < 0)
 		return false;
-	if (listen(listening, 128) < 0) {
-		close(listening);
-		return false;
-	}
 	server->pid = fork();
 	if (server->pid == 0) {
 		settle(parent);
