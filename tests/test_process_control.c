@@ -16,6 +16,7 @@
 #include <taskmgr/tasks/process_control.h>
 
 #include "tests/support/durable.h"
+#include "tests/support/fault.h"
 #include "tests/support/leak.h"
 #include "tests/support/recorder.h"
 
@@ -363,6 +364,29 @@ static void bad_arguments_give_a_task_that_is_refused(void **state)
 	tmgr_processes_unref(processes);
 }
 
+static void one_that_cannot_be_made_is_refused(void **state)
+{
+	struct tmgr_store *store = NULL;
+	struct tmgr_processes *processes = NULL;
+
+	assert_int_equal(tmgr_store_memory_create(&store), 0);
+	assert_int_equal(tmgr_processes_create(store, NULL, &processes), 0);
+	for (long k = 1;; k++) {
+		struct tmgr_task task;
+		bool happened;
+
+		fault_fail_allocation(k);
+		task = tmgr_process_control(processes, "x", NULL);
+		happened = fault_happened();
+		fault_off();
+		assert_int_equal(tmgr_task_error(task), happened ? -ENOMEM : 0);
+		tmgr_task_destroy(task);
+		if (!happened)
+			break;
+	}
+	tmgr_processes_unref(processes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -377,6 +401,7 @@ int main(void)
 		leak_test(what_another_one_listens_on_is_left_alone),
 		leak_test(a_file_that_is_no_socket_is_left_alone),
 		leak_test(bad_arguments_give_a_task_that_is_refused),
+		leak_test(one_that_cannot_be_made_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
