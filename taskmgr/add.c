@@ -24,17 +24,30 @@ struct adding {
 	unsigned phases;
 	const char *rule; /* that was broken, or NULL */
 	struct tmgr__record *record;
+	uint64_t name_hash;
+	struct tmgr__name *name_slot;   /* of a long-running task, under the lock */
 	struct tmgr__stop_group *group; /* memory for a new one */
 };
 
 static const struct tmgr_task_options default_options;
 
+/* Letters, digits and signs of ASCII, of which most names are. */
+static bool is_plain(char byte)
+{
+	return byte >= ' ' && byte <= '~';
+}
+
 static const char *name_rule(const char *name)
 {
-	size_t length = name ? strnlen(name, TMGR_NAME_MAX + 1) : 0;
+	size_t length = 0;
 
 	if (!name)
 		return "a name is missing";
+	while (length <= TMGR_NAME_MAX && is_plain(name[length]))
+		length++;
+	if (length > 0 && length <= TMGR_NAME_MAX && name[length] == '\0')
+		return NULL;
+	length = strnlen(name, TMGR_NAME_MAX + 1);
 	if (length == 0)
 		return "a name is empty";
 	if (length > TMGR_NAME_MAX)
@@ -131,6 +144,8 @@ static int make_record(struct adding *add)
 		record = tmgr__manager_take_spare(add->manager);
 		tmgr__lock_release(&add->manager->spare_lock);
 	}
+	if (add->long_running)
+		add->name_hash = tmgr__name_hash(add->name, strlen(add->name));
 	if (record)
 		tmgr__record_init(record, add->name, add->task);
 	else
@@ -152,7 +167,7 @@ static void fill_record(const struct adding *add)
 	const struct tmgr_manager_options *defaults = &add->manager->options;
 
 	record->manager = add->manager;
-	record->policy = add->policy;
+	record->policy = (unsigned char)add->policy;
 	record->long_running = add->long_running;
 	record->phases = (unsigned char)add->phases;
 	/* What the handle tells if it never executes. */
@@ -168,9 +183,11 @@ static void fill_record(const struct adding *add)
 	record->stack_size = options->stack_size;
 	record->ready_ns = options->ready_ns ? options->ready_ns : defaults->ready_ns;
 	record->stop_ns = options->stop_ns ? options->stop_ns : defaults->stop_ns;
-	record->cleanup_ns = options->cleanup_ns ? options->cleanup_ns : defaults->cleanup_ns;
+	if (record->cleanup)
+		record->cleanup->limit_ns = options->cleanup_ns ? options->cleanup_ns
+								: defaults->cleanup_ns;
 	record->heartbeat_ns = options->heartbeat_ns;
-	record->interrupt_signal = options->interrupt_signal;
+	record->interrupt_signal = (unsigned char)options->interrupt_signal;
 	record->cleanup_after_failed_initialize = options->cleanup_after_failed_initialize;
 	record->cleanup_beside_users = options->cleanup_beside_users;
 }
@@ -224,9 +241,10 @@ static int check_state(struct adding *add)
 			return -EBUSY;
 		if (manager->stopping)
 			return -ESHUTDOWN;
-		if (tmgr__names_has(&manager->names, add->name))
-			return -EEXIST;
-		return tmgr__names_reserve(&manager->names);
+		if (tmgr__names_reserve(&manager->names) < 0)
+			return -ENOMEM;
+		add->name_slot = tmgr__names_find_free(&manager->names, add->name, add->name_hash);
+		return add->name_slot ? 0 : -EEXIST;
 	}
 	if (manager->stopping || manager->state == TMGR_MANAGER_ENDED ||
 		tmgr_token_fired(manager->token))
@@ -248,6 +266,16 @@ static struct tmgr__record *find_adder(const struct tmgr_manager *manager)
 	if (!record || record->manager != manager)
 		return NULL;
 	return record->long_running ? record : record->added_by;
+}
+
+/* Under the lock: long-running ones, for those who look for some kinds among them. */
+static void count_kind(struct tmgr_manager *manager, const struct tmgr__record *record)
+{
+	bool executes = record->phases & TMGR_EXECUTE;
+
+	manager->with_thread += executes && record->host == TMGR_HOST_THREAD;
+	manager->with_signal += record->interrupt_signal != 0;
+	manager->without_execute += !executes;
 }
 
 /* Under the lock, which it gives back. */
@@ -276,10 +304,11 @@ static int admit(struct adding *add)
 		record->context.parent_token = manager->token;
 	record->context.token = &record->token;
 	record->context.text = record->text;
-	tmgr__manager_event(manager, TMGR_EVENT_ADDED, record, 0, "");
+	tmgr__manager_debug_event(manager, TMGR_EVENT_ADDED, record, 0);
 	if (add->long_running) {
 		tmgr__list_append(&manager->tasks, &record->node);
-		tmgr__names_add(&manager->names, record->name);
+		tmgr__names_add(&manager->names, add->name_slot, record->name, add->name_hash);
+		count_kind(manager, record);
 		manager->report.long_running++;
 		tmgr__manager_unlock(manager);
 	} else {

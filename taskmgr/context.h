@@ -32,19 +32,22 @@ struct tmgr_context {
 	bool attached;
 	bool lent_shield; /* one of shield_depth is that of the context a strand goes on in */
 	bool initialize_failed;
-	struct tmgr__record *record;
-	struct tmgr_executor *host;          /* that runs it, or NULL on a thread */
-	const char *name;                    /* of a strand; NULL: the record's */
-	struct tmgr_context *outer;          /* current before this one, on this thread */
+	struct tmgr_executor *host; /* that runs it, or NULL on a thread */
+	struct tmgr_context *outer; /* current before this one, on this thread */
+
+	/* What beginning and ending also look at is the next. */
 	struct tmgr_token_callback callback; /* on token: cancels the waiter */
-	int64_t shield_deadline;
-	int64_t deadline; /* of the phase, besides the token's */
-	char *text;       /* of tmgr_fail(): TMGR__ERROR_TEXT_SIZE bytes */
-	int waiting_fd;
-	struct tmgr_group *groups; /* opened below it and not yet destroyed */
+	struct tmgr_group *groups;           /* opened below it and not yet destroyed */
 	struct tmgr_group *default_group;
 	struct tmgr_group *call_group; /* of what it has called in threads */
+
+	struct tmgr__record *record;
 	void *value;
+	int waiting_fd;
+	const char *name; /* of a strand; NULL: the record's */
+	char *text;       /* of tmgr_fail(): TMGR__ERROR_TEXT_SIZE bytes */
+	int64_t shield_deadline;
+	int64_t deadline; /* of the phase, besides the token's */
 };
 
 /*

@@ -227,7 +227,7 @@ bool tmgr__record_end(struct tmgr__record *record, struct tmgr__end end, int64_t
 		record->result = end.exited ? -TMGR_EUNEXPECTED : end.result;
 		tmgr__child_end(record, end);
 	} else {
-		verdict = tmgr__policy_judge(record->policy, end);
+		tmgr__policy_judge(record->policy, end, &verdict);
 		record->result = result_of(end, &verdict);
 		if (verdict.error < 0)
 			explain(record, end, verdict.error);
@@ -341,7 +341,7 @@ void tmgr__record_mark_stuck(struct tmgr__record *record, int64_t now)
 	tmgr__record_ref(record);
 	tmgr__manager_set_state(manager, record, TMGR_STATE_STUCK, now);
 	tmgr__record_fail(record, TMGR_REPORT_STUCK, stage, -TMGR_ESTUCK, 0);
-	if (record->pool_thread)
+	if (!record->on && record->pool_thread)
 		tmgr__pool_abandon(manager, record->pool_thread);
 	if (record->executing)
 		stop_executing(record);

@@ -101,12 +101,10 @@ static void deliver(struct tmgr__events *events, const struct tmgr_event *event)
 			observer->function(observer->self, event);
 }
 
-static void *events_main(void *self)
+static void deliver_all(struct tmgr__events *events)
 {
-	struct tmgr__events *events = self;
 	struct tmgr_event event;
 
-	tmgr__thread_enter(NULL, "observers", NULL);
 	for (;;) {
 		uint32_t word = __atomic_load_n(&events->word, __ATOMIC_ACQUIRE);
 		bool closing = __atomic_load_n(&events->closing, __ATOMIC_ACQUIRE);
@@ -114,9 +112,28 @@ static void *events_main(void *self)
 		while (take(events, &event))
 			deliver(events, &event);
 		if (closing)
-			return NULL;
+			return;
 		tmgr__futex_wait(&events->word, word, TMGR_NEVER);
 	}
+}
+
+/* Also where an observer calls pthread_exit(). */
+static void end_thread(void *self)
+{
+	struct tmgr__events *events = self;
+
+	__atomic_store_n(&events->ended, 1, __ATOMIC_RELEASE);
+	tmgr__futex_wake(&events->ended, 1);
+	tmgr__events_unref(events);
+}
+
+static void *events_main(void *self)
+{
+	tmgr__thread_enter(NULL, "observers", NULL);
+	pthread_cleanup_push(end_thread, self);
+	deliver_all(self);
+	pthread_cleanup_pop(1);
+	return NULL;
 }
 
 int tmgr__events_start(struct tmgr__events *events)
@@ -126,19 +143,39 @@ int tmgr__events_start(struct tmgr__events *events)
 	if (!events->observers)
 		return 0;
 	events->closing = false;
+	events->ended = 0;
+	__atomic_fetch_add(&events->refs, 1, __ATOMIC_RELAXED);
 	r = tmgr__thread_create(&events->thread, 0, events_main, events);
 	events->started = r == 0;
+	if (r < 0)
+		tmgr__events_unref(events);
 	return r;
 }
 
-void tmgr__events_stop(struct tmgr__events *events)
+/* No thread takes them any more. */
+static void drop_all(struct tmgr__events *events)
+{
+	tmgr__lock_acquire(&events->lock);
+	__atomic_fetch_add(&events->dropped, events->count, __ATOMIC_RELAXED);
+	events->count = 0;
+	tmgr__lock_release(&events->lock);
+}
+
+void tmgr__events_stop(struct tmgr__events *events, struct tmgr__clock *clock, int64_t deadline)
 {
 	if (!events->started)
 		return;
 	__atomic_store_n(&events->closing, true, __ATOMIC_RELEASE);
 	__atomic_fetch_add(&events->word, 1, __ATOMIC_RELEASE);
 	tmgr__events_wake(events);
-	pthread_join(events->thread, NULL);
+	while (!__atomic_load_n(&events->ended, __ATOMIC_ACQUIRE) &&
+		tmgr__clock_now(clock) < deadline)
+		tmgr__clock_sleep(clock, &events->ended, 0, deadline);
+	if (__atomic_load_n(&events->ended, __ATOMIC_ACQUIRE))
+		pthread_join(events->thread, NULL);
+	else
+		pthread_detach(events->thread);
+	drop_all(events);
 	events->started = false;
 }
 

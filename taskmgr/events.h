@@ -11,6 +11,7 @@
 #include <taskmgr/event.h>
 
 #include "base/sync.h"
+#include "clock.h"
 
 struct tmgr__observer {
 	struct tmgr__observer *next;
@@ -24,7 +25,8 @@ struct tmgr__events {
 	uint32_t refs;
 	int level; /* the least important that anybody wants; -1: nobody. Atomic */
 	bool started, closing;
-	uint32_t word; /* futex of the thread: grows with each event */
+	uint32_t word;  /* futex of the thread: grows with each event */
+	uint32_t ended; /* futex: the thread is at its end, and refers to this no more */
 	uint64_t sequence, dropped;
 	size_t max, count, head;
 	struct tmgr_event *ring;
@@ -38,8 +40,11 @@ int tmgr__events_observe(struct tmgr__events *events, enum tmgr_level level,
 	void (*function)(void *self, const struct tmgr_event *event), void *self);
 /* Make the thread, if there are observers. */
 int tmgr__events_start(struct tmgr__events *events);
-/* Deliver what is left, and join the thread. */
-void tmgr__events_stop(struct tmgr__events *events);
+/*
+ * Deliver what is left, and join the thread; or, where an observer has not come back by the
+ * deadline, leave it behind, and count what is left as dropped.
+ */
+void tmgr__events_stop(struct tmgr__events *events, struct tmgr__clock *clock, int64_t deadline);
 
 static inline bool tmgr__events_wanted(const struct tmgr__events *events, enum tmgr_level level)
 {

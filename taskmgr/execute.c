@@ -34,11 +34,17 @@ void tmgr__execute_settle_unexecuted(struct tmgr_manager *manager)
 /* The same where all others are about to execute. */
 static void settle_without_execute(struct tmgr_manager *manager)
 {
+	size_t left = manager->without_execute;
 	struct tmgr__list *node;
 
-	tmgr__list_for (node, &manager->tasks)
-		if (!(tmgr__record_of(node)->phases & TMGR_EXECUTE))
-			tmgr_future_complete(&tmgr__record_of(node)->done, 0, NULL);
+	tmgr__list_for (node, &manager->tasks) {
+		if (left == 0)
+			break;
+		if (tmgr__record_of(node)->phases & TMGR_EXECUTE)
+			continue;
+		tmgr_future_complete(&tmgr__record_of(node)->done, 0, NULL);
+		left--;
+	}
 }
 
 /* Let all executes start, long-running ones first. */

@@ -211,8 +211,9 @@ struct tmgr__record *tmgr__child_parent(const struct tmgr__record *record)
 void tmgr__child_end(struct tmgr__record *record, struct tmgr__end end)
 {
 	struct tmgr_group *group = record->task_group;
-	struct tmgr__verdict verdict = tmgr__policy_judge(TMGR_ERROR, end);
+	struct tmgr__verdict verdict;
 
+	tmgr__policy_judge(TMGR_ERROR, end, &verdict);
 	if (verdict.error == 0)
 		return;
 	record->failed = true;

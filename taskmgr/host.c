@@ -22,7 +22,7 @@ int tmgr__host_hold(struct tmgr__record *record)
 
 void tmgr__host_release(struct tmgr__record *record)
 {
-	void *place = record->place;
+	void *place = record->on ? record->place : NULL;
 
 	/* Most have none, and are looked at by the run's thread and their own at once. */
 	if (!place)
@@ -54,16 +54,73 @@ bool tmgr__host_is_served(struct tmgr_manager *manager, struct tmgr_executor *ho
 	return false;
 }
 
+/*
+ * Take those off a list that come first and are on one host, as tmgr_hosted_take() wants them: until
+ * they are taken there, nothing else looks at their `queue`.
+ */
+static struct tmgr__record *take_first_of_one(struct tmgr__list *hosted)
+{
+	struct tmgr__record *first = container_of(
+		tmgr__list_pop(hosted), struct tmgr__record, queue);
+	struct tmgr__record *last = first;
+	struct tmgr__list *node;
+
+	while ((node = tmgr__list_first(hosted))) {
+		struct tmgr__record *record = container_of(node, struct tmgr__record, queue);
+
+		if (record->on != first->on)
+			break;
+		tmgr__list_remove(node);
+		last->queue.next = node;
+		last = record;
+	}
+	last->queue.next = NULL;
+	return first;
+}
+
+struct tmgr_hosted *tmgr_hosted_take(struct tmgr_hosted **first, void **ret_place)
+{
+	struct tmgr__record *record;
+	struct tmgr__list *next;
+
+	if (!first || !*first || !ret_place)
+		return NULL;
+	record = (struct tmgr__record *)(void *)*first;
+	*ret_place = record->place;
+	record->place = NULL;
+	next = record->queue.next;
+	tmgr__list_init(&record->queue);
+	*first = NULL;
+	if (next) {
+		/* It is another processor's, mostly. */
+		__builtin_prefetch(next);
+		*first = (void *)container_of(next, struct tmgr__record, queue);
+	}
+	return (struct tmgr_hosted *)(void *)record;
+}
+
 void tmgr__host_open(struct tmgr_manager *manager)
 {
-	struct tmgr__list hosted, *node;
+	struct tmgr__list hosted;
 
 	tmgr__list_init(&hosted);
 	tmgr__manager_lock(manager);
 	tmgr__list_splice(&hosted, &manager->pool.hosted);
+	manager->hosts_open = true;
 	tmgr__manager_unlock(manager);
-	while ((node = tmgr__list_pop(&hosted)))
-		tmgr__host_start(container_of(node, struct tmgr__record, queue));
+	while (!tmgr__list_empty(&hosted)) {
+		struct tmgr__record *first = take_first_of_one(&hosted);
+		struct tmgr_hosted *rest = (struct tmgr_hosted *)(void *)first, *one;
+		struct tmgr_executor *on = first->on;
+		void *place;
+
+		if (on->ops->start_all) {
+			on->ops->start_all(on, rest);
+			continue;
+		}
+		while ((one = tmgr_hosted_take(&rest, &place)))
+			on->ops->start(on, place, one);
+	}
 }
 
 int tmgr_executor_enter(struct tmgr_executor *host, struct tmgr_context *context)

@@ -280,13 +280,6 @@ int tmgr__manager_check_fork(const struct tmgr_manager *manager)
 	return generation != 0 && generation != tmgr__fork_generation() ? -ECHILD : 0;
 }
 
-void tmgr__manager_set_state(struct tmgr_manager *manager, struct tmgr__record *record,
-	enum tmgr_state state, int64_t now)
-{
-	tmgr__record_set_state(record, state, now);
-	tmgr__manager_event(manager, TMGR_EVENT_STATE, record, (int)state, "");
-}
-
 void tmgr__manager_check_at(struct tmgr_manager *manager, int64_t at)
 {
 	if (at >= manager->check_at)
@@ -330,7 +323,11 @@ void tmgr__manager_begin_stop(struct tmgr_manager *manager, const struct tmgr_ca
 		manager->state = TMGR_MANAGER_STOPPING;
 	tmgr__manager_tell_stop(manager, cause);
 	manager->check_at = TMGR_NOW;
-	manager->deferred |= TMGR__DEFER_FIRE | TMGR__DEFER_WAKE_RUN;
+	manager->deferred |= TMGR__DEFER_FIRE;
+	/* Else it has nothing to do before the last that executes has ended, which wakes it. */
+	if (manager->executing == 0 || tmgr__pool_has_waiting(&manager->pool) ||
+		manager->options.stop_order == TMGR_STOP_REVERSE)
+		manager->deferred |= TMGR__DEFER_WAKE_RUN;
 	if (manager->state != TMGR_MANAGER_ADDING)
 		manager->deferred |= TMGR__DEFER_WAKE_WATCHER;
 	/*

@@ -67,6 +67,8 @@ struct tmgr_manager {
 
 	struct tmgr__arena records; /* of long-running tasks */
 	struct tmgr__list tasks;    /* long-running, in order of adding */
+	/* How many of these are of a kind that is looked for among all: mostly few, or none. */
+	size_t with_thread, with_signal, with_inner, without_execute;
 	struct tmgr__names names;   /* of these */
 	struct tmgr__list executes; /* not yet ended, or with a handle */
 	struct tmgr__list failed;   /* execute-tasks that failed: their entries are in the report */
@@ -75,7 +77,7 @@ struct tmgr_manager {
 	struct tmgr__list groups;
 	size_t executing; /* executes of tasks that run waits for */
 	size_t executed;  /* execute-tasks added so far */
-	size_t threads;   /* dedicated ones made for the run */
+	size_t threads;   /* dedicated ones made for the run, of those with_thread */
 	unsigned char *signal_stacks;
 	struct tmgr__lock spare_lock; /* guards the next two; taken alone */
 	struct tmgr__record *spare;   /* memory of ended execute-tasks, linked by `added_by` */
@@ -90,6 +92,7 @@ struct tmgr_manager {
 	struct tmgr__pool pool;
 	uint32_t gate;     /* futex */
 	uint32_t run_word; /* futex of the thread that runs: grows with all it waits for */
+	bool hosts_open;   /* no task waits for the run to begin with it a host any more */
 	uint32_t
 		hosted_ending; /* futex: tasks on other hosts whose ends are being settled; atomic */
 	/* Where a coroutine runs it: that waits for `changed` instead, which is armed anew each time. */
@@ -161,6 +164,19 @@ void tmgr__manager_begin_stop(struct tmgr_manager *manager, const struct tmgr_ca
 void tmgr__manager_add_entry(struct tmgr_manager *manager, struct tmgr_report_entry *entry);
 void tmgr__manager_event(struct tmgr_manager *manager, enum tmgr_event_kind kind,
 	const struct tmgr__record *record, int code, const char *text);
+/* The same for kinds that only who debugs wants: mostly it is a look. */
+static inline void tmgr__manager_debug_event(struct tmgr_manager *manager,
+	enum tmgr_event_kind kind, const struct tmgr__record *record, int code)
+{
+	if (__builtin_expect(tmgr__events_wanted(manager->events, TMGR_LEVEL_DEBUG), 0))
+		tmgr__manager_event(manager, kind, record, code, "");
+}
+static inline void tmgr__manager_set_state(struct tmgr_manager *manager,
+	struct tmgr__record *record, enum tmgr_state state, int64_t now)
+{
+	tmgr__record_set_state(record, state, now);
+	tmgr__manager_debug_event(manager, TMGR_EVENT_STATE, record, (int)state);
+}
 /* An error, and the rule or the text that goes with it. */
 struct tmgr__told_error {
 	int code;
@@ -174,8 +190,6 @@ struct tmgr__told_error {
 void tmgr__manager_tell_misuse(struct tmgr_manager *manager, const char *name, const char *what,
 	struct tmgr__told_error error);
 void tmgr__manager_tell_stop(struct tmgr_manager *manager, const struct tmgr_cause *cause);
-void tmgr__manager_set_state(struct tmgr_manager *manager, struct tmgr__record *record,
-	enum tmgr_state state, int64_t now);
 /* A deadline of a record has moved to `at`: the watcher looks then. */
 void tmgr__manager_check_at(struct tmgr_manager *manager, int64_t at);
 /* Whether executing is over, and what that means; wakes run. */

@@ -1,37 +1,66 @@
 #include "names.h"
 
 #include <errno.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
 
 #define SIZE_MIN 16
+/* Odd, and without a pattern: the golden ratio of 2^64. */
+#define FACTOR UINT64_C(0x9e3779b97f4a7c15)
 
-/* FNV-1a. */
-static size_t hash(const char *name)
+/* Twice, for a product's low bits know nothing of the word's high ones. */
+static uint64_t mix(uint64_t value, uint64_t word)
 {
-	uint32_t value = 2166136261u;
+	value = (value ^ word) * FACTOR;
+	value = (value ^ value >> 32) * FACTOR;
+	return value ^ value >> 32;
+}
 
-	for (; *name; name++)
-		value = (value ^ (unsigned char)*name) * 16777619u;
-	return value;
+/* Eight bytes at a time; most names differ in the last few. */
+uint64_t tmgr__name_hash(const char *name, size_t length)
+{
+	uint64_t value = length, word;
+
+	for (; length > sizeof(word); name += sizeof(word), length -= sizeof(word)) {
+		memcpy(&word, name, sizeof(word));
+		value = mix(value, word);
+	}
+	word = 0;
+	memcpy(&word, name, length);
+	return mix(value, word);
 }
 
 /* Where a name is, or the free slot it would take: never more than half are taken. */
-static const char **find(const struct tmgr__names *names, const char *name)
+static struct tmgr__name *find(const struct tmgr__names *names, const char *name, uint64_t hash)
 {
-	size_t i = hash(name) & (names->size - 1);
+	size_t i = hash & (names->size - 1);
+	struct tmgr__name *slot = &names->slots[i];
 
-	while (names->slots[i] && strcmp(names->slots[i], name) != 0)
+	while (slot->name && !(slot->hash == hash && strcmp(slot->name, name) == 0)) {
 		i = (i + 1) & (names->size - 1);
-	return &names->slots[i];
+		slot = &names->slots[i];
+	}
+	return slot;
 }
 
-bool tmgr__names_has(const struct tmgr__names *names, const char *name)
+struct tmgr__name *tmgr__names_find_free(
+	const struct tmgr__names *names, const char *name, uint64_t hash)
 {
-	return names->size > 0 && *find(names, name);
+	struct tmgr__name *slot = find(names, name, hash);
+
+	return slot->name ? NULL : slot;
+}
+
+/* All that are in it differ. */
+static void copy(const struct tmgr__names *names, const struct tmgr__name *from)
+{
+	size_t i = from->hash & (names->size - 1);
+
+	while (names->slots[i].name)
+		i = (i + 1) & (names->size - 1);
+	names->slots[i] = *from;
 }
 
 int tmgr__names_reserve(struct tmgr__names *names)
@@ -44,19 +73,19 @@ int tmgr__names_reserve(struct tmgr__names *names)
 	if (!larger.slots)
 		return -ENOMEM;
 	for (size_t i = 0; i < names->size; i++)
-		if (names->slots[i])
-			tmgr__names_add(&larger, names->slots[i]);
+		if (names->slots[i].name)
+			copy(&larger, &names->slots[i]);
+	larger.count = names->count;
 	free(names->slots);
 	*names = larger;
 	return 0;
 }
 
-void tmgr__names_add(struct tmgr__names *names, const char *name)
+void tmgr__names_add(
+	struct tmgr__names *names, struct tmgr__name *slot, const char *name, uint64_t hash)
 {
-	const char **slot = find(names, name);
-
-	check(!*slot);
-	*slot = name;
+	check(!slot->name);
+	*slot = (struct tmgr__name){ name, hash };
 	names->count++;
 }
 

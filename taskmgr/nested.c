@@ -32,6 +32,7 @@ static int set_outer(struct tmgr_manager *manager, struct tmgr_context *context)
 	}
 	tmgr__manager_unlock(manager);
 	tmgr__manager_lock(record->manager);
+	record->manager->with_inner += record->long_running && !record->inner;
 	record->inner = tmgr_manager_ref(manager);
 	tmgr__manager_unlock(record->manager);
 	return 0;

@@ -128,9 +128,9 @@ void tmgr__phase_skip_cleanups(struct tmgr_manager *manager)
 }
 
 static int64_t cleanup_deadline(
-	struct tmgr_manager *manager, struct tmgr__record *record, int64_t now)
+	struct tmgr_manager *manager, const struct tmgr__record *record, int64_t now)
 {
-	int64_t deadline;
+	int64_t deadline, limit = record->cleanup->limit_ns;
 
 	/* The watcher brings it forward when an outer manager stops. */
 	tmgr__manager_lock(manager);
@@ -139,8 +139,8 @@ static int64_t cleanup_deadline(
 	/* A total deadline that has passed leaves a little, which all of them share. */
 	if (deadline <= now)
 		deadline = now + CLEANUP_GRACE / (int64_t)(manager->report.long_running + 8);
-	if (record->cleanup_ns > 0 && tmgr__time_add(now, record->cleanup_ns) < deadline)
-		deadline = tmgr__time_add(now, record->cleanup_ns);
+	if (limit > 0 && tmgr__time_add(now, limit) < deadline)
+		deadline = tmgr__time_add(now, limit);
 	return deadline;
 }
 
@@ -167,7 +167,7 @@ static void clean_up(struct tmgr__record *record, bool initialize_failed)
 	tmgr__manager_lock(manager);
 	manager->phase_record = NULL;
 	if (record->state != TMGR_STATE_STUCK) {
-		record->cleanup_took_ns = now - record->began;
+		record->cleanup->took_ns = now - record->began;
 		record->began = 0;
 		if (error < 0)
 			tmgr__record_fail(

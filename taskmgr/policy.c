@@ -8,7 +8,8 @@ int tmgr__policy_error(int result, int *ret_detail)
 	return result > 0 ? -TMGR_EFAILED : result;
 }
 
-struct tmgr__verdict tmgr__policy_judge(enum tmgr_policy policy, struct tmgr__end end)
+void tmgr__policy_judge(
+	enum tmgr_policy policy, struct tmgr__end end, struct tmgr__verdict *ret_verdict)
 {
 	struct tmgr__verdict verdict = { .error = 0 };
 
@@ -26,7 +27,7 @@ struct tmgr__verdict tmgr__policy_judge(enum tmgr_policy policy, struct tmgr__en
 		verdict.leave = end.by_handle;
 		verdict.count_down = !end.by_handle;
 	}
-	return verdict;
+	*ret_verdict = verdict;
 }
 
 bool tmgr__policy_group_done(struct tmgr__stop_group_count count)

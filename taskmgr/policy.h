@@ -22,7 +22,9 @@ struct tmgr__verdict {
 	bool leave;      /* it leaves its stop group */
 };
 
-struct tmgr__verdict tmgr__policy_judge(enum tmgr_policy policy, struct tmgr__end end);
+/* By its address: a few small fields, returned in registers, are put together in memory first. */
+void tmgr__policy_judge(
+	enum tmgr_policy policy, struct tmgr__end end, struct tmgr__verdict *ret_verdict);
 
 /* Members of a stop group. */
 struct tmgr__stop_group_count {

@@ -54,6 +54,12 @@ struct tmgr__pool {
 	size_t burst;       /* threads made by the last tick that had to */
 };
 
+/* Whether something waits for a thread, or for the run to begin. */
+static inline bool tmgr__pool_has_waiting(const struct tmgr__pool *pool)
+{
+	return !tmgr__list_empty(&pool->queue) || !tmgr__list_empty(&pool->hosted);
+}
+
 /* What to do once the lock is released. */
 struct tmgr__pool_step {
 	enum { TMGR__POOL_NOTHING, TMGR__POOL_WAKE, TMGR__POOL_CREATE } what;

@@ -89,12 +89,10 @@ void tmgr__run_note_start_error(
 
 static int start_threads(struct tmgr_manager *manager)
 {
-	size_t size = tmgr__signal_stack_size(), count = 0;
+	size_t size = tmgr__signal_stack_size(), count = manager->with_thread;
 	struct tmgr__list *node;
 	int r;
 
-	tmgr__list_for (node, &manager->tasks)
-		count += has_thread(tmgr__record_of(node));
 	/* One piece that is never touched but by a handler: it costs address space only. */
 	if (count > 0) {
 		manager->signal_stacks = malloc(count * size);
@@ -104,6 +102,8 @@ static int start_threads(struct tmgr_manager *manager)
 	tmgr__list_for (node, &manager->tasks) {
 		struct tmgr__record *record = tmgr__record_of(node);
 
+		if (manager->threads == count)
+			break;
 		if (!has_thread(record))
 			continue;
 		r = tmgr__thread_start(record, manager->signal_stacks + manager->threads * size);
@@ -194,9 +194,25 @@ static int check_hosts(struct tmgr_manager *manager)
 	return -EINVAL;
 }
 
+static void take_interrupts(struct tmgr_manager *manager)
+{
+	size_t left = manager->with_signal;
+	struct tmgr__list *node;
+
+	tmgr__list_for (node, &manager->tasks) {
+		int signo = tmgr__record_of(node)->interrupt_signal;
+
+		if (left == 0)
+			break;
+		if (signo == 0)
+			continue;
+		tmgr__interrupt_take(manager, signo);
+		left--;
+	}
+}
+
 int tmgr__run_prepare(struct tmgr_manager *manager)
 {
-	struct tmgr__list *node;
 	int r;
 
 	if (!tmgr__list_empty(&manager->refused))
@@ -205,9 +221,7 @@ int tmgr__run_prepare(struct tmgr_manager *manager)
 	if (!manager->timers)
 		return -ENOMEM;
 	tmgr__token_set_timers(manager->token, manager->timers);
-	tmgr__list_for (node, &manager->tasks)
-		if (tmgr__record_of(node)->interrupt_signal)
-			tmgr__interrupt_take(manager, tmgr__record_of(node)->interrupt_signal);
+	take_interrupts(manager);
 	r = manager->outer && !manager->own_events ? 0 : tmgr__events_start(manager->events);
 	if (r == 0) {
 		/*

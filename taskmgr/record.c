@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/clear.h"
 #include "base/text.h"
 
 /* clang-format off */
@@ -39,9 +40,13 @@ void tmgr__record_set_state(struct tmgr__record *record, enum tmgr_state to, int
 {
 	check((unsigned)to < STATES);
 	check(states[record->state].to & BIT((unsigned)to));
-	record->state = to;
+	record->state = (unsigned char)to;
 	record->since = now;
 }
+
+/* Memory behind a name has the alignment of the record before it. */
+#define ROUND_UP(size) (((size) + 7) & ~(size_t)7)
+_Static_assert(sizeof(struct tmgr__record) % 8 == 0, "a name begins aligned");
 
 /* The memory goes when neither the record nor its token is referred to. */
 static void release_token(struct tmgr_token *token)
@@ -56,11 +61,8 @@ static void release_token(struct tmgr_token *token)
 
 void tmgr__record_init(struct tmgr__record *record, const char *name, struct tmgr_task task)
 {
-	/*
-	 * All up to the embedded objects; those are set by their own functions, and texts need not
-	 * be cleared.
-	 */
-	memset(record, 0, offsetof(struct tmgr__record, waiter));
+	/* Texts need not be cleared. */
+	tmgr__clear(record, offsetof(struct tmgr__record, text));
 	tmgr__list_init(&record->node);
 	tmgr__list_init(&record->queue);
 	record->task = task;
@@ -69,40 +71,44 @@ void tmgr__record_init(struct tmgr__record *record, const char *name, struct tmg
 	record->end_deadline = TMGR_NEVER;
 	tmgr_waiter_init(&record->waiter, &tmgr__thread_waiter_ops, NULL);
 	tmgr__token_init(&record->token, release_token);
-	memset(&record->context, 0, sizeof(record->context));
-	memset(&record->entry, 0, sizeof(record->entry));
 	record->context.record = record;
 	record->context.base = &record->context;
 	record->context.waiter = &record->waiter;
 	record->context.deadline = TMGR_NEVER;
 	record->context.waiting_fd = -1;
-	memcpy(record->name, name, strlen(name) + 1);
 	record->text[0] = '\0';
+	memcpy(record->name, name, strlen(name) + 1);
+}
+
+/* Behind the name, aligned. */
+static struct tmgr__cleanup *cleanup_of(struct tmgr__record *record, size_t room)
+{
+	return (struct tmgr__cleanup *)(void *)(record->name + ROUND_UP(room));
 }
 
 struct tmgr__record *tmgr__record_create(struct tmgr__arena *arena, const char *name,
 	struct tmgr_task task, enum tmgr__record_kind kind)
 {
 	bool with_cleanup = kind == TMGR__RECORD_TASK_WITH_CLEANUP;
-	size_t size = sizeof(struct tmgr__record) +
-		      (with_cleanup ? sizeof(struct tmgr__cleanup) : 0);
 	size_t room = kind == TMGR__RECORD_EXECUTE ? TMGR_NAME_MAX + 1 : strlen(name) + 1;
+	size_t size = sizeof(struct tmgr__record) + room;
 	struct tmgr__arena_block *block = NULL;
 	struct tmgr__record *record;
 
+	if (with_cleanup)
+		size = sizeof(struct tmgr__record) + ROUND_UP(room) + sizeof(struct tmgr__cleanup);
 	/* Execute-tasks come and go: their memory is used again by itself. */
 	if (kind == TMGR__RECORD_EXECUTE)
-		record = malloc(size + room);
+		record = malloc(size);
 	else
-		record = tmgr__arena_take(arena, size + room, &block);
+		record = tmgr__arena_take(arena, size, &block);
 	if (!record)
 		return NULL;
-	record->name = (char *)record + size;
 	tmgr__record_init(record, name, task);
 	record->block = block;
 	if (!with_cleanup)
 		return record;
-	record->cleanup = (struct tmgr__cleanup *)(record + 1);
+	record->cleanup = cleanup_of(record, room);
 	memset(record->cleanup, 0, sizeof(*record->cleanup));
 	if (tmgr_token_create(NULL, &record->cleanup->token) < 0) {
 		tmgr__arena_give(block);

@@ -27,75 +27,90 @@ struct tmgr__stop_group {
 /* What only a task with a cleanup needs. */
 struct tmgr__cleanup {
 	struct tmgr_token *token; /* fresh, made when the task is added */
+	int64_t limit_ns;         /* for cleanup; 0: only the total deadline */
+	int64_t took_ns;
 	struct tmgr_report_entry entry;
 	char text[TMGR__ERROR_TEXT_SIZE];
 };
 
+/*
+ * A run passes over all its tasks several times, and many tasks are more than a near cache holds.
+ * So what every pass looks at is the first line of it; what the host of a task touches comes next,
+ * and last what most never need.
+ */
 struct tmgr__record {
-	struct tmgr__list node;  /* of the manager's tasks, executes or failed */
-	struct tmgr__list queue; /* of the pool, or of a task group */
-	struct tmgr_manager *manager;
-	struct tmgr_task task;
-	uint32_t refs; /* atomic; the memory also stays for the token's references */
-	/* These do not change once it was admitted, and are read without the lock. */
+	struct tmgr__list node;   /* of the manager's tasks, executes or failed */
+	struct tmgr__list queue;  /* of the pool, or of a task group */
+	struct tmgr_executor *on; /* that runs it, with TMGR_HOST_LOOP, or NULL */
+	union {
+		void *place; /* with `on`: it is held for it, until it is started or given back */
+		struct tmgr__pool_thread *pool_thread; /* without: that runs it, or NULL */
+	};
+	unsigned char state; /* enum tmgr_state */
+	/* The next four do not change once it was admitted, and are read without the lock. */
 	bool long_running;
 	unsigned char phases; /* that do something: bits of enum tmgr_phase */
-	bool cleanup_after_failed_initialize;
-	bool cleanup_beside_users;
-	enum tmgr_policy policy;
-	enum tmgr_host host;
-	enum tmgr_state state;
-	bool executing; /* counted among those that run waits for */
-	bool by_handle; /* cancelled by its handle */
+	unsigned char policy; /* enum tmgr_policy */
+	unsigned char interrupt_signal;
+	unsigned char host; /* enum tmgr_host; the pool changes that of an execute-task */
+	bool executing;     /* counted among those that run waits for */
 	bool left_out; /* told to stop while it initialized: it will not execute. The run's thread */
-	bool ready;
-	bool warned; /* a third of its stop deadline has passed */
-	bool late_heartbeat;
-	bool late_ready;  /* it failed so, while it may be writing its own text */
-	bool inner_stuck; /* a manager in it left a task behind */
 	bool thread_made; /* it has a thread of its own, to be joined */
+	bool leaked;      /* stuck, or a stuck task may still use it: never destroyed */
 	bool failed;      /* entry is in the report, or in its group */
+	bool inner_stuck; /* a manager in it left a task behind */
+	bool by_handle;   /* cancelled by its handle */
 	/* atomic; long-running: its result stands, though who waits may not be told yet */
 	bool settled;
 	bool settle_ref; /* who settles it holds a reference */
-	bool leaked;     /* stuck, or a stuck task may still use it: never destroyed */
-	uint32_t restarts;
-	int interrupt_signal;
-	int result; /* of execute, as the handle tells it */
-	int last_error;
-	const char *kind; /* static */
+	bool ready;
+
+	struct tmgr_manager *manager;
+	struct tmgr_task task;
+	uint32_t refs; /* atomic; the memory also stays for the token's references */
+	int result;    /* of execute, as the handle tells it */
+	int64_t since;
+	int64_t began; /* the running phase, or 0 */
+	int64_t execute_ns;
+	bool warned; /* a third of its stop deadline has passed */
+	bool late_heartbeat;
+	bool late_ready; /* it failed so, while it may be writing its own text */
+	bool cleanup_after_failed_initialize;
+	bool cleanup_beside_users;
+
+	struct tmgr_waiter waiter;
+	int64_t ready_ns, heartbeat_ns;
+	int64_t heartbeat; /* the last; atomic */
+	const char *kind;  /* static */
+
+	struct tmgr_context context;
+	struct tmgr__cleanup *cleanup; /* behind the record, or NULL */
+	struct tmgr_token token;       /* its own lock */
 	struct tmgr__stop_group *group;
 	struct tmgr_group *task_group; /* of a spawned child */
 	struct tmgr__record *added_by; /* the long-running task below which it was added, or NULL */
-	struct tmgr__pool_thread *pool_thread;
-	struct tmgr_executor
-		*on; /* that runs it, with TMGR_HOST_LOOP; it is held for it with `place` */
-	void *place;
-	struct tmgr_executor *runs; /* the host that this task runs, while it does */
-	struct tmgr_manager *inner; /* that runs in it: its report is part of ours */
-	uint32_t handles;           /* given and not yet released */
-	uint32_t handle_slot;       /* of the last, + 1 */
-	pthread_t thread;
-	unsigned char *signal_stack; /* of its thread */
-	size_t stack_size;
-	int64_t since;
-	int64_t next_attempt;
-	int64_t ready_ns, stop_ns, cleanup_ns, heartbeat_ns;
-	int64_t heartbeat;    /* the last; atomic */
+	struct tmgr_executor *runs;    /* the host that this task runs, while it does */
+	struct tmgr_manager *inner;    /* that runs in it: its report is part of ours */
+	struct tmgr_future done;       /* execute has ended; its own lock */
+	struct tmgr__arena_block *block; /* of its memory, or NULL */
+
+	union {
+		size_t stack_size; /* of its thread to be; 0: the default */
+		pthread_t thread;  /* thread_made */
+	};
+	int64_t stop_ns;
 	int64_t stop_since;   /* told to stop then, or 0 */
 	int64_t end_deadline; /* set by the task, or TMGR_NEVER */
-	int64_t began;        /* the running phase, or 0 */
-	int64_t initialize_ns, execute_ns, cleanup_took_ns;
-	uint64_t reload_seen;            /* guarded by the reload's lock */
-	struct tmgr__cleanup *cleanup;   /* behind the record, or NULL */
-	struct tmgr__arena_block *block; /* of its memory, or NULL */
-	struct tmgr_future done;         /* execute has ended; its own lock */
-	struct tmgr_waiter waiter;
-	struct tmgr_token token; /* its own lock */
-	struct tmgr_context context;
+	int64_t initialize_ns;
+	int64_t next_attempt;
+	uint64_t reload_seen; /* guarded by the reload's lock */
+	int last_error;
+	uint32_t restarts;
+	uint32_t handles;     /* given and not yet released */
+	uint32_t handle_slot; /* of the last, + 1 */
 	struct tmgr_report_entry entry;
-	char *name; /* behind the record */
 	char text[TMGR__ERROR_TEXT_SIZE];
+	char name[];
 };
 
 /* What a record is made for, and so what stands behind it. */

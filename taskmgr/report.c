@@ -25,13 +25,17 @@ const char *tmgr_stage_name(enum tmgr_stage stage)
 /* A manager inside a task has its report now, if it has ended. */
 static void link_inner(struct tmgr_manager *manager)
 {
+	size_t left = manager->with_inner;
 	struct tmgr__list *node;
 
 	tmgr__list_for (node, &manager->tasks) {
 		struct tmgr__record *record = container_of(node, struct tmgr__record, node);
 
+		if (left == 0)
+			break;
 		if (!record->inner)
 			continue;
+		left--;
 		record->entry.inner = tmgr_manager_report(record->inner);
 		if (record->cleanup)
 			record->cleanup->entry.inner = record->failed ? NULL : record->entry.inner;

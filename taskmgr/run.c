@@ -13,6 +13,9 @@
 #include "base/check.h"
 #include "run.h"
 
+/* What observers have when the time of all is up. */
+#define OBSERVERS_NS (40 * TMGR_MILLISECOND)
+
 static void join_threads(struct tmgr_manager *manager)
 {
 	struct tmgr__list *node;
@@ -20,9 +23,12 @@ static void join_threads(struct tmgr_manager *manager)
 	tmgr__list_for (node, &manager->tasks) {
 		struct tmgr__record *record = tmgr__record_of(node);
 
+		if (manager->threads == 0)
+			break;
 		if (!record->thread_made)
 			continue;
 		record->thread_made = false;
+		manager->threads--;
 		if (record->state == TMGR_STATE_STUCK && !record->inner_stuck &&
 			record->entry.stage == TMGR_STAGE_EXECUTE)
 			pthread_detach(record->thread);
@@ -36,8 +42,23 @@ static void release_hosts(struct tmgr_manager *manager)
 {
 	struct tmgr__list *node;
 
+	if (manager->hosts_open)
+		return;
 	tmgr__list_for (node, &manager->tasks)
 		tmgr__host_release(tmgr__record_of(node));
+}
+
+/* Observers have the time of all, too, and a little more to be told of the end. */
+static int64_t observers_deadline(struct tmgr_manager *manager)
+{
+	int64_t now = tmgr__manager_now(manager), deadline;
+
+	tmgr__manager_lock(manager);
+	deadline = manager->shutdown_deadline;
+	tmgr__manager_unlock(manager);
+	if (deadline == TMGR_NEVER)
+		deadline = tmgr__time_add(now, manager->options.shutdown_ns);
+	return deadline > now + OBSERVERS_NS ? deadline : now + OBSERVERS_NS;
 }
 
 /*
@@ -73,7 +94,7 @@ int tmgr__run_end(struct tmgr_manager *manager)
 		/* A run that did not begin says why, too. */
 		if (!manager->events->started)
 			tmgr__events_start(manager->events);
-		tmgr__events_stop(manager->events);
+		tmgr__events_stop(manager->events, manager->clock, observers_deadline(manager));
 	}
 	manager->report.events_dropped = __atomic_load_n(
 		&manager->events->dropped, __ATOMIC_RELAXED);

@@ -27,7 +27,7 @@ static void fill_durations(
 {
 	task->initialize_ns = record->initialize_ns;
 	task->execute_ns = record->execute_ns;
-	task->cleanup_ns = record->cleanup_took_ns;
+	task->cleanup_ns = record->cleanup ? record->cleanup->took_ns : 0;
 	if (record->began == 0)
 		return;
 	if (record->state == TMGR_STATE_INITIALIZING)

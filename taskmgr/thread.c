@@ -108,7 +108,7 @@ static void *thread_main(void *self)
 	struct tmgr_manager *manager = record->manager;
 	struct tmgr__end end;
 
-	tmgr__thread_enter(manager->clock, record->name, record->signal_stack);
+	tmgr__thread_enter(manager->clock, record->name, record->waiter.owner);
 	/* Written before the gate is opened. */
 	if (!wait_at_gate(manager) || record->left_out)
 		return NULL;
@@ -125,6 +125,7 @@ int tmgr__thread_start(struct tmgr__record *record, unsigned char *signal_stack)
 
 	if (stack_size == 0)
 		stack_size = record->manager->options.stack_size;
-	record->signal_stack = signal_stack;
+	/* The host's, and so ours: nobody else needs it on a thread. */
+	record->waiter.owner = signal_stack;
 	return tmgr__thread_create(&record->thread, stack_size, thread_main, record);
 }

@@ -46,12 +46,11 @@ void tmgr__token_init(struct tmgr_token *token, void (*release)(struct tmgr_toke
 	token->running_waited = false;
 	token->fd = -1;
 	token->deadline = token->limit = TMGR_NEVER;
-	token->timer.linked = false;
 	token->timers = NULL;
+	token->timer.linked = false;
 	token->fire_next = NULL;
 	token->release = release;
 	token->source = NULL;
-	token->cause.reason = TMGR_REASON_NONE;
 }
 
 int tmgr_token_create(struct tmgr_token *parent, struct tmgr_token **ret_token)
@@ -91,12 +90,15 @@ static bool ref_unless_ending(struct tmgr_token *token)
 	return false;
 }
 
-/* Take a token out of its timers; it will not be fired by them afterwards. */
+/*
+ * Take a token out of its timers; it will not be fired by them afterwards. One that is its own source
+ * was taken out when it became that: its cause stands where the timer was.
+ */
 static void stop_timer(struct tmgr_token *token)
 {
 	struct tmgr__timers *timers = token->timers;
 
-	if (!timers)
+	if (!timers || token->source == token)
 		return;
 	tmgr__lock_acquire(&timers->lock);
 	tmgr__heap_remove(&timers->heap, &token->timer);
@@ -188,8 +190,10 @@ static bool mark(struct tmgr_token *token, const struct tmgr_token *source,
 		tmgr__lock_release(&token->lock);
 		return false;
 	}
-	if (cause)
+	if (cause) {
+		stop_timer(token);
 		token->cause = *cause;
+	}
 	token->source = source;
 	__atomic_store_n(&token->fired, 1, __ATOMIC_SEQ_CST);
 	if ((token->callbacks || token->fd >= 0) && ref_unless_ending(token)) {
@@ -332,7 +336,7 @@ static void lower_children(struct tmgr_token *token, int64_t limit)
 void tmgr__token_attach(struct tmgr_token *token, struct tmgr_token *parent)
 {
 	tmgr_token_ref(parent);
-	token->depth = parent->depth + 1;
+	token->depth = (uint16_t)(parent->depth + 1);
 	lower_limit(token, __atomic_load_n(&parent->limit, __ATOMIC_ACQUIRE));
 	__atomic_store_n(&token->parent, parent, __ATOMIC_RELEASE);
 	tmgr__token_link(token);

@@ -27,29 +27,37 @@ struct tmgr__timers {
 	void *self;
 };
 
+/*
+ * Most are made, waited with and given back, and never fire or have a deadline of their own: they
+ * touch the first line of the cache. Firing needs the second.
+ */
 struct tmgr_token {
 	int fired; /* first: the inline check of the public header reads it */
 	struct tmgr__lock lock;
 	uint32_t refs;
-	uint32_t depth;
-	bool linked;               /* among its parent's children */
+	uint16_t depth;
+	bool linked; /* among its parent's children */
+	bool running_waited;
 	struct tmgr_token *parent; /* referenced; set once, under lock */
 	struct tmgr__list siblings;
-	struct tmgr__list children;
 	struct tmgr_token_callback *callbacks, *callbacks_last;
+	int64_t limit; /* the earliest deadline of it and of all above it, once linked; atomic */
+
+	struct tmgr__list children;
 	struct tmgr_token_callback *running; /* being called */
 	int running_thread;
 	uint32_t running_count; /* a futex for who waits for the end of a call */
-	bool running_waited;
-	int fd; /* -1 until asked for */
-	int64_t deadline;
-	int64_t limit; /* the earliest of that and those of all above it, once linked; atomic */
-	struct tmgr__heap_node timer;
-	struct tmgr__timers *timers;
+	int fd;                 /* -1 until asked for */
 	struct tmgr_token *fire_next;
-	void (*release)(struct tmgr_token *token); /* memory, when the last reference goes */
 	const struct tmgr_token *source;           /* whose cause it is: itself or an ancestor */
-	struct tmgr_cause cause;
+	void (*release)(struct tmgr_token *token); /* memory, when the last reference goes */
+
+	int64_t deadline;
+	struct tmgr__timers *timers;
+	union {
+		struct tmgr__heap_node timer; /* of these, until it is the source of a cause */
+		struct tmgr_cause cause;      /* once it is its own source */
+	};
 };
 
 /* A token in memory of the caller, with one reference, not yet below a parent. */
@@ -62,7 +70,7 @@ static inline void tmgr__token_init_again(struct tmgr_token *token)
 	token->linked = false;
 	token->deadline = token->limit = TMGR_NEVER;
 	token->source = NULL;
-	token->cause.reason = TMGR_REASON_NONE;
+	token->timer.linked = false;
 }
 /* Put it below a parent, once; it fires at once where the parent has fired. */
 void tmgr__token_attach(struct tmgr_token *token, struct tmgr_token *parent);

@@ -171,10 +171,10 @@ static void interrupt(struct look *look, struct tmgr__record *record)
 {
 	if (record->interrupt_signal == 0)
 		return;
-	if (record->pool_thread)
-		pthread_kill(record->pool_thread->thread, record->interrupt_signal);
-	else if (record->thread_made)
+	if (record->thread_made)
 		pthread_kill(record->thread, record->interrupt_signal);
+	else if (!record->on && record->pool_thread)
+		pthread_kill(record->pool_thread->thread, record->interrupt_signal);
 	look_again(look, look->now + INTERRUPT_NS);
 }
 

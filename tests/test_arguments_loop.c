@@ -339,12 +339,13 @@ static void a_loop_that_nobody_runs_is_refused(void **state)
 
 /* ---- A host of one's own -------------------------------------------------------------------- */
 
-/* Runs one task at a time, to its end, on the thread of its own task. */
+/* Runs two tasks, one after the other, each to its end, on the thread of its own task. */
 struct single {
 	struct tmgr_executor host; /* first */
 	struct latch given;
-	struct tmgr_hosted *hosted;
-	bool exits; /* it is not run, but counts as ended by pthread_exit() */
+	struct tmgr_hosted *hosted[2];
+	size_t count;
+	bool exits; /* they are not run, but count as ended by pthread_exit() */
 	int held;
 };
 
@@ -361,8 +362,21 @@ static void single_start(struct tmgr_executor *host, void *place, struct tmgr_ho
 {
 	struct single *single = place;
 
-	single->hosted = hosted;
+	single->hosted[single->count++] = hosted;
 	latch_arrive(&single->given);
+}
+
+static void single_start_all(struct tmgr_executor *host, struct tmgr_hosted *first)
+{
+	struct tmgr_hosted *none = NULL, *hosted;
+	void *place;
+
+	IS(tmgr_hosted_take(NULL, &place) == NULL, 1);
+	IS(tmgr_hosted_take(&first, NULL) == NULL, 1);
+	IS(tmgr_hosted_take(&none, &place) == NULL, 1);
+	while ((hosted = tmgr_hosted_take(&first, &place)) != NULL)
+		single_start(host, place, hosted);
+	IS(first == NULL, 1);
 }
 
 static void single_join(struct tmgr_executor *host, void *owner, int result)
@@ -391,6 +405,16 @@ static const struct tmgr_executor_ops single_ops = {
 	.release = single_release,
 	.post = single_post,
 	.describe = single_describe,
+};
+
+static const struct tmgr_executor_ops single_ops_for_many = {
+	.hold = single_hold,
+	.start = single_start,
+	.join = single_join,
+	.release = single_release,
+	.post = single_post,
+	.describe = single_describe,
+	.start_all = single_start_all,
 };
 
 /* Its memory is used again. */
@@ -457,16 +481,19 @@ static int single_execute(void *self, struct tmgr_context *context)
 	IS(tmgr_executor_enter(&single->host, context), 0);
 	IS(tmgr_executor_enter(&single->host, context), -EBUSY);
 	of_strands(context);
-	IS(latch_arrived(&single->given, 1), 1);
-	IS_TEXT(tmgr_context_name(tmgr_hosted_context(single->hosted)), "guest");
+	IS(latch_arrived(&single->given, 2), 1);
+	IS_TEXT(tmgr_context_name(tmgr_hosted_context(single->hosted[0])), "guest");
+	IS_TEXT(tmgr_context_name(tmgr_hosted_context(single->hosted[1])), "other guest");
 	IS(*tmgr_context_place() == context, 1);
 	current = tmgr_context_switch(NULL);
 	IS(current == context, 1);
 	IS(*tmgr_context_place() == NULL, 1);
-	if (single->exits)
-		tmgr_hosted_exited(single->hosted);
-	else
-		tmgr_hosted_run(single->hosted, tmgr_context_waiter(context)->ops, NULL);
+	for (size_t i = 0; i < single->count; i++) {
+		if (single->exits)
+			tmgr_hosted_exited(single->hosted[i]);
+		else
+			tmgr_hosted_run(single->hosted[i], tmgr_context_waiter(context)->ops, NULL);
+	}
 	tmgr_context_switch(current);
 	tmgr_executor_leave(&single->host);
 	tmgr_executor_leave(&single->host);
@@ -479,13 +506,14 @@ static bool single_runs(const void *self, const struct tmgr_executor *host)
 	return host == &((const struct single *)self)->host;
 }
 
-static void run_single(bool exits, int result, int executed)
+static void run_single(const struct tmgr_executor_ops *host_ops, bool exits, int executed)
 {
 	static const struct tmgr_task_ops ops = {
 		.kind = "single", .execute = single_execute, .runs = single_runs
 	};
-	struct single single = { .host = { .ops = &single_ops }, .given = LATCH_INIT };
+	struct single single = { .host = { .ops = host_ops }, .given = LATCH_INIT };
 	struct probe probe = PROBE(.name = "guest", .end = PROBE_RETURNS);
+	struct probe other = PROBE(.name = "other guest", .end = PROBE_RETURNS);
 	struct tmgr_task_options options = { .loop = (struct tmgr_loop *)&single };
 	struct tmgr_manager *manager = tmgr_manager_create(NULL);
 	struct tmgr_task task = { &ops, &single };
@@ -496,20 +524,25 @@ static void run_single(bool exits, int result, int executed)
 	IS(tmgr_manager_add_task(manager, "single", task, TMGR_ERROR), 0);
 	IS(tmgr_manager_add_task_with(manager, "guest", probe_task(&probe), TMGR_ERROR, &options),
 		0);
-	IS(tmgr_manager_run(manager, NULL), result);
-	IS(single.held, 1);
+	IS(tmgr_manager_add_task_with(
+		   manager, "other guest", probe_task(&other), TMGR_ERROR, &options),
+		0);
+	IS(tmgr_manager_run(manager, NULL), -EIO);
+	IS(single.held, 2);
 	IS(probe.executed, executed);
-	IS(probe.cleaned_up, 1);
+	IS(probe.cleaned_up + other.cleaned_up, 2);
 	IS(tmgr_manager_report(manager)->errors, exits ? 2 : 1);
 	tmgr_manager_destroy(manager);
 }
 
-static void a_host_of_ones_own_runs_a_task(void **state)
+static void a_host_of_ones_own_runs_tasks(void **state)
 {
 	(void)state;
 	wrong = 0;
-	run_single(false, -EIO, 1);
-	run_single(true, -EIO, 0);
+	run_single(&single_ops, false, 1);
+	run_single(&single_ops, true, 0);
+	run_single(&single_ops_for_many, false, 1);
+	run_single(&single_ops_for_many, true, 0);
 	assert_int_equal(wrong, 0);
 }
 
@@ -520,7 +553,7 @@ int main(void)
 		leak_test(each_bad_call_on_a_loop_gives_its_error),
 		leak_test(each_bad_call_of_a_task_on_a_loop_gives_its_error),
 		leak_test(a_loop_that_nobody_runs_is_refused),
-		leak_test(a_host_of_ones_own_runs_a_task),
+		leak_test(a_host_of_ones_own_runs_tasks),
 	};
 
 	return cmocka_run_group_tests_name("arguments loop", tests, NULL, NULL);

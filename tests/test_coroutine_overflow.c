@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <taskmgr/tasks/generator.h>
 
@@ -93,6 +94,29 @@ static void the_same_where_the_kernel_is_an_old_one(void **state)
 	int argument;
 
 	expect_message(overflow, &argument, SIGSEGV);
+}
+
+static void leave_with_7(int signo)
+{
+	_exit(7);
+}
+
+static int overflow_over_a_handler(void *argument)
+{
+	struct sigaction action = { .sa_handler = leave_with_7, .sa_flags = SA_ONSTACK };
+
+	sigaction(SIGSEGV, &action, NULL);
+	return looped_main(spawn_one_too_deep, NULL);
+}
+
+static void a_handler_that_was_there_before_is_called_then(void **state)
+{
+	static struct child child;
+
+	if (SANITIZED || on_valgrind())
+		skip();
+	assert_int_equal(child_run(&child, overflow_over_a_handler, NULL), 7);
+	assert_non_null(strstr(child.text, "the stack of the coroutine 'deep one'"));
 }
 
 static struct sigaction handler_before;
@@ -335,12 +359,14 @@ int main(void)
 		leak_test(a_stack_that_runs_over_names_its_coroutine),
 		leak_test(the_same_where_the_kernel_is_an_old_one),
 		leak_test(a_canary_names_its_coroutine_when_it_parks),
+		leak_test(a_handler_that_was_there_before_is_called_then),
 		leak_test(a_handler_from_an_earlier_run_that_passes_on_is_no_hindrance),
 		leak_test(a_generator_that_runs_over_is_named_by_who_asks),
 		leak_test(one_that_is_asked_by_a_thread_names_the_thread),
-		leak_test(half_of_each_size_can_be_used_with_each_guard),
 		leak_test(a_coroutine_that_runs_over_beside_its_generator_is_named_itself),
 		leak_test(a_generator_has_a_canary_where_its_coroutine_has),
+		/* Last: the thread sanitizer lets only a process without threads have children. */
+		leak_test(half_of_each_size_can_be_used_with_each_guard),
 	};
 
 	return cmocka_run_group_tests_name("stacks that run over", tests, NULL, NULL);

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -232,6 +233,74 @@ static int log_once(struct probe *probe, struct tmgr_context *context)
 	return 0;
 }
 
+static struct latch for_ever = LATCH_INIT;
+
+static void hang(void *self, const struct tmgr_event *event)
+{
+	(void)event;
+	latch_wait(self);
+}
+
+static void end_thread(void *self, const struct tmgr_event *event)
+{
+	(void)self;
+	(void)event;
+	pthread_exit(NULL);
+}
+
+static int leave_an_observer_behind(void *argument)
+{
+	struct probe a = PROBE(.name = "a", .on_execute = do_all, .end = PROBE_RETURNS);
+	struct tmgr_manager_options options = { .shutdown_ns = 200 * TMGR_MILLISECOND };
+	struct tmgr_manager *manager = tmgr_manager_create(&options);
+	int64_t begin = tmgr_now();
+
+	(void)argument;
+	child_check_equal(tmgr_manager_observe(manager, TMGR_LEVEL_DEBUG, hang, &for_ever), 0);
+	add(manager, &a, TMGR_STRICT);
+	child_check_equal(tmgr_manager_run(manager, NULL), -ENOSPC);
+	/* It had its time, and all it was not told is counted. */
+	child_check(tmgr_now() - begin >= 200 * TMGR_MILLISECOND);
+	child_check(tmgr_now() - begin < 5 * TMGR_SECOND);
+	child_check(tmgr_manager_report(manager)->events_dropped >= 5);
+	tmgr_manager_destroy(manager);
+	/* Should it come back, what it looks at is still there. */
+	latch_open(&for_ever);
+	tmgr_sleep(NULL, 20 * TMGR_MILLISECOND);
+	return 0;
+}
+
+static void an_observer_that_hangs_is_left_behind_at_the_deadline(void **state)
+{
+	struct child child;
+
+	(void)state;
+	assert_int_equal(child_run(&child, leave_an_observer_behind, NULL), 0);
+}
+
+static int exit_in_an_observer(void *argument)
+{
+	struct probe a = PROBE(.name = "a", .on_execute = do_all, .end = PROBE_RETURNS);
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	int64_t begin = tmgr_now();
+
+	(void)argument;
+	child_check_equal(tmgr_manager_observe(manager, TMGR_LEVEL_DEBUG, end_thread, NULL), 0);
+	add(manager, &a, TMGR_STRICT);
+	child_check_equal(tmgr_manager_run(manager, NULL), -ENOSPC);
+	child_check(tmgr_now() - begin < 20 * TMGR_SECOND);
+	tmgr_manager_destroy(manager);
+	return 0;
+}
+
+static void an_observer_that_ends_its_thread_holds_up_nobody(void **state)
+{
+	struct child child;
+
+	(void)state;
+	assert_int_equal(child_run(&child, exit_in_an_observer, NULL), 0);
+}
+
 static void an_observer_may_call_the_manager(void **state)
 {
 	struct probe a = PROBE(.name = "a", .on_execute = log_once);
@@ -401,6 +470,8 @@ int main(void)
 		leak_test(an_observer_gets_its_level_and_what_is_more_important),
 		leak_test(a_level_that_is_unknown_is_refused),
 		leak_test(a_blocked_observer_stops_nobody_and_what_it_misses_is_counted),
+		leak_test(an_observer_that_hangs_is_left_behind_at_the_deadline),
+		leak_test(an_observer_that_ends_its_thread_holds_up_nobody),
 		leak_test(an_observer_may_call_the_manager),
 		leak_test(a_late_heartbeat_is_told),
 		leak_test(who_is_waited_for_is_named_at_a_third_of_the_deadline),

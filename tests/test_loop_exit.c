@@ -267,6 +267,61 @@ static void what_is_added_as_the_loop_exits_ends_too(void **state)
 	assert_int_equal(child_run(&child, exit_beside_adders, NULL), 0);
 }
 
+static int exit_when_told(struct probe *probe, struct tmgr_context *context)
+{
+	latch_wait(probe->user);
+	pthread_exit(NULL);
+}
+
+static int tell_and_sleep(struct probe *probe, struct tmgr_context *context)
+{
+	latch_open(probe->user);
+	return tmgr_sleep_until(context, TMGR_NEVER);
+}
+
+/* A run passes its tasks on in their order, so once the last began the others were posted. */
+static int exit_before_it_takes_what_was_posted(void *argument)
+{
+	static struct latch posted = LATCH_INIT;
+	static struct probe exits = PROBE(.name = "exits", .end = PROBE_RETURNS,
+		.on_execute = exit_when_told, .user = &posted);
+	static struct probe one = PROBE(.name = "one"), two = PROBE(.name = "two");
+	static struct probe tells = PROBE(.name = "tells", .end = PROBE_RETURNS,
+		.on_execute = tell_and_sleep, .user = &posted);
+	struct tmgr_manager *first = tmgr_manager_create(NULL);
+	struct tmgr_manager *second = tmgr_manager_create(NULL);
+	struct tmgr_task_options on = { .loop = looped_add(first, "loop", NULL) };
+	const struct tmgr_report *report;
+	struct runner runner;
+
+	tmgr_manager_add_task_with(first, "exits", probe_task(&exits), TMGR_ERROR, &on);
+	tmgr_manager_add_task_with(second, "one", probe_task(&one), TMGR_ERROR, &on);
+	tmgr_manager_add_task_with(second, "two", probe_task(&two), TMGR_ERROR, &on);
+	on.loop = looped_add(second, "another", NULL);
+	tmgr_manager_add_task_with(second, "tells", probe_task(&tells), TMGR_ERROR, &on);
+	runner_start(&runner, first, NULL);
+	child_check(latch_arrived(&exits.executing, 1));
+	child_check_equal(tmgr_manager_run(second, NULL), -TMGR_EUNEXPECTED);
+	report = tmgr_manager_report(second);
+	child_check_equal(report->stuck, 0);
+	child_check_equal(count_errors(report, "one") + count_errors(report, "two"), 1);
+	child_check_equal(one.executed + two.executed, 0);
+	child_check_equal(runner_join(&runner), -TMGR_EUNEXPECTED);
+	tmgr_manager_destroy(second);
+	tmgr_manager_destroy(first);
+	child_check_equal(one.destroyed + two.destroyed, 2);
+	return 0;
+}
+
+static void what_was_posted_together_and_not_taken_ends_too(void **state)
+{
+	static struct child child;
+
+	(void)state;
+	if (child_run(&child, exit_before_it_takes_what_was_posted, NULL) != 0)
+		fail_msg("%s", child.text);
+}
+
 int main(void)
 {
 #if FAULT_TSAN
@@ -278,6 +333,7 @@ int main(void)
 		leak_test(an_exit_in_main_is_the_end_of_its_loop),
 		leak_test(an_exit_after_wrappers_that_ended_in_another_order_is_told),
 		leak_test(what_was_added_and_not_begun_is_no_hindrance),
+		leak_test(what_was_posted_together_and_not_taken_ends_too),
 		leak_test(what_is_added_as_the_loop_exits_ends_too),
 	};
 

@@ -62,13 +62,14 @@ static void judge(enum tmgr_policy policy, size_t r, bool after, bool exited, bo
 		.exited = exited,
 		.after = after,
 		.by_handle = by_handle };
-	struct tmgr__verdict verdict = tmgr__policy_judge(policy, end);
+	struct tmgr__verdict verdict;
 	enum what what = table[policy][kind_of(results[r].result)][after][exited];
 	int error = what == CLEAN ? 0 : what == UNEXPECTED ? -TMGR_EUNEXPECTED : results[r].error;
 	int detail = what == ERROR || what == RECORDED ? results[r].detail : 0;
 	bool member = policy == TMGR_STOP_GROUP;
 	char row[128];
 
+	tmgr__policy_judge(policy, end, &verdict);
 	snprintf(row, sizeof(row), "policy %d, result %d, after %d, exited %d, by handle %d",
 		(int)policy, end.result, after, exited, by_handle);
 	if (verdict.error != error || verdict.detail != detail)

@@ -23,23 +23,22 @@ static int watched, received, sent;
 
 /* In place of the C library's, for ours and for libev. */
 __attribute__((visibility("default"))) int epoll_ctl(
-	int epoll, int operation, int fd, struct epoll_event *event)
+	int epfd, int op, int fd, struct epoll_event *event)
 {
 	watched++;
-	return (int)syscall(SYS_epoll_ctl, epoll, operation, fd, event);
+	return (int)syscall(SYS_epoll_ctl, epfd, op, fd, event);
 }
 
-__attribute__((visibility("default"))) ssize_t recv(int fd, void *to, size_t size, int flags)
+__attribute__((visibility("default"))) ssize_t recv(int fd, void *buf, size_t n, int flags)
 {
 	received++;
-	return recvfrom(fd, to, size, flags, NULL, NULL);
+	return recvfrom(fd, buf, n, flags, NULL, NULL);
 }
 
-__attribute__((visibility("default"))) ssize_t send(
-	int fd, const void *from, size_t size, int flags)
+__attribute__((visibility("default"))) ssize_t send(int fd, const void *buf, size_t n, int flags)
 {
 	sent++;
-	return sendto(fd, from, size, flags, NULL, 0);
+	return sendto(fd, buf, n, flags, NULL, 0);
 }
 
 struct talk {

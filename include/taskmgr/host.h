@@ -89,6 +89,11 @@ struct tmgr_executor_ops {
 	 * thread, under a lock: short, waits for nothing.
 	 */
 	void (*describe)(struct tmgr_executor *host, char *buffer, size_t size);
+	/**
+	 * As start, of many that were held: of all that tmgr_hosted_take() gives, in this order. A run
+	 * begins with them. NULL: each is started by itself.
+	 */
+	void (*start_all)(struct tmgr_executor *host, struct tmgr_hosted *first);
 };
 
 /** A host that is not one of the library's threads: tasks name it in their options. struct tmgr_loop
@@ -406,6 +411,18 @@ TMGR_API void tmgr_executor_leave(struct tmgr_executor *host);
  * @thread any thread
  */
 TMGR_API struct tmgr_context *tmgr_hosted_context(struct tmgr_hosted *hosted);
+
+/**
+ * The next of those that a host is to start, with the place that hold gave for it.
+ *
+ * @param first      as given to start_all; on return the one after it, NULL when it was the last
+ * @param ret_place  written when there was one
+ *
+ * @return as start is given it; NULL: there is none left
+ *
+ * @thread any thread; one at a time
+ */
+TMGR_API struct tmgr_hosted *tmgr_hosted_take(struct tmgr_hosted **first, void **ret_place);
 
 /**
  * Run a task that a host was given, and record its end.

@@ -251,7 +251,8 @@ TMGR_API int tmgr_manager_add_execute_task_with(struct tmgr_manager *manager, co
  * @param manager   not yet running
  * @param level     the least important level
  * @param function  called with self; may block (events are then dropped and counted), must not stop
- *                  or destroy the manager
+ *                  or destroy the manager; one that has not come back when the time of the whole
+ *                  stop is up is left behind, with self
  * @param self      for function; borrowed until the manager is destroyed
  *
  * @retval 0           added

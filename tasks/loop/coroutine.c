@@ -368,12 +368,6 @@ void tmgr__coroutine_bury(struct tmgr_coroutine *coroutine)
 	tmgr__coroutine_settle(coroutine, -TMGR_EUNEXPECTED);
 }
 
-static void release_hold(struct tmgr_coroutine *coroutine)
-{
-	__atomic_fetch_sub(&coroutine->loop->holds, 1, __ATOMIC_ACQ_REL);
-	coroutine->held = false;
-}
-
 /* From the switch to it to its end. */
 static void live(struct tmgr_loop *loop, struct tmgr_coroutine *coroutine)
 {
@@ -384,11 +378,6 @@ static void live(struct tmgr_loop *loop, struct tmgr_coroutine *coroutine)
 		tmgr_hosted_run(coroutine->hosted, &tmgr__coroutine_waiter_ops, coroutine);
 	else
 		run_strand(coroutine);
-	if (coroutine->held)
-		release_hold(coroutine);
-	/* Not the last one: the loop's own task has one too. */
-	if (coroutine->hosted)
-		tmgr_loop_unref(loop);
 	broken(coroutine);
 	if (coroutine->timer.node.linked)
 		tmgr__timer_remove(loop, &coroutine->timer);

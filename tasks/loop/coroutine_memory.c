@@ -4,10 +4,9 @@
  * Who ends on its own loop leaves all as it is for the next there, which begins where that one
  * stands: then nothing is made. The loop keeps some, the depot the rest.
  */
-#include <string.h>
-
 #include "internal.h"
 #include "taskmgr/base/check.h"
+#include "taskmgr/base/clear.h"
 
 static void release_memory(struct tmgr_coroutine *coroutine)
 {
@@ -91,7 +90,7 @@ static struct tmgr_coroutine *make_cold(struct tmgr_loop *loop, struct tmgr__sta
 	uintptr_t at = ((uintptr_t)stack - memory_size()) & ~(uintptr_t)63;
 	struct tmgr_coroutine *coroutine = (struct tmgr_coroutine *)at;
 
-	memset(coroutine, 0, sizeof(*coroutine));
+	tmgr__clear(coroutine, offsetof(struct tmgr_coroutine, settling));
 	coroutine->future.cancel = cancel_future;
 	coroutine->loop = loop;
 	coroutine->stack = stack;
@@ -107,15 +106,24 @@ static struct tmgr_coroutine *make_cold(struct tmgr_loop *loop, struct tmgr__sta
 	return coroutine;
 }
 
+struct tmgr__stack *tmgr__coroutine_reserve(struct tmgr_loop *loop)
+{
+	return take_stack(loop);
+}
+
+struct tmgr_coroutine *tmgr__coroutine_make_on(struct tmgr_loop *loop, struct tmgr__stack *stack)
+{
+	struct tmgr_coroutine *coroutine = stack->warm;
+
+	if (!coroutine)
+		return make_cold(loop, stack);
+	tmgr__coroutine_make_again(coroutine);
+	return coroutine;
+}
+
 struct tmgr_coroutine *tmgr__coroutine_make(struct tmgr_loop *loop)
 {
-	struct tmgr_coroutine *coroutine = NULL;
-	struct tmgr__stack *stack;
+	struct tmgr__stack *stack = take_stack(loop);
 
-	if (loop == tmgr__loop_here)
-		coroutine = tmgr__coroutine_make_warm(loop);
-	if (coroutine)
-		return coroutine;
-	stack = take_stack(loop);
-	return stack ? make_cold(loop, stack) : NULL;
+	return stack ? tmgr__coroutine_make_on(loop, stack) : NULL;
 }

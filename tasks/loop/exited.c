@@ -8,6 +8,17 @@
  */
 #include "internal.h"
 
+/* With those that were to be started after it. */
+static void bury_started(struct tmgr_coroutine *coroutine)
+{
+	struct tmgr_hosted *others = coroutine->others;
+	struct tmgr_loop *loop = coroutine->loop;
+
+	do {
+		tmgr__coroutine_bury(coroutine);
+	} while ((coroutine = tmgr__hosted_make_next(loop, &others)));
+}
+
 static void bury_calls(struct tmgr_executor_call *call)
 {
 	while (call) {
@@ -15,7 +26,7 @@ static void bury_calls(struct tmgr_executor_call *call)
 
 		/* Others were wakes of those who are gone, or calls that are made no more. */
 		if (call->function == tmgr__coroutine_start_posted)
-			tmgr__coroutine_bury(call->self);
+			bury_started(call->self);
 		call = next;
 	}
 }

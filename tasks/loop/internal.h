@@ -67,13 +67,13 @@ struct tmgr_coroutine {
 	bool kept;                    /* its error stands in the report, and with it its memory */
 	bool named;                   /* by who spawned it */
 
-	bool held;                   /* counted among the loop's holds */
 	int revents;                 /* of the descriptor it waits for */
 	int result;                  /* of its future */
 	uint32_t refs;               /* atomic: one for its strand or task, and handles */
 	struct tmgr__family *family; /* that it is counted in */
 	struct tmgr__family own;     /* of what it spawns, where it runs a task */
 	struct tmgr_hosted *hosted;  /* that task, or NULL */
+	struct tmgr_hosted *others;  /* tasks that are started with it, after it */
 	int (*function)(void *self, struct tmgr_context *context);
 	void *self;
 	void *value;
@@ -174,12 +174,27 @@ struct tmgr_loop {
 extern __thread struct tmgr_loop *tmgr__loop_here __attribute__((tls_model("initial-exec")));
 
 /* Their memory (coroutine_memory.c). */
-/* A coroutine on a stack of its own, not started. NULL: no memory. Any thread. */
+/* All that a coroutine will need. NULL: no memory. Any thread. */
+struct tmgr__stack *tmgr__coroutine_reserve(struct tmgr_loop *loop);
+/* A coroutine on that stack, not started. Any thread. */
+struct tmgr_coroutine *tmgr__coroutine_make_on(struct tmgr_loop *loop, struct tmgr__stack *stack);
+/* Both in one. */
 struct tmgr_coroutine *tmgr__coroutine_make(struct tmgr_loop *loop);
-/*
- * The same where one has ended on this loop: its stack is where the next begins. NULL: none is left.
- * The loop's thread.
- */
+/* Of the memory of one that has ended: its stack is where the next begins. */
+static inline void tmgr__coroutine_make_again(struct tmgr_coroutine *coroutine)
+{
+	coroutine->stack->warm = NULL;
+	coroutine->refs = 1;
+	coroutine->future.done = 0;
+	coroutine->value = NULL;
+	coroutine->hosted = coroutine->others = NULL;
+	coroutine->begun = coroutine->wanted = coroutine->kept = false;
+	if (coroutine->settled_wanted) {
+		coroutine->settled_wanted = coroutine->watched = false;
+		tmgr_future_init(&coroutine->settled);
+	}
+}
+/* The same where one has ended on this loop. NULL: none is left. The loop's thread. */
 static inline struct tmgr_coroutine *tmgr__coroutine_make_warm(struct tmgr_loop *loop)
 {
 	struct tmgr__stack *stack = loop->stacks;
@@ -187,18 +202,9 @@ static inline struct tmgr_coroutine *tmgr__coroutine_make_warm(struct tmgr_loop 
 
 	if (!coroutine)
 		return NULL;
-	stack->warm = NULL;
 	loop->stacks = stack->next;
 	loop->stack_count--;
-	coroutine->refs = 1;
-	coroutine->future.done = 0;
-	coroutine->value = NULL;
-	coroutine->hosted = NULL;
-	coroutine->begun = coroutine->wanted = coroutine->kept = false;
-	if (coroutine->settled_wanted) {
-		coroutine->settled_wanted = coroutine->watched = false;
-		tmgr_future_init(&coroutine->settled);
-	}
+	tmgr__coroutine_make_again(coroutine);
 	return coroutine;
 }
 /* A reference less; the memory of one that was not started goes so too. Any thread. */
@@ -260,7 +266,7 @@ static inline void tmgr__coroutine_set_name(struct tmgr_coroutine *coroutine, co
 	if (name || coroutine->named || !coroutine->own_name[0])
 		tmgr__coroutine_write_name(coroutine, name);
 }
-/* Start one from any thread; its loop is held for it. */
+/* Start one, and the others with it, from any thread; its loop is held for each until then. */
 void tmgr__coroutine_start_anywhere(struct tmgr_coroutine *coroutine);
 /* Complete what tmgr_coroutine_result() gave (coroutine_handle.c). */
 void tmgr__coroutine_settle(struct tmgr_coroutine *coroutine, int error);
@@ -298,6 +304,8 @@ void tmgr__loop_wake_idlers(struct tmgr_loop *loop);
 
 /* As a host (hosted.c). */
 extern const struct tmgr_executor_ops tmgr__loop_executor_ops;
+/* A coroutine for the next of those that are started together, or NULL. */
+struct tmgr_coroutine *tmgr__hosted_make_next(struct tmgr_loop *loop, struct tmgr_hosted **others);
 /* The loop (loop.c). */
 void tmgr__loop_describe(struct tmgr_executor *host, char *buffer, size_t size);
 /* Though it may sleep from now on it wakes to give pages of stacks back. */

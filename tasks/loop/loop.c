@@ -115,16 +115,20 @@ bool tmgr__loop_hold(struct tmgr_loop *loop)
 			return false;
 	} while (!__atomic_compare_exchange_n(
 		&loop->holds, &holds, holds + 1, true, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+	/* All of them have one reference: who holds may let go of his. */
+	if (holds == 0)
+		tmgr_loop_ref(loop);
 	return true;
 }
 
 void tmgr__loop_release(struct tmgr_loop *loop)
 {
-	__atomic_fetch_add(&loop->posters, 1, __ATOMIC_ACQUIRE);
-	if (__atomic_sub_fetch(&loop->holds, 1, __ATOMIC_ACQ_REL) == 0 && loop != tmgr__loop_here)
-		/* It may have been waiting for this. */
+	/* It may have been waiting for this. */
+	if (__atomic_sub_fetch(&loop->holds, 1, __ATOMIC_ACQ_REL) > 0)
+		return;
+	if (loop != tmgr__loop_here)
 		ev_async_send(loop->ev, &loop->async);
-	__atomic_fetch_sub(&loop->posters, 1, __ATOMIC_RELEASE);
+	tmgr_loop_unref(loop);
 }
 
 /* ---- Turns ---------------------------------------------------------------------------------- */

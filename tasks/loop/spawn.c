@@ -107,18 +107,34 @@ int tmgr_coroutine_spawn(struct tmgr_context *context,
 	return 0;
 }
 
+/*
+ * From here on they keep the loop by being on it, and its task, which runs now, keeps its memory. So
+ * the holds of all are given back at once.
+ */
+static void give_holds_back(struct tmgr_loop *loop, uint32_t count)
+{
+	if (__atomic_sub_fetch(&loop->holds, count, __ATOMIC_ACQ_REL) == 0)
+		tmgr_loop_unref(loop);
+}
+
 void tmgr__coroutine_start_posted(void *self)
 {
 	struct tmgr_coroutine *coroutine = self;
+	struct tmgr_hosted *others = coroutine->others;
+	struct tmgr_loop *loop = coroutine->loop;
+	uint32_t count = 0;
 
 	if (!coroutine->hosted)
 		coroutine->family->alive++;
-	tmgr__coroutine_start(coroutine);
+	do {
+		tmgr__coroutine_start(coroutine);
+		count++;
+	} while ((coroutine = tmgr__hosted_make_next(loop, &others)));
+	give_holds_back(loop, count);
 }
 
 void tmgr__coroutine_start_anywhere(struct tmgr_coroutine *coroutine)
 {
-	coroutine->held = true;
 	if (coroutine->loop == tmgr__loop_here) {
 		tmgr__coroutine_start_posted(coroutine);
 		return;

@@ -203,6 +203,8 @@ static struct tmgr__stack *pop_used(struct kind *kind)
 		/* What a loop kept there was of use to that loop only. */
 		stack->warm = NULL;
 		kind->used = stack->next;
+		/* Who takes the next one looks at it first. */
+		__builtin_prefetch(kind->used, 1);
 		if (--kind->used_count < kind->used_least)
 			kind->used_least = kind->used_count;
 	}

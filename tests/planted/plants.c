@@ -19,8 +19,10 @@ int __real_tmgr_task_cleanup(struct tmgr_task task, struct tmgr_context *context
 int __wrap_tmgr_task_cleanup(struct tmgr_task task, struct tmgr_context *context);
 int __real_tmgr_manager_cancel(struct tmgr_manager *manager);
 int __wrap_tmgr_manager_cancel(struct tmgr_manager *manager);
-struct tmgr__verdict __real_tmgr__policy_judge(enum tmgr_policy policy, struct tmgr__end end);
-struct tmgr__verdict __wrap_tmgr__policy_judge(enum tmgr_policy policy, struct tmgr__end end);
+void __real_tmgr__policy_judge(
+	enum tmgr_policy policy, struct tmgr__end end, struct tmgr__verdict *ret_verdict);
+void __wrap_tmgr__policy_judge(
+	enum tmgr_policy policy, struct tmgr__end end, struct tmgr__verdict *ret_verdict);
 
 enum { NONE, LOST_ADD, DOUBLE_CLEANUP, WRONG_ORDER, LOST_ERROR, LATE_SHUTDOWN };
 
@@ -61,13 +63,12 @@ int __wrap_tmgr_task_cleanup(struct tmgr_task task, struct tmgr_context *context
 	return r;
 }
 
-struct tmgr__verdict __wrap_tmgr__policy_judge(enum tmgr_policy policy, struct tmgr__end end)
+void __wrap_tmgr__policy_judge(
+	enum tmgr_policy policy, struct tmgr__end end, struct tmgr__verdict *ret_verdict)
 {
-	struct tmgr__verdict verdict = __real_tmgr__policy_judge(policy, end);
-
-	if (verdict.error != 0 && strikes(LOST_ERROR))
-		verdict.error = 0;
-	return verdict;
+	__real_tmgr__policy_judge(policy, end, ret_verdict);
+	if (ret_verdict->error != 0 && strikes(LOST_ERROR))
+		ret_verdict->error = 0;
 }
 
 static void *cancel_later(void *argument)

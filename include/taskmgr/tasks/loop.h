@@ -28,7 +28,8 @@ struct ev_loop;
 enum tmgr_stack_guard {
 	/**
 	 * By pages that cannot be touched: a coroutine that runs over ends the program with a message
-	 * that names it.
+	 * that names it. For the message SIGSEGV is taken while a loop runs or a generator stands; then
+	 * whoever had taken it before is called. Who takes it meanwhile keeps it, and may pass it on.
 	 */
 	TMGR_STACK_GUARD_PAGE,
 	/**
