@@ -161,6 +161,7 @@ one_is_shown_and_why_it_waits()
 
 events_are_followed()
 {
+	: >"$dir/followed"
 	"$taskctl" process events c --follow --socket "$dir/control" >"$dir/followed" 2>&1 </dev/null &
 	follower=$!
 	wait_until 'what was' grep -q 'step c Desk Desk_Open' "$dir/followed"
