@@ -298,6 +298,9 @@ int tmgr_process_sql(struct tmgr_process *process, const struct tmgr_sql_stateme
 /* ---- Texts ----------------------------------------------------------------------------------- */
 
 static char *format_text(struct tmgr_process *step, const char *format, va_list arguments)
+	__attribute__((format(printf, 2, 0)));
+
+static char *format_text(struct tmgr_process *step, const char *format, va_list arguments)
 {
 	va_list again;
 	char *text;

@@ -210,7 +210,6 @@ static struct timers timers(void)
 	struct engine_bench bench;
 	uint64_t random = 88172645463325252u;
 	int64_t began;
-	size_t fired = 0;
 
 	begin(&bench);
 	began = measure_now();
@@ -241,7 +240,6 @@ static struct timers timers(void)
 	while (bench.engine->after.count > 0) {
 		bench.now_ms += tmgr__engine_timeout(bench.engine, bench.now_ms, bench.now_ms);
 		apply(&bench, (struct tmgr__apply){ .kind = TMGR__APPLY_TICK });
-		fired += bench.changes.step_count;
 		commit(&bench);
 		while (tmgr__engine_next(bench.engine) != NULL)
 			;
