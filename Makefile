@@ -335,16 +335,16 @@ coverage:
 
 # Kills, power cuts and failing allocations for long: minutes, or an hour. Each write and sync of a short
 # run, then moments at random. SEED repeats one.
-CRASH_PROGRAMS := $(BUILD)/tests/stress/process_kill $(BUILD)/tests/test_store_power \
-	$(BUILD)/tests/test_store_faults
-CRASH_SECONDS = 180
+CRASH_PROGRAMS := $(BUILD)/tests/stress/process_tokens $(BUILD)/tests/stress/process_kill \
+	$(BUILD)/tests/test_store_power $(BUILD)/tests/test_store_faults
+CRASH_SECONDS = 120
 
 .PHONY: crash crash-long
 crash: $(CRASH_PROGRAMS)
 	@set -e; for program in $(CRASH_PROGRAMS); do \
 		SECONDS=$(CRASH_SECONDS) KILL_EACH=1 POWER_EACH=1 FAULT_EACH=5 $$program; done
 
-crash-long: CRASH_SECONDS = 3300
+crash-long: CRASH_SECONDS = 1500
 crash-long: crash
 
 # ---- Benchmarks, fuzzing ---------------------------------------------------------------------

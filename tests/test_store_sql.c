@@ -219,6 +219,28 @@ static void a_program_that_reads_for_long_lets_the_log_grow_to_its_limit_and_no_
 	assert_int_equal(health().error, 0);
 }
 
+static void a_program_that_reads_does_not_hold_up_the_end(void **state)
+{
+	int64_t began;
+	sqlite3 *other;
+
+	(void)state;
+	assert_int_equal(commit(), 0);
+	assert_int_equal(sqlite3_open(file.path, &other), SQLITE_OK);
+	assert_int_equal(
+		sqlite3_exec(other, "BEGIN; SELECT * FROM tmgr_processes", NULL, NULL, NULL),
+		SQLITE_OK);
+	assert_int_equal(commit(), 0);
+	began = tmgr_now();
+	assert_int_equal(store_file_close(&file), 0);
+	/* Not the five seconds that a commit would wait for one that writes. */
+	assert_true(tmgr_now() - began < 4 * TMGR_SECOND);
+	sqlite3_close(other);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_true(file.opened.sequence == 4);
+	assert_false(file.opened.recovered);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -229,6 +251,7 @@ int main(void)
 		TEST(statements_cannot_touch_what_is_the_stores),
 		TEST(more_texts_than_are_kept_are_prepared_again),
 		TEST(a_program_that_writes_to_the_file_holds_steps_and_loses_none),
+		TEST(a_program_that_reads_does_not_hold_up_the_end),
 		TEST(a_program_that_reads_for_long_lets_the_log_grow_to_its_limit_and_no_further),
 	};
 

@@ -195,7 +195,8 @@ static struct tmgr__blob *take_from(struct tmgr__engine *engine, struct tmgr__wa
 	}
 	tmgr__delete_waits(engine, sender->then.sequence);
 	sender->on.channel->buffer->outside--;
-	tmgr__wait_unlink(engine, sender);
+	tmgr__list_remove(&sender->link);
+	suspect(engine, sender->on.channel);
 	free(sender);
 	return value;
 }

@@ -125,7 +125,7 @@ int tmgr__json_text(struct tmgr_state_memory *memory, const struct tmgr__json *v
 {
 	const char *at = value->raw + 1, *end = value->raw + value->length - 1;
 	char *text = tmgr_state_take(memory, value->length), *to = text;
-	size_t n;
+	size_t n = 0;
 
 	if (!text)
 		return -ENOMEM;

@@ -34,7 +34,7 @@ struct tmgr_state_old {
 
 /* Keep a text, with the path before it; returns error. */
 int tmgr__state_fail(struct tmgr_state_memory *memory, const struct tmgr__path *path, int error,
-	const char *text);
+	const char *why);
 
 /* A field by its key, beginning the search where it was found in most cases; NULL: unknown. */
 const struct tmgr_state_field *tmgr__state_find(

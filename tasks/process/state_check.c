@@ -11,7 +11,7 @@ struct way {
 };
 
 static int check_struct(
-	struct tmgr_state_memory *memory, const struct way *way, const struct tmgr__path *path);
+	struct tmgr_state_memory *memory, const struct way *way, const struct tmgr__path *above);
 
 static bool good_name(const char *name)
 {

@@ -290,7 +290,7 @@ int tmgr__sqlite_begin_log(struct sqlite_store *self);
 int tmgr__sqlite_open(struct tmgr_store *store, struct tmgr_store_opened *ret_opened);
 int tmgr__sqlite_close(struct tmgr_store *store);
 int tmgr__sqlite_load(struct tmgr_store *store, uint32_t partition,
-	int (*visit)(void *self, const struct tmgr_store_change *row), void *self);
+	int (*visit)(void *self, const struct tmgr_store_change *row), void *user);
 int tmgr__sqlite_try_sql(struct tmgr_store *store, struct tmgr_store_trial *trials, size_t count);
 void tmgr__sqlite_abandon(struct tmgr_store *store);
 void tmgr__sqlite_forget_user_statements(struct sqlite_store *self);
@@ -298,7 +298,7 @@ int tmgr__sqlite_commit(struct tmgr_store *store, const struct tmgr_store_batch 
 int tmgr__sqlite_maintain(struct tmgr_store *store, int64_t budget_ns, bool idle);
 int tmgr__sqlite_trim(struct tmgr_store *store, const struct tmgr_store_trim *trim);
 int tmgr__sqlite_read_events(struct tmgr_store *store, const struct tmgr_store_query *query,
-	int (*visit)(void *self, const struct tmgr_process_event *event), void *self);
+	int (*visit)(void *self, const struct tmgr_process_event *event), void *user);
 int tmgr__sqlite_checkpoint(struct tmgr_store *store);
 int tmgr__sqlite_backup(struct tmgr_store *store, const char *path);
 void tmgr__sqlite_health(struct tmgr_store *store, struct tmgr_store_health *ret_health);

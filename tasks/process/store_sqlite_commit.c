@@ -39,6 +39,7 @@ static int log_too_long(struct sqlite_store *self)
 /* ---- The user's statements ---- */
 
 /* What a user's statement may not do: end our transaction, change our tables, open other files. */
+/* NOLINTNEXTLINE(readability-function-size): the parameters are SQLite's */
 static int authorize(void *user, int action, const char *one, const char *two, const char *database,
 	const char *trigger)
 {
@@ -250,7 +251,7 @@ static int write_change(
 	struct commit *commit, const struct tmgr_store_change *change, uint64_t sequence)
 {
 	struct sqlite_bytes *bytes = &commit->block->bytes;
-	struct sqlite_prepared *prepared;
+	struct sqlite_prepared *prepared = NULL;
 	size_t begin = bytes->length;
 	int r = tmgr__sqlite_put_change(bytes, change);
 
@@ -258,7 +259,8 @@ static int write_change(
 		r = tmgr__sqlite_prepare(&commit->self->pending, change, &prepared);
 	if (r < 0)
 		return r;
-	/* The block may still move: offsets for now. */
+	check(prepared);
+	/* The block may still move: offsets. */
 	prepared->change->begin = begin;
 	prepared->change->size = bytes->length - begin;
 	prepared->change->step = sequence;

@@ -246,7 +246,7 @@ static int replay_step(struct sqlite_store *self, sqlite3_stmt *row)
 	memcpy(block->bytes.data, data, size);
 	for (const unsigned char *at = block->bytes.data, *end = at + size; at < end && r == 0;) {
 		const unsigned char *begin = at;
-		struct sqlite_prepared *prepared;
+		struct sqlite_prepared *prepared = NULL;
 		struct tmgr_store_change change;
 
 		r = tmgr__sqlite_get_change(&at, end, &change);
@@ -254,6 +254,7 @@ static int replay_step(struct sqlite_store *self, sqlite3_stmt *row)
 			r = tmgr__sqlite_prepare(&self->pending, &change, &prepared);
 		if (r < 0)
 			break;
+		check(prepared);
 		prepared->change->block = block;
 		block->refs++;
 		prepared->change->begin = (size_t)(begin - block->bytes.data);

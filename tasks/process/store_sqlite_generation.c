@@ -41,7 +41,7 @@ int tmgr__sqlite_generation_begin(struct sqlite_pending *pending, uint64_t until
 	check(!generation->active);
 	if (generation->room < pending->count) {
 		struct sqlite_entry **entries = realloc(
-			generation->entries, pending->count * sizeof(*entries));
+			generation->entries, pending->count * sizeof(struct sqlite_entry *));
 
 		if (!entries)
 			return -ENOMEM;
@@ -71,7 +71,7 @@ bool tmgr__sqlite_generation_sort(struct sqlite_pending *pending)
 	for (; end < generation->count && end - begin < generation->run_size; end++)
 		if (generation->entries[end]) /* those that are gone go to the run's end */
 			generation->entries[n++] = generation->entries[end];
-	qsort(generation->entries + begin, n - begin, sizeof(*generation->entries),
+	qsort(generation->entries + begin, n - begin, sizeof(struct sqlite_entry *),
 		compare_pointers);
 	for (size_t i = begin; i < end; i++) {
 		if (i < n)

@@ -14,6 +14,7 @@
 #define ROUNDS_MAX 6
 #define LITTLE_PAGES 100
 #define LINGER_STEPS 256
+#define READERS_MS 200
 #define LINGER_NS TMGR_SECOND
 
 static struct sqlite_store *of(struct tmgr_store *store)
@@ -236,7 +237,10 @@ int tmgr__sqlite_checkpoint(struct tmgr_store *store)
 	if (r < 0)
 		return r;
 	*self->lock_file.doubtful = 1;
+	/* Whoever reads the log keeps its file, and not this one. */
+	sqlite3_busy_timeout(self->main, READERS_MS);
 	code = checkpoint(self->main, SQLITE_CHECKPOINT_TRUNCATE, &log, &done);
+	sqlite3_busy_timeout(self->main, (int)(self->options.busy_ns / TMGR_MILLISECOND));
 	if (code != SQLITE_OK) {
 		r = tmgr__sqlite_error(self->main, code);
 		return r == -ENOSPC ? r : checkpoint_failed(self, r);

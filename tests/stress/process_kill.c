@@ -207,7 +207,7 @@ static void nothing_acknowledged_is_lost_or_done_twice_when_it_is_killed_at_rand
 {
 	const char *seconds = getenv("SECONDS");
 	int64_t until = now() + (seconds ? atol(seconds) : 4) * TMGR_SECOND;
-	unsigned seed = seed_of_this_run(), of_file = seed;
+	unsigned seed = seed_of_this_run(), of_file;
 	int64_t longest_ns = 40 * TMGR_MILLISECOND;
 	int kills = 0, files = 0;
 

@@ -442,7 +442,7 @@ static void keep_sectors(
 static void keep_some(unsigned char **image, size_t *size, const struct known *known,
 	enum power_loss loss, unsigned *seed)
 {
-	size_t *order = must_allocate(malloc((known->count + 1) * sizeof(*order)));
+	size_t *order = must_allocate(calloc(known->count + 1, sizeof(*order)));
 
 	for (size_t i = 0; i < known->count; i++) {
 		size_t j = loss == POWER_LOSES_ORDER ? (size_t)rand_r(seed) % (i + 1) : i;
