@@ -306,60 +306,50 @@ int tmgr__engine_load(struct tmgr__engine *engine, const struct tmgr_store_chang
 
 /* ---- When all are there ---------------------------------------------------------------------- */
 
-static int compare_waits(const void *a, const void *b)
-{
-	const struct tmgr__wait *first = *(struct tmgr__wait *const *)a;
-	const struct tmgr__wait *second = *(struct tmgr__wait *const *)b;
-	uint64_t x = tmgr__wait_sequence(first), y = tmgr__wait_sequence(second);
+/* Everything there is of one kind, gathered with its order, to be put into it. */
+struct place {
+	uint64_t order;
+	void *item;
+};
 
-	return x != y ? (x < y ? -1 : 1) : (int)first->index - (int)second->index;
-}
-
-static int compare_goroutines(const void *a, const void *b)
-{
-	const struct tmgr__goroutine *first = *(struct tmgr__goroutine *const *)a;
-	const struct tmgr__goroutine *second = *(struct tmgr__goroutine *const *)b;
-
-	return first->sequence < second->sequence ? -1 : first->sequence > second->sequence;
-}
-
-static int compare_ends(const void *a, const void *b)
-{
-	const struct tmgr__eprocess *first = *(struct tmgr__eprocess *const *)a;
-	const struct tmgr__eprocess *second = *(struct tmgr__eprocess *const *)b;
-
-	int64_t x = tmgr__process_changed(first), y = tmgr__process_changed(second);
-
-	return x < y ? -1 : x > y;
-}
-
-/* Everything there is, gathered to be put into order. */
 struct gathered {
-	void **items;
+	struct place *places;
 	size_t count, max;
 	int error;
 };
 
-static void gather(struct gathered *gathered, void *item)
+static void gather(struct gathered *gathered, uint64_t order, void *item)
 {
 	if (gathered->count == gathered->max) {
 		size_t max = gathered->max > 0 ? 2 * gathered->max : 256;
-		void **more = reallocarray(gathered->items, max, sizeof(*more));
+		struct place *more = reallocarray(gathered->places, max, sizeof(*more));
 
 		if (more == NULL) {
 			gathered->error = -ENOMEM;
 			return;
 		}
-		gathered->items = more;
+		gathered->places = more;
 		gathered->max = max;
 	}
-	gathered->items[gathered->count++] = item;
+	gathered->places[gathered->count++] = (struct place){ order, item };
 }
 
-static void sort(struct gathered *gathered, int (*compare)(const void *, const void *))
+static int compare(const void *a, const void *b)
+{
+	const struct place *first = a, *second = b;
+
+	return first->order < second->order ? -1 : first->order > second->order;
+}
+
+static void sort(struct gathered *gathered)
 {
 	if (gathered->count > 1)
-		qsort(gathered->items, gathered->count, sizeof(*gathered->items), compare);
+		qsort(gathered->places, gathered->count, sizeof(*gathered->places), compare);
+}
+
+static void gather_wait(struct gathered *waits, struct tmgr__wait *wait)
+{
+	gather(waits, tmgr__wait_sequence(wait) << 7 | wait->index, wait);
 }
 
 static void link_wait(struct tmgr__engine *engine, struct tmgr__wait *wait)
@@ -385,11 +375,11 @@ static void unlink_outside(struct tmgr__engine *engine, struct gathered *waits)
 			channel = channel->hash_next) {
 			for (struct tmgr__list *link = channel->line.next; link != &channel->line;
 				link = link->next)
-				gather(waits, container_of(link, struct tmgr__wait, link));
+				gather_wait(waits, container_of(link, struct tmgr__wait, link));
 		}
 	}
 	for (size_t i = 0; waits->error == 0 && i < waits->count; i++) {
-		struct tmgr__wait *wait = waits->items[i];
+		struct tmgr__wait *wait = waits->places[i].item;
 
 		tmgr__list_remove(&wait->link);
 	}
@@ -403,14 +393,14 @@ static void gather_all(struct tmgr__engine *engine, struct gathered *waits, stru
 		for (struct tmgr__eprocess *process = engine->processes.heads[i]; process != NULL;
 			process = process->hash_next) {
 			if (tmgr__process_is_over(process))
-				gather(over, process);
+				gather(over, (uint64_t)tmgr__process_changed(process), process);
 			for (struct tmgr__goroutine *goroutine = process->goroutines;
 				goroutine != NULL; goroutine = goroutine->next) {
 				if (goroutine->status != TMGR_GOROUTINE_BLOCKED)
-					gather(ready, goroutine);
+					gather(ready, goroutine->sequence, goroutine);
 				else
 					for (size_t k = 0; k < goroutine->wait_count; k++)
-						gather(waits, &goroutine->what.waits[k]);
+						gather_wait(waits, &goroutine->what.waits[k]);
 			}
 		}
 	}
@@ -448,15 +438,15 @@ static void take_up(struct tmgr__engine *engine, struct tmgr__goroutine *gorouti
 static void put_in_order(struct tmgr__engine *engine, struct gathered *waits,
 	struct gathered *ready, struct gathered *over)
 {
-	sort(waits, compare_waits);
-	sort(ready, compare_goroutines);
-	sort(over, compare_ends);
+	sort(waits);
+	sort(ready);
+	sort(over);
 	for (size_t i = 0; i < waits->count; i++)
-		link_wait(engine, waits->items[i]);
+		link_wait(engine, waits->places[i].item);
 	for (size_t i = 0; i < ready->count; i++)
-		take_up(engine, ready->items[i]);
+		take_up(engine, ready->places[i].item);
 	for (size_t i = 0; i < over->count; i++) {
-		tmgr__process_remember(engine, over->items[i]);
+		tmgr__process_remember(engine, over->places[i].item);
 	}
 }
 
@@ -498,7 +488,7 @@ static void give_back(struct tmgr__engine *engine, const struct gathered *waits)
 {
 	engine->broken = -ENOMEM;
 	for (size_t i = 0; i < waits->count; i++) {
-		struct tmgr__wait *wait = waits->items[i];
+		struct tmgr__wait *wait = waits->places[i].item;
 
 		if (wait->goroutine == NULL && tmgr__list_empty(&wait->link))
 			link_wait(engine, wait);
@@ -522,9 +512,9 @@ int tmgr__engine_loaded(struct tmgr__engine *engine, struct tmgr__changes *chang
 		give_back(engine, &waits);
 	else
 		put_in_order(engine, &waits, &ready, &over);
-	free(waits.items);
-	free(ready.items);
-	free(over.items);
+	free(waits.places);
+	free(ready.places);
+	free(over.places);
 	if (engine->broken == 0)
 		cancel_asked(engine);
 	tmgr__channel_drop_unused(engine, NULL);

@@ -314,26 +314,32 @@ static uint64_t order_of(const struct tmgr_store_change *change)
 	}
 }
 
+/* A row with its order beside it: looking into each for every comparison takes long. */
+struct place {
+	uint64_t order;
+	struct row *row;
+};
+
 static int compare(const void *a, const void *b)
 {
-	const struct row *first = *(struct row *const *)a, *second = *(struct row *const *)b;
-	uint64_t x = order_of(&first->change), y = order_of(&second->change);
+	const struct place *first = a, *second = b;
 
-	return x < y ? -1 : x > y;
+	return first->order < second->order ? -1 : first->order > second->order;
 }
 
-static size_t select_kind(const struct memory *memory, enum tmgr_store_kind kind, struct row **rows)
+static size_t select_kind(
+	const struct memory *memory, enum tmgr_store_kind kind, struct place *places)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < memory->max; i++) {
 		for (struct row *row = memory->heads[i]; row != NULL; row = row->next) {
 			if (row->change.kind == kind)
-				rows[count++] = row;
+				places[count++] = (struct place){ order_of(&row->change), row };
 		}
 	}
-	if (count > 1 && order_of(&rows[0]->change) + order_of(&rows[1]->change) > 0)
-		qsort(rows, count, sizeof(struct row *), compare);
+	if (count > 1)
+		qsort(places, count, sizeof(*places), compare);
 	return count;
 }
 
@@ -341,21 +347,21 @@ static int memory_load(struct tmgr_store *store, uint32_t partition,
 	int (*visit)(void *self, const struct tmgr_store_change *row), void *self)
 {
 	struct memory *memory = memory_of(store);
-	struct row **rows;
+	struct place *places;
 	int r = 0;
 
 	if (memory->count == 0)
 		return 0;
-	rows = calloc(memory->count, sizeof(struct row *));
-	if (rows == NULL)
+	places = calloc(memory->count, sizeof(*places));
+	if (places == NULL)
 		return -ENOMEM;
 	for (size_t kind = 0; r == 0 && kind < ARRAY_SIZE(load_order); kind++) {
-		size_t count = select_kind(memory, load_order[kind], rows);
+		size_t count = select_kind(memory, load_order[kind], places);
 
 		for (size_t i = 0; r == 0 && i < count; i++)
-			r = visit(self, &rows[i]->change);
+			r = visit(self, &places[i].row->change);
 	}
-	free(rows);
+	free(places);
 	return r;
 }
 
