@@ -1,5 +1,5 @@
 #!/bin/bash
-# orders, driven by curl and killed again and again: every order that was acknowledged ends, each of its effects
+# orders, driven by curl, killed again and again and now and then stopped: every order that was acknowledged ends, each of its effects
 # has one key at the receiver of the webhook, however often it was told, each row of the ledger is there once, and
 # the file has nothing in it that should not be there.
 #
@@ -232,12 +232,18 @@ for customer in 1 2 3 4; do
 	customers="$customers $!"
 done
 killed=0
+stopped=0
 while [ "$killed" -lt "$kills" ]; do
 	ms=$(((RANDOM % 300 + 30) * scale))
 	sleep "$((ms / 1000)).$(printf %03d $((ms % 1000)))"
-	kill -KILL "$daemon"
-	wait "$daemon" 2>/dev/null
-	killed=$((killed + 1))
+	if [ $((RANDOM % 4)) -eq 0 ]; then
+		stop_daemon # what it was asked it answers
+		stopped=$((stopped + 1))
+	else
+		kill -KILL "$daemon"
+		wait "$daemon" 2>/dev/null
+		killed=$((killed + 1))
+	fi
 	start_daemon
 done
 # shellcheck disable=SC2086 # several
@@ -255,5 +261,5 @@ each_effect_has_one_key
 each_order_has_its_effects
 each_row_is_in_the_ledger_once
 "$BUILD/taskctl" process check "$dir/orders.db" || die 'the file has what should not be in it'
-echo "ok: $count orders, $killed kills, $(wc -l <"$dir/again") requests asked again;" \
+echo "ok: $count orders, $killed kills, $stopped stops, $(wc -l <"$dir/again") requests asked again;" \
 	"$(wc -l <"$dir/keys") effects, told $(wc -l <"$dir/told") times; SEED=$seed"

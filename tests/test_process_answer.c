@@ -378,6 +378,38 @@ static void one_is_started_by_the_name_of_its_definition(void **state)
 	durable_end(&durable);
 }
 
+static void a_definition_is_found_by_its_name(void **state)
+{
+	struct durable durable = { 0 };
+
+	durable_begin(&durable, both);
+	assert_ptr_equal(tmgr_processes_definition(durable.processes, "waiter"), &waiter);
+	assert_null(tmgr_processes_definition(durable.processes, "wait"));
+	assert_null(tmgr_processes_definition(durable.processes, NULL));
+	assert_null(tmgr_processes_definition(NULL, "waiter"));
+	durable_end(&durable);
+	/* One that stored processes ask for is none. */
+	durable_begin(&durable, both);
+	assert_int_equal(durable_start(&durable, &failing, "f"), 0);
+	durable_replace(&durable, none);
+	assert_null(tmgr_processes_definition(durable.processes, "failing"));
+	durable_end(&durable);
+}
+
+static void what_has_no_word_is_a_question_mark(void **state)
+{
+	assert_string_equal(tmgr__process_status_word(0), "?");
+	assert_string_equal(tmgr__process_status_word(99), "?");
+	assert_string_equal(tmgr__process_goroutine_word(99), "?");
+	assert_string_equal(tmgr__process_wait_word(99), "?");
+	assert_string_equal(tmgr__process_event_word(99), "?");
+	assert_null(tmgr__process_record_of("nothing"));
+	for (int i = TMGR_PROCESS_EVENT_STARTED; i <= TMGR_PROCESS_EVENT_LOG; i++)
+		assert_string_not_equal(tmgr__process_event_word(i), "?");
+	for (int i = TMGR_PROCESS_ACTIVE; i <= TMGR_PROCESS_CANCELLED; i++)
+		assert_int_equal(tmgr__process_status_of(tmgr__process_status_word(i)), i);
+}
+
 static void a_state_is_set_only_at_the_revision_that_was_seen(void **state)
 {
 	struct durable durable = { 0 };
@@ -557,6 +589,8 @@ int main(void)
 		leak_test(list_has_its_filters),
 		leak_test(a_long_state_comes_in_parts_of_whole_characters),
 		leak_test(one_is_started_by_the_name_of_its_definition),
+		leak_test(a_definition_is_found_by_its_name),
+		leak_test(what_has_no_word_is_a_question_mark),
 		leak_test(a_state_is_set_only_at_the_revision_that_was_seen),
 		leak_test(a_goroutine_is_sent_to_a_method),
 		leak_test(events_are_read_from_a_sequence_on),

@@ -16,6 +16,7 @@
 #include <taskmgr/tasks/process_control.h>
 
 #include "tests/support/durable.h"
+#include "tests/support/fault.h"
 #include "tests/support/leak.h"
 #include "tests/support/recorder.h"
 
@@ -227,7 +228,8 @@ static void too_many_are_told_so(void **state)
 	/* Its place is free as soon as it is seen to be gone. */
 	for (;;) {
 		second = connect_to(&daemon);
-		say(second, "{\"ask\":\"list\"}\n");
+		/* One that is refused may be closed by now. */
+		send(second, "{\"ask\":\"list\"}\n", 15, MSG_NOSIGNAL);
 		if (strstr(hear(second), "\"error\":0"))
 			break;
 		close(second);
@@ -363,6 +365,29 @@ static void bad_arguments_give_a_task_that_is_refused(void **state)
 	tmgr_processes_unref(processes);
 }
 
+static void one_that_cannot_be_made_is_refused(void **state)
+{
+	struct tmgr_store *store = NULL;
+	struct tmgr_processes *processes = NULL;
+
+	assert_int_equal(tmgr_store_memory_create(&store), 0);
+	assert_int_equal(tmgr_processes_create(store, NULL, &processes), 0);
+	for (long k = 1;; k++) {
+		struct tmgr_task task;
+		bool happened;
+
+		fault_fail_allocation(k);
+		task = tmgr_process_control(processes, "x", NULL);
+		happened = fault_happened();
+		fault_off();
+		assert_int_equal(tmgr_task_error(task), happened ? -ENOMEM : 0);
+		tmgr_task_destroy(task);
+		if (!happened)
+			break;
+	}
+	tmgr_processes_unref(processes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -377,6 +402,7 @@ int main(void)
 		leak_test(what_another_one_listens_on_is_left_alone),
 		leak_test(a_file_that_is_no_socket_is_left_alone),
 		leak_test(bad_arguments_give_a_task_that_is_refused),
+		leak_test(one_that_cannot_be_made_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

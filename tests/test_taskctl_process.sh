@@ -161,6 +161,7 @@ one_is_shown_and_why_it_waits()
 
 events_are_followed()
 {
+	: >"$dir/followed"
 	"$taskctl" process events c --follow --socket "$dir/control" >"$dir/followed" 2>&1 </dev/null &
 	follower=$!
 	wait_until 'what was' grep -q 'step c Desk Desk_Open' "$dir/followed"
@@ -220,6 +221,11 @@ one_is_started_and_sent_to()
 	echo '{"kind":"add","key":"1","sku":"cup","quantity":1,"price":5}' >"$dir/command"
 	"$taskctl" process send d/commands - --socket "$dir/control" <"$dir/command" || die 'send from standard input'
 	wait_until 'the line' sh -c "curl -s http://127.0.0.1:$port/orders/d | grep -q '\"sku\":\"cup\"'"
+	# As long as a message may be, and a byte longer.
+	head -c 1048576 /dev/zero | "$taskctl" process send d/other - --socket "$dir/control" || die 'send 1 MiB'
+	head -c 1048577 /dev/zero | "$taskctl" process send d/other - --socket "$dir/control" 2>"$dir/err" &&
+		die 'sent more than 1 MiB'
+	says err 'longer than 1 MiB'
 	on_socket 1 send nobody/commands x
 	on_socket 1 send d x/y
 	on_socket 0 close d/submitted

@@ -16,7 +16,8 @@
 #define SILENCE_S 30
 
 struct taskctl_link {
-	FILE *in, *out;                   /* of the socket */
+	FILE *in;                         /* of the socket */
+	int fd;                           /* the same */
 	struct tmgr_processes *processes; /* of the file */
 	char *line;
 	size_t capacity;
@@ -54,7 +55,7 @@ static int connect_to(const char *path, int *ret_fd)
 
 static int open_socket(struct taskctl_link *link, const char *path)
 {
-	int fd = -1, other;
+	int fd = -1;
 	int r = connect_to(path, &fd);
 
 	if (r < 0)
@@ -64,9 +65,8 @@ static int open_socket(struct taskctl_link *link, const char *path)
 		close(fd);
 		return say(-ENOMEM, "", path);
 	}
-	other = dup(fd);
-	link->out = other < 0 ? NULL : fdopen(other, "w");
-	return link->out ? 0 : say(-errno, "", path);
+	link->fd = fd;
+	return 0;
 }
 
 int taskctl_link_open(
@@ -94,8 +94,6 @@ int taskctl_link_close(struct taskctl_link *link)
 		return 0;
 	if (link->in)
 		fclose(link->in);
-	if (link->out)
-		fclose(link->out);
 	if (link->processes)
 		r = taskctl_file_close(link->processes);
 	free(link->line);
@@ -160,11 +158,28 @@ static int read_answer(struct taskctl_link *link, struct reading *reading)
 	return r;
 }
 
-static int ask_socket(struct taskctl_link *link, const char *request, struct reading *reading)
+static int send_all(int fd, const char *text, size_t size)
 {
-	if (fprintf(link->out, "%s\n", request) < 0 || fflush(link->out) != 0)
-		return -EPIPE;
-	return read_answer(link, reading);
+	while (size > 0) {
+		ssize_t sent = send(fd, text, size, MSG_NOSIGNAL);
+
+		if (sent < 0 && errno != EINTR)
+			return errno == EAGAIN ? -ETIMEDOUT : -errno;
+		text += sent > 0 ? sent : 0;
+		size -= sent > 0 ? (size_t)sent : 0;
+	}
+	return 0;
+}
+
+/* A daemon that takes no request may have said why before it closed. */
+static int ask_socket(
+	struct taskctl_link *link, const char *request, size_t size, struct reading *reading)
+{
+	int r = send_all(link->fd, request, size);
+
+	if (r == 0)
+		r = send_all(link->fd, "\n", 1);
+	return r < 0 && r != -EPIPE ? r : read_answer(link, reading);
 }
 
 static int ask_file(
@@ -191,7 +206,7 @@ int taskctl_link_ask(
 		r = tmgr_state_encode(memory, &tmgr__process_ask_state, ask, &request, &size);
 	if (r == 0)
 		r = link->processes ? ask_file(link, request, size, &reading)
-				    : ask_socket(link, request, &reading);
+				    : ask_socket(link, request, size, &reading);
 	tmgr_state_memory_destroy(memory);
 	if (r < 0)
 		taskctl_error("%s", tmgr_strerror(r));

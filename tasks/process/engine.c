@@ -87,7 +87,7 @@ static int apply_stuck(struct tmgr__engine *engine, struct tmgr__eprocess *proce
 		return -EALREADY;
 	process->stuck = true;
 	engine->stuck++;
-	tmgr__put_event(engine, TMGR_PROCESS_EVENT_STUCK, process, process->running, 0, "");
+	tmgr__put_event(engine, TMGR_PROCESS_EVENT_STUCK, process, process->running, "");
 	return 0;
 }
 
@@ -167,7 +167,7 @@ static int apply_send(struct tmgr__engine *engine, const struct tmgr__apply *com
 	if (value == NULL)
 		return -ENOMEM;
 	tmgr__put_event(
-		engine, TMGR_PROCESS_EVENT_SENT, channel->process, NULL, 0, name_in(channel->id));
+		engine, TMGR_PROCESS_EVENT_SENT, channel->process, NULL, name_in(channel->id));
 	if (command->name != NULL)
 		keep_key(engine, key);
 	tmgr__channel_post(engine, channel, value);
@@ -184,7 +184,7 @@ static int apply_close(struct tmgr__engine *engine, const struct tmgr__apply *co
 	if (channel->closed)
 		return -EALREADY;
 	tmgr__put_event(
-		engine, TMGR_PROCESS_EVENT_CLOSED, channel->process, NULL, 0, name_in(channel->id));
+		engine, TMGR_PROCESS_EVENT_CLOSED, channel->process, NULL, name_in(channel->id));
 	tmgr__channel_close(engine, channel);
 	tmgr__put_channel(engine, channel);
 	return 0;
@@ -226,18 +226,6 @@ static int apply_channel_delete(struct tmgr__engine *engine, const struct tmgr__
 
 /* ---- Processes from outside ------------------------------------------------------------------ */
 
-static int apply_cancel(struct tmgr__engine *engine, struct tmgr__eprocess *process)
-{
-	if (process->cancelled)
-		return -EALREADY;
-	process->cancelled = true;
-	tmgr__put_event(engine, TMGR_PROCESS_EVENT_CANCEL, process, NULL, 0, "");
-	tmgr__put_process(engine, process);
-	if (process->running == NULL)
-		tmgr__process_cancel_now(engine, process);
-	return 0;
-}
-
 static int apply_pause(
 	struct tmgr__engine *engine, struct tmgr__eprocess *process, const char *reason)
 {
@@ -251,7 +239,7 @@ static int apply_pause(
 	tmgr__text_copy(ending->text, sizeof(ending->text), reason);
 	ending->error = 0;
 	tmgr__process_set_status(engine, process, TMGR_PROCESS_PAUSED);
-	tmgr__put_event(engine, TMGR_PROCESS_EVENT_PAUSED, process, NULL, 0, ending->text);
+	tmgr__put_event(engine, TMGR_PROCESS_EVENT_PAUSED, process, NULL, ending->text);
 	tmgr__put_process(engine, process);
 	return 0;
 }
@@ -295,7 +283,7 @@ static int apply_resume(struct tmgr__engine *engine, struct tmgr__eprocess *proc
 		process->ending->error = 0;
 		tmgr__put_process(engine, process);
 	}
-	tmgr__put_event(engine, TMGR_PROCESS_EVENT_RESUMED, process, NULL, 0, "");
+	tmgr__put_event(engine, TMGR_PROCESS_EVENT_RESUMED, process, NULL, "");
 	tmgr__process_to_run(engine, process);
 	return 0;
 }
@@ -341,7 +329,7 @@ static int apply_goto(struct tmgr__engine *engine, const struct tmgr__apply *com
 		process->ending->error = 0;
 		tmgr__put_process(engine, process);
 	}
-	tmgr__put_event(engine, TMGR_PROCESS_EVENT_CHANGED, process, goroutine, 0, "method");
+	tmgr__put_event(engine, TMGR_PROCESS_EVENT_CHANGED, process, goroutine, "method");
 	return 0;
 }
 
@@ -361,7 +349,7 @@ static int apply_set(struct tmgr__engine *engine, const struct tmgr__apply *comm
 	process->state = state;
 	process->revision++;
 	tmgr__put_process(engine, process);
-	tmgr__put_event(engine, TMGR_PROCESS_EVENT_CHANGED, process, NULL, 0, "state");
+	tmgr__put_event(engine, TMGR_PROCESS_EVENT_CHANGED, process, NULL, "state");
 	return 0;
 }
 
@@ -392,7 +380,7 @@ static int apply_to_process(struct tmgr__engine *engine, const struct tmgr__appl
 		return -ESRCH;
 	switch (command->kind) {
 	case TMGR__APPLY_CANCEL:
-		return apply_cancel(engine, found.process);
+		return tmgr__process_cancel(engine, found.process);
 	case TMGR__APPLY_PAUSE:
 		return apply_pause(engine, found.process, command->name);
 	case TMGR__APPLY_RESUME:

@@ -302,8 +302,7 @@ struct tmgr__engine *tmgr__engine_create(void);
 void tmgr__engine_destroy(struct tmgr__engine *engine);
 
 /* Know a definition; -EEXIST, -ENOMEM. Before loading. */
-int tmgr__engine_define(
-	struct tmgr__engine *engine, const struct tmgr_process_definition *definition);
+int tmgr__engine_define(struct tmgr__engine *engine, const struct tmgr_process_definition *user);
 struct tmgr__edefinition *tmgr__engine_definition(struct tmgr__engine *engine, const char *name);
 const struct tmgr__emethod *tmgr__engine_method(
 	const struct tmgr__edefinition *definition, tmgr_method *function);

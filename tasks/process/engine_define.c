@@ -45,7 +45,7 @@ int tmgr__engine_define(struct tmgr__engine *engine, const struct tmgr_process_d
 		engine->broken = 0;
 		return -ENOMEM;
 	}
-	definition->methods = calloc(count, sizeof(*definition->methods));
+	definition->methods = calloc(count + 1, sizeof(*definition->methods));
 	if (definition->methods == NULL) {
 		engine->definitions = definition->next;
 		free(definition);

@@ -121,10 +121,10 @@ void tmgr__process_end(struct tmgr__engine *engine, struct tmgr__eprocess *proce
 		process->ending->error = 0;
 	}
 	if (!cancelled && !process->has_result)
-		tmgr__put_event(engine, TMGR_PROCESS_EVENT_NO_RESULT, process, NULL, 0, "");
+		tmgr__put_event(engine, TMGR_PROCESS_EVENT_NO_RESULT, process, NULL, "");
 	tmgr__put_event(engine,
 		cancelled ? TMGR_PROCESS_EVENT_CANCELLED : TMGR_PROCESS_EVENT_FINISHED, process,
-		NULL, 0, "");
+		NULL, "");
 	tmgr__put_process(engine, process);
 	engine->live--;
 	process->definition->processes--;
@@ -163,6 +163,18 @@ void tmgr__process_cancel_now(struct tmgr__engine *engine, struct tmgr__eprocess
 	arrival->kind = TMGR_ARRIVED_CANCEL;
 	tmgr__goroutine_ready(engine, goroutine, method, arrival);
 	tmgr__put_process(engine, process);
+}
+
+int tmgr__process_cancel(struct tmgr__engine *engine, struct tmgr__eprocess *process)
+{
+	if (process->cancelled)
+		return -EALREADY;
+	process->cancelled = true;
+	tmgr__put_event(engine, TMGR_PROCESS_EVENT_CANCEL, process, NULL, "");
+	tmgr__put_process(engine, process);
+	if (process->running == NULL)
+		tmgr__process_cancel_now(engine, process);
+	return 0;
 }
 
 /* It is over, and was remembered long enough. Nobody waits for it. */

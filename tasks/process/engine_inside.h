@@ -44,8 +44,9 @@ void tmgr__put_message(struct tmgr__engine *engine, const struct tmgr__channel *
 	const struct tmgr__emessage *message);
 void tmgr__delete_message(struct tmgr__engine *engine, const struct tmgr__channel *channel,
 	const struct tmgr__emessage *message);
+/* Of one that failed its error is that of the goroutine. */
 void tmgr__put_event(struct tmgr__engine *engine, enum tmgr_process_event_kind kind,
-	const struct tmgr__eprocess *process, const struct tmgr__goroutine *goroutine, int error,
+	const struct tmgr__eprocess *process, const struct tmgr__goroutine *goroutine,
 	const char *text);
 
 /* engine_time.c */
@@ -83,7 +84,7 @@ void tmgr__channel_close(struct tmgr__engine *engine, struct tmgr__channel *chan
 void tmgr__channel_post(
 	struct tmgr__engine *engine, struct tmgr__channel *channel, struct tmgr__blob *value);
 /* One that only its waits kept goes with the last of them. */
-void tmgr__channel_drop_unused(struct tmgr__engine *engine, struct tmgr__channel *channel);
+void tmgr__channel_drop_unused(struct tmgr__engine *engine, struct tmgr__channel *but);
 /* NULL: out of memory. */
 struct tmgr__buffer *tmgr__channel_buffer(
 	struct tmgr__engine *engine, struct tmgr__channel *channel);
@@ -93,6 +94,8 @@ void tmgr__wait_unlink(struct tmgr__engine *engine, struct tmgr__wait *wait);
 /* engine_end.c */
 void tmgr__process_end(struct tmgr__engine *engine, struct tmgr__eprocess *process,
 	enum tmgr_process_status status);
+/* Ask for its cancel: when its method has returned, else now. -EALREADY. */
+int tmgr__process_cancel(struct tmgr__engine *engine, struct tmgr__eprocess *process);
 void tmgr__process_cancel_now(struct tmgr__engine *engine, struct tmgr__eprocess *process);
 void tmgr__goroutine_end(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine);
 void tmgr__process_forget(struct tmgr__engine *engine, struct tmgr__eprocess *process);

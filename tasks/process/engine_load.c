@@ -436,7 +436,7 @@ static void take_up(struct tmgr__engine *engine, struct tmgr__goroutine *gorouti
 		if (trouble != NULL)
 			trouble->text[0] = '\0';
 		tmgr__put_event(
-			engine, TMGR_PROCESS_EVENT_RESUMED, goroutine->process, goroutine, 0, "");
+			engine, TMGR_PROCESS_EVENT_RESUMED, goroutine->process, goroutine, "");
 		tmgr__put_goroutine(engine, goroutine);
 	}
 	if (trouble != NULL && trouble->retry_at > engine->now_ms)

@@ -150,7 +150,7 @@ void tmgr__goroutine_pause(
 	goroutine->status = TMGR_GOROUTINE_PAUSED;
 	tmgr__text_copy(trouble->text, sizeof(trouble->text), reason);
 	tmgr__put_event(
-		engine, TMGR_PROCESS_EVENT_PAUSED, goroutine->process, goroutine, 0, trouble->text);
+		engine, TMGR_PROCESS_EVENT_PAUSED, goroutine->process, goroutine, trouble->text);
 }
 
 /* This program lacks its method. */

@@ -162,16 +162,17 @@ void tmgr__delete_message(struct tmgr__engine *engine, const struct tmgr__channe
 }
 
 void tmgr__put_event(struct tmgr__engine *engine, enum tmgr_process_event_kind kind,
-	const struct tmgr__eprocess *process, const struct tmgr__goroutine *goroutine, int error,
+	const struct tmgr__eprocess *process, const struct tmgr__goroutine *goroutine,
 	const char *text)
 {
 	struct tmgr__changes *changes = engine->changes;
+	bool failed = kind == TMGR_PROCESS_EVENT_RETRY || kind == TMGR_PROCESS_EVENT_FAILED;
 	bool has_method = goroutine != NULL && goroutine->status != TMGR_GOROUTINE_BLOCKED;
 	struct tmgr_process_event row = {
 		.sequence = tmgr__engine_number(engine),
 		.at_ms = engine->wall_ms,
 		.kind = kind,
-		.error = error,
+		.error = failed ? goroutine->trouble->error : 0,
 		.process = process != NULL ? tmgr__changes_text(changes, process->id) : "",
 		.goroutine = goroutine != NULL ? tmgr__changes_text(changes, goroutine->name) : "",
 		.method = has_method ? tmgr__changes_text(changes, goroutine->method->name) : "",

@@ -40,7 +40,7 @@ int tmgr__apply_start(struct tmgr__engine *engine, const char *id,
 	process->version = definition->user->version;
 	process->created_ms = engine->wall_ms;
 	process->state = tmgr__blob(engine, state);
-	tmgr__put_event(engine, TMGR_PROCESS_EVENT_STARTED, process, NULL, 0, definition->name);
+	tmgr__put_event(engine, TMGR_PROCESS_EVENT_STARTED, process, NULL, definition->name);
 	tmgr__put_process(engine, process);
 	tmgr__method_goroutine(method, name);
 	start_goroutine(engine, process, name, method);
@@ -90,7 +90,7 @@ static void give_up(
 	ending->error = error;
 	tmgr__text_init(&whole, ending->text, sizeof(ending->text));
 	tmgr__text_format(&whole, "%s: %s", goroutine->method->name, text);
-	tmgr__put_event(engine, TMGR_PROCESS_EVENT_FAILED, process, goroutine, error, text);
+	tmgr__put_event(engine, TMGR_PROCESS_EVENT_FAILED, process, goroutine, text);
 	tmgr__put_process(engine, process);
 }
 
@@ -113,7 +113,7 @@ static void fail(
 		trouble->retry_at = engine->now_ms + backoff_ms(&retry, trouble->attempts);
 		tmgr__timer_arm(engine, &trouble->retry, trouble->retry_at);
 		tmgr__put_event(engine, TMGR_PROCESS_EVENT_RETRY, goroutine->process, goroutine,
-			error, trouble->text);
+			trouble->text);
 	}
 	tmgr__put_goroutine(engine, goroutine);
 }
@@ -223,13 +223,8 @@ static void kill_process(struct tmgr__engine *engine, const char *id)
 {
 	struct tmgr__eprocess *process = tmgr__engine_process(engine, id);
 
-	if (process == NULL || tmgr__process_is_over(process) || process->cancelled)
-		return;
-	process->cancelled = true;
-	tmgr__put_event(engine, TMGR_PROCESS_EVENT_CANCEL, process, NULL, 0, "");
-	tmgr__put_process(engine, process);
-	if (process->running == NULL)
-		tmgr__process_cancel_now(engine, process);
+	if (process != NULL && !tmgr__process_is_over(process))
+		tmgr__process_cancel(engine, process);
 }
 
 static void act(struct tmgr__engine *engine, struct tmgr__eprocess *process,
@@ -255,7 +250,8 @@ static void act(struct tmgr__engine *engine, struct tmgr__eprocess *process,
 		kill_process(engine, action->name);
 		break;
 	case TMGR__LOG:
-		tmgr__put_event(engine, TMGR_PROCESS_EVENT_LOG, process, NULL, 0, action->name);
+		tmgr__put_event(
+			engine, TMGR_PROCESS_EVENT_LOG, process, process->running, action->name);
 		break;
 	}
 }
@@ -272,7 +268,7 @@ static void keep_state(
 	if (deed->version > process->version) {
 		process->version = deed->version;
 		snprintf(text, sizeof(text), "%u", (unsigned)deed->version);
-		tmgr__put_event(engine, TMGR_PROCESS_EVENT_UPGRADED, process, NULL, 0, text);
+		tmgr__put_event(engine, TMGR_PROCESS_EVENT_UPGRADED, process, NULL, text);
 	}
 	if (old != NULL && old->size == deed->state.size &&
 		memcmp(old->data, deed->state.data, old->size) == 0)
@@ -322,7 +318,7 @@ static void take(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine,
 {
 	struct tmgr__eprocess *process = goroutine->process;
 
-	tmgr__put_event(engine, TMGR_PROCESS_EVENT_STEP, process, goroutine, 0, "");
+	tmgr__put_event(engine, TMGR_PROCESS_EVENT_STEP, process, goroutine, "");
 	keep_state(engine, process, deed);
 	process->steps++;
 	engine->steps++;
@@ -340,7 +336,7 @@ static void take(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine,
 
 static void refuse_late(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine)
 {
-	tmgr__put_event(engine, TMGR_PROCESS_EVENT_LATE, goroutine->process, goroutine, 0, "");
+	tmgr__put_event(engine, TMGR_PROCESS_EVENT_LATE, goroutine->process, goroutine, "");
 	fail(engine, goroutine, -ETIMEDOUT, "it did not return by its deadline");
 }
 

@@ -304,13 +304,15 @@ struct tmgr__channel *tmgr__channel_add(struct tmgr__engine *engine, const char 
 	return channel;
 }
 
+/* The waits of goroutines are theirs. */
 static void free_line(struct tmgr__list *line)
 {
-	struct tmgr__list *link;
+	struct tmgr__list *link = line->next;
 
-	while ((link = tmgr__list_pop(line)) != NULL) {
+	while (link != line) {
 		struct tmgr__wait *wait = container_of(link, struct tmgr__wait, link);
 
+		link = link->next;
 		if (wait->goroutine != NULL)
 			continue;
 		free(wait->value);

@@ -14,7 +14,7 @@ struct tmgr_process_request *tmgr__request_create(unsigned kind, size_t texts)
 	request->kind = kind;
 	tmgr__list_init(&request->link);
 	tmgr_future_init(&request->future);
-	atomic_init(&request->refs, 2);
+	atomic_init(&request->refs, 1);
 	return request;
 }
 
@@ -34,7 +34,7 @@ void tmgr__request_answer(struct tmgr_process_request *request, int error)
 	tmgr__request_unref(request);
 }
 
-/* The runtime's reference goes with it, also when it is refused. */
+/* What is taken has a reference more, the runtime's. */
 int tmgr__request_put(struct tmgr_processes *processes, struct tmgr_process_request *request)
 {
 	bool first = false, ours = request->kind == TMGR__REQUEST_ONCE;
@@ -46,13 +46,12 @@ int tmgr__request_put(struct tmgr_processes *processes, struct tmgr_process_requ
 		r = processes->failed == -EIO ? -EIO : -ESHUTDOWN;
 	} else {
 		first = tmgr__list_empty(&processes->inbox);
+		atomic_fetch_add(&request->refs, 1);
 		tmgr__list_append(&processes->inbox, &request->link);
 	}
 	tmgr__lock_release(&processes->lock);
 	if (first)
 		tmgr_flag_set(&processes->work);
-	if (r != 0)
-		tmgr__request_unref(request);
 	return r;
 }
 

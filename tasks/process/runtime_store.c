@@ -97,7 +97,7 @@ static bool give_trials(struct tmgr_processes *processes, const struct tmgr__lis
 	free(processes->orders_trials);
 	processes->trial_count = count(jobs);
 	processes->orders_trials = calloc(
-		processes->trial_count, sizeof(*processes->orders_trials));
+		processes->trial_count + 1, sizeof(*processes->orders_trials));
 	if (processes->orders_trials == NULL || !fill_trials(processes, jobs)) {
 		processes->failed = -ENOMEM;
 		return false;

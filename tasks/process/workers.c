@@ -20,14 +20,16 @@ struct workers {
 
 void tmgr__jobs_free(struct tmgr__list *jobs)
 {
-	struct tmgr__list *link;
+	struct tmgr__list *link = jobs->next;
 
-	while ((link = tmgr__list_pop(jobs)) != NULL) {
+	while (link != jobs) {
 		struct tmgr__job *job = container_of(link, struct tmgr__job, link);
 
+		link = link->next;
 		tmgr__step_fini(&job->step);
 		free(job);
 	}
+	tmgr__list_init(jobs);
 }
 
 void tmgr__job_recycle(struct tmgr_processes *processes, struct tmgr__job *job)
