@@ -117,6 +117,10 @@ static void each_bad_definition_is_refused(void **state)
 		-EINVAL);
 	IS(tmgr_processes_define(defined, &done_definition), 0);
 	IS(tmgr_processes_define(defined, &done_definition), -EEXIST);
+	IS(tmgr_processes_definition(defined, done_definition.name) == &done_definition, true);
+	IS(tmgr_processes_definition(defined, "nobody") == NULL, true);
+	IS(tmgr_processes_definition(defined, NULL) == NULL, true);
+	IS(tmgr_processes_definition(NULL, done_definition.name) == NULL, true);
 	IS(tmgr_processes_open(defined), 0);
 	IS(tmgr_processes_define(defined, &unknown_definition), -EBUSY);
 	IS(tmgr_processes_open(defined), -EBUSY);
@@ -269,6 +273,7 @@ static void each_bad_request_is_refused(void **state)
 	IS(tmgr_processes_start(NULL, durable.processes, NULL, TMGR_NOW), -EINVAL);
 	IS(tmgr_processes_send(NULL, durable.processes, NULL, TMGR_NOW), -EINVAL);
 	IS(tmgr_processes_wait(NULL, NULL, "a", TMGR_NOW, NULL), -EINVAL);
+	IS(tmgr_processes_do(NULL, NULL, NULL, TMGR_NOW, NULL), -EINVAL);
 	IS(tmgr_processes_follow(NULL, NULL, 0, TMGR_NOW), -EINVAL);
 	IS(tmgr_processes_events(NULL, &query, NULL, NULL), -EINVAL);
 	IS(tmgr_processes_events(durable.processes, &query, NULL, NULL), -EINVAL);

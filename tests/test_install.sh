@@ -7,6 +7,10 @@ if [ -n "${SANITIZE-}" ]; then
 	echo 'a sanitizer build is not one that is installed'
 	exit 77
 fi
+if nm "$BUILD/libtaskmgr.a" 2>/dev/null | grep -q __gcov_; then
+	echo 'nor is one that counts its lines'
+	exit 77
+fi
 
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT

@@ -7,6 +7,7 @@
 
 #include <taskmgr/taskmgr.h>
 
+#include "tests/support/child.h"
 #include "tests/support/durable.h"
 #include "tests/support/latch.h"
 #include "tests/support/leak.h"
@@ -646,9 +647,117 @@ static void timers_fire_by_themselves(void **state)
 	release(&daemon, NULL);
 }
 
+/* ---- History --------------------------------------------------------------------------------- */
+
+static size_t events_in(struct tmgr_store *store)
+{
+	size_t counts[32] = { 0 }, count = 0;
+
+	assert_int_equal(
+		store->ops->read_events(store, &(struct tmgr_store_query){ .count_max = SIZE_MAX },
+			count_kind, counts),
+		0);
+	for (size_t i = 0; i < 32; i++)
+		count += counts[i];
+	return count;
+}
+
+static bool is_trimmed(void *argument)
+{
+	return events_in(argument) == 10;
+}
+
+/* Of a hundred events; with a limit of ten, or of an hour that is long over. */
+static void trim_with(struct tmgr_processes_options options, bool (*holds)(void *argument))
+{
+	struct durable durable = { 0 };
+	struct tmgr_processes *processes;
+	struct tmgr_manager *manager;
+	struct tmgr_store *store;
+	struct runner runner;
+
+	durable_begin(&durable, definitions);
+	for (int i = 0; i < 50; i++) {
+		char id[16];
+
+		snprintf(id, sizeof(id), "s%d", i);
+		assert_int_equal(
+			durable_start_with(&durable, &sum_definition, id, &(struct sum){ 0, 1 }),
+			0);
+	}
+	assert_int_equal(events_in(durable.store), 100);
+	assert_int_equal(tmgr_store_memory_copy(durable.store, &store), 0);
+	durable_end(&durable);
+	assert_int_equal(tmgr_processes_create(store, &options, &processes), 0);
+	assert_int_equal(tmgr_processes_define(processes, &sum_definition), 0);
+	manager = tmgr_manager_create(NULL);
+	tmgr_manager_add_task(manager, "processes", tmgr_processes_task(processes), TMGR_STRICT);
+	runner_start(&runner, manager, NULL);
+	assert_true(manager_reaches(manager, TMGR_MANAGER_RUNNING));
+	assert_true(eventually(holds, store));
+	tmgr_manager_cancel(manager);
+	assert_int_equal(runner_join(&runner), 0);
+	tmgr_manager_destroy(manager);
+	tmgr_processes_unref(processes);
+}
+
+static bool is_empty(void *argument)
+{
+	return events_in(argument) == 0;
+}
+
+static void the_history_is_trimmed_by_count_and_by_age(void **state)
+{
+	trim_with((struct tmgr_processes_options){ .events_max = 10,
+			  .keep_events_ns = 900000 * TMGR_HOUR },
+		is_trimmed);
+	/* The virtual clock's events are of 2001. */
+	trim_with((struct tmgr_processes_options){ .keep_events_ns = TMGR_HOUR }, is_empty);
+}
+
+/* ---- A method that never returns ------------------------------------------------------------- */
+
+static int outlive_the_stop(void *argument)
+{
+	struct tmgr_store *store;
+	struct daemon daemon;
+
+	atomic_store(&held_calls, 0);
+	atomic_store(&obeys, false);
+	latch_init(&hold);
+	begin(&daemon, 2);
+	child_check_equal(start_process(&daemon, &held_definition, "h"), 0);
+	child_check(latch_arrived(&hold, 1));
+	child_check_equal(start_sum(&daemon, "s", 1), 0);
+	child_check_equal(send_number(NULL, daemon.processes, "s", 3), 0);
+	child_check_equal(tmgr_processes_wait(NULL, daemon.processes, "s", SOON, NULL), 0);
+	/* The store is closed by the runtime's task, though the worker is stuck. */
+	child_check_equal(stop(&daemon), -TMGR_ESTUCK);
+	child_check_equal(tmgr_manager_report(daemon.manager)->errors, 0);
+	child_check_equal(tmgr_store_memory_copy(daemon.store, &store), 0);
+	begin_on(&daemon, store, 1);
+	child_check_equal(tmgr_processes_wait(NULL, daemon.processes, "s", SOON, NULL), 0);
+	child_check_equal(tmgr_processes_wait(NULL, daemon.processes, "h", SOON, NULL), 0);
+	child_check_equal(atomic_load(&held_calls), 2);
+	child_check_equal(stop(&daemon), 0);
+	/* Its late end is dropped. */
+	latch_open(&hold);
+	tmgr_sleep(NULL, 20 * TMGR_MILLISECOND);
+	return 0;
+}
+
+static void a_method_that_outlives_the_stop_is_left_behind_and_all_else_is_stored(void **state)
+{
+	struct child child;
+
+	assert_int_equal(child_run(&child, outlive_the_stop, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* A child, before there are threads: the thread sanitizer wants it so. */
+		leak_test(a_method_that_outlives_the_stop_is_left_behind_and_all_else_is_stored),
 		leak_test(a_process_is_started_sent_to_and_waited_for_from_a_thread),
 		leak_test(what_was_stored_goes_on_in_the_next_program),
 		leak_test(steps_of_one_process_never_overlap_however_many_workers_there_are),
@@ -666,6 +775,7 @@ int main(void)
 		leak_test(a_failed_sync_ends_it_with_eio_and_nobody_is_told_otherwise),
 		leak_test(events_can_be_followed_as_they_become_durable),
 		leak_test(timers_fire_by_themselves),
+		leak_test(the_history_is_trimmed_by_count_and_by_age),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

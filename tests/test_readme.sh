@@ -16,12 +16,16 @@ fail()
 	failures=$((failures + 1))
 }
 
-# shellcheck disable=SC2086 # a sanitizer is a flag or none
+# One that counts its lines needs what counts them.
+instrument=${SANITIZE:+-fsanitize=$SANITIZE}
+! nm "$BUILD/libtaskmgr.a" 2>/dev/null | grep -q __gcov_ || instrument=--coverage
+
+# shellcheck disable=SC2086 # a flag or none
 compile()
 {
 	$CC -std=c11 -D_GNU_SOURCE -Iinclude -Wall -Wextra -Wno-unused-parameter \
 		-Wno-unused-function -Wno-unused-variable -Wno-missing-field-initializers \
-		${SANITIZE:+-fsanitize=$SANITIZE} -Werror -pthread "$@"
+		$instrument -Werror -pthread "$@"
 }
 
 # Where a library is installed, for the commands that use it; made when first asked for.

@@ -6,8 +6,12 @@
 
 #define BLOCK_MIN ((size_t)4096)
 #define BLOCK_MAX ((size_t)16 * 1024 * 1024)
-/* A line of the cache, so that what stands together in a piece is fetched together. */
-#define ALIGNMENT ((size_t)64)
+/*
+ * Half a line of the cache: what stands together in a piece is fetched together, mostly, and little
+ * is left unused. Pieces a power of two apart would share few sets of the near cache.
+ */
+#define ALIGNMENT ((size_t)32)
+#define APART ((size_t)1024)
 /*
  * The last block is most of the memory: what the C library keeps is twice the largest piece that was
  * given back to it (mallopt(3), M_TRIM_THRESHOLD). What is not used of a block is not resident.
@@ -73,6 +77,8 @@ void *tmgr__arena_take(struct tmgr__arena *arena, size_t size, struct tmgr__aren
 	void *piece = NULL;
 
 	size = (size + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
+	if (size % APART == 0)
+		size += ALIGNMENT;
 	tmgr__lock_acquire(&arena->lock);
 	block = arena->block;
 	if (!block || block->size - block->used < size) {

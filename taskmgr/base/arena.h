@@ -19,7 +19,7 @@ struct tmgr__arena {
 	struct tmgr__arena_block *block; /* that is being cut, or NULL */
 };
 
-/* A piece, at the beginning of a line of the cache, and its block; NULL: out of memory. Any thread. */
+/* A piece, aligned to 32 bytes, and its block; NULL: out of memory. Any thread. */
 void *tmgr__arena_take(
 	struct tmgr__arena *arena, size_t size, struct tmgr__arena_block **ret_block);
 /* Give a piece of a block back. Any thread, also after the arena's end. */

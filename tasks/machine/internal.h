@@ -96,7 +96,9 @@ struct tmgr_machine {
 	uint64_t *ticks;
 
 	/* Of the drainer. */
-	struct tmgr__states target, called, before, enters, exits;
+	struct tmgr__states target, called, exits;
+	struct tmgr__states enters; /* without a set */
+	unsigned *before;
 	struct tmgr__scratch scratch;
 	struct tmgr__bindings tables, tracers;
 	struct tmgr_machine_transition *transition;
@@ -108,7 +110,8 @@ struct tmgr_machine {
 	const struct tmgr_arguments *arguments; /* of what has changed it */
 
 	/* Under the lock. */
-	bool draining, scheduled, disposing, disposed, used;
+	bool draining, scheduled, disposing, disposed;
+	bool used;           /* something was queued since the queue was drained */
 	const void *drainer; /* a thread */
 	uint8_t queue_full;
 	uint32_t queue_max;

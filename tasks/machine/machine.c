@@ -35,12 +35,12 @@ static void cut_all(
 	machine->active.set = cut(cutting, set);
 	machine->target.set = cut(cutting, set);
 	machine->called.set = cut(cutting, set);
-	machine->before.set = cut(cutting, set);
+	machine->exits.set = cut(cutting, set);
 	machine->scratch.set = cut(cutting, set);
 	machine->active.list = cut(cutting, list);
 	machine->target.list = cut(cutting, list);
 	machine->called.list = cut(cutting, list);
-	machine->before.list = cut(cutting, list);
+	machine->before = cut(cutting, list);
 	machine->enters.list = cut(cutting, list);
 	machine->exits.list = cut(cutting, list);
 	machine->scratch.order = cut(cutting, sorts ? list : 0);

@@ -118,8 +118,11 @@ void tmgr__queue_append(struct tmgr_machine *machine, struct tmgr__item *item)
 
 struct tmgr__item *tmgr__queue_pop(struct tmgr_machine *machine)
 {
-	struct tmgr__list *node = tmgr__list_pop(&machine->front);
+	struct tmgr__list *node;
 
+	if (!machine->used)
+		return NULL;
+	node = tmgr__list_pop(&machine->front);
 	if (!node)
 		node = tmgr__list_pop(&machine->high);
 	if (!node)

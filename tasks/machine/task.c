@@ -167,7 +167,8 @@ static int run(struct machine_task *task, struct tmgr_context *context)
 {
 	const struct tmgr_machine_task_options *options = &task->options;
 	struct tmgr_machine *machine = task->machine;
-	unsigned exception = tmgr_machine_exception(machine);
+	/* Borrowed by the wait: it lasts as long as this function. */
+	const unsigned exception[] = { tmgr_machine_exception(machine), TMGR_STATES_END };
 	struct watching done = { .begun = false }, failed = { .begun = false };
 	struct watching disposed = { .begun = false };
 	int r = 0;
@@ -181,7 +182,12 @@ static int run(struct machine_task *task, struct tmgr_context *context)
 			},
 			&task->done);
 	if (options->fail_on_error)
-		watch(&failed, task, &TMGR_WHEN(exception), &task->failed);
+		watch(&failed, task,
+			&(struct tmgr_machine_condition){
+				.kind = TMGR_CONDITION_ACTIVE,
+				.states = exception,
+			},
+			&task->failed);
 	if (options->start)
 		r = tmgr_machine_change(machine, TMGR_MUTATION_ADD, options->start, NULL);
 	tmgr_ready(context);

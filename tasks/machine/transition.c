@@ -25,37 +25,51 @@ static enum tmgr_mutation_kind kind_of(
 
 /* ---- What moves ----------------------------------------------------------------------------- */
 
-static void find_moves(struct tmgr_machine *machine, struct tmgr_machine_transition *transition)
+static void find_enters(struct tmgr_machine *machine)
 {
 	const struct tmgr_schema *schema = machine->schema;
-	const struct tmgr__states *active = &machine->active, *target = &machine->target;
+	const struct tmgr__states *target = &machine->target;
 	struct tmgr__states *enters = &machine->enters;
-	/* Its set is that of the list before: built from it, and not asked for any more. */
-	struct tmgr__states exits = { machine->exits.list, 0, machine->before.set };
 
 	enters->count = 0;
 	for (size_t i = 0; i < target->count; i++) {
 		unsigned state = target->list[i];
 
-		if (!tmgr__bits_has(active->set, state) ||
+		if (!tmgr__bits_has(machine->active.set, state) ||
 			(schema->flags[state] & TMGR__STATE_MULTI &&
 				tmgr__bits_has(machine->called.set, state)))
 			enters->list[enters->count++] = state;
 	}
-	tmgr__bits_clear(exits.set, schema->words);
+}
+
+static void find_exits(struct tmgr_machine *machine)
+{
+	const struct tmgr_schema *schema = machine->schema;
+	const struct tmgr__states *active = &machine->active;
+	struct tmgr__states *exits = &machine->exits;
+
+	exits->count = 0;
 	for (size_t i = 0; i < active->count; i++) {
 		unsigned state = active->list[i];
 
-		if (!tmgr__bits_has(target->set, state)) {
-			tmgr__bits_add(exits.set, state);
-			exits.list[exits.count++] = state;
-		}
+		if (!tmgr__bits_has(machine->target.set, state))
+			exits->list[exits->count++] = state;
 	}
-	tmgr__resolve_sort(schema, &machine->scratch, &exits);
-	machine->exits.count = exits.count;
-	transition->target_count = target->count;
-	transition->exit_count = exits.count;
-	transition->enter_count = enters->count;
+	if (exits->count < 2)
+		return;
+	/* What is not in the target, of what is active. */
+	for (size_t i = 0; i < schema->words; i++)
+		exits->set[i] = active->set[i] & ~machine->target.set[i];
+	tmgr__resolve_sort(schema, &machine->scratch, exits);
+}
+
+static void find_moves(struct tmgr_machine *machine, struct tmgr_machine_transition *transition)
+{
+	find_enters(machine);
+	find_exits(machine);
+	transition->target_count = machine->target.count;
+	transition->exit_count = machine->exits.count;
+	transition->enter_count = machine->enters.count;
 }
 
 /* ---- The switch ----------------------------------------------------------------------------- */
@@ -169,7 +183,7 @@ static void begin(struct tmgr_machine *machine, const struct tmgr__asked *asked,
 		.called_count = machine->called.count,
 		.arguments = asked->arguments,
 		.error = asked->error,
-		.before = machine->before.list,
+		.before = machine->before,
 		.before_count = machine->active.count,
 		.target = machine->target.list,
 		.exits = machine->exits.list,
@@ -180,8 +194,10 @@ static void begin(struct tmgr_machine *machine, const struct tmgr__asked *asked,
 		__atomic_store_n(&machine->transitions, transition->number, __ATOMIC_RELAXED);
 	if (asked->error)
 		__atomic_store_n(&machine->errors, machine->errors + 1, __ATOMIC_RELAXED);
-	memcpy(machine->before.list, machine->active.list,
-		machine->active.count * sizeof(unsigned));
+	/* For handlers and tracers: nobody else reads it. */
+	if (machine->table_kinds != 0 || machine->tracers.count > 0)
+		memcpy(machine->before, machine->active.list,
+			machine->active.count * sizeof(unsigned));
 	machine->failed = machine->postponed = false;
 	machine->transition = transition;
 }

@@ -483,17 +483,37 @@ void tmgr__channel_post(
 	tmgr__put_wait(engine, wait);
 }
 
+/* Messages from outside that nobody will receive. */
+static void drop_all(struct tmgr__list *messages)
+{
+	struct tmgr__list *link = messages->next;
+
+	while (link != messages) {
+		struct tmgr__wait *wait = container_of(link, struct tmgr__wait, link);
+
+		link = link->next;
+		free(wait->value);
+		free(wait);
+	}
+}
+
 void tmgr__channel_close(struct tmgr__engine *engine, struct tmgr__channel *channel)
 {
-	struct tmgr__list *link;
+	struct tmgr__list *link, dropped;
 
+	tmgr__list_init(&dropped);
 	channel->closed = true;
 	while (engine->broken == 0 && (link = tmgr__list_first(&channel->line)) != NULL) {
 		struct tmgr__wait *wait = container_of(link, struct tmgr__wait, link);
 
-		if (wait->goroutine != NULL)
+		if (wait->goroutine != NULL) {
 			tmgr__fire(engine, wait, TMGR_ARRIVED_CLOSED, NULL, 0);
-		else
-			free(take_from(engine, wait));
+			continue;
+		}
+		tmgr__delete_waits(engine, wait->then.sequence);
+		channel->buffer->outside--;
+		tmgr__list_remove(link);
+		tmgr__list_append(&dropped, link);
 	}
+	drop_all(&dropped);
 }

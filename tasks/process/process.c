@@ -1,15 +1,15 @@
-/* What a method may do: declare, which only writes it down, and what it may ask. */
-#include <taskmgr/tasks/process.h>
-
+/* What a method may ask, and the cases it may declare. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <taskmgr/tasks/process.h>
+
 #include "taskmgr/base/text.h"
 
-#include "tasks/process/step.h"
+#include "tasks/process/declare.h"
 
 /* ---- What it can know ------------------------------------------------------------------------ */
 
@@ -45,122 +45,7 @@ int64_t tmgr_process_deadline(const struct tmgr_process *process)
 	return process != NULL ? process->deadline : TMGR_NEVER;
 }
 
-/* ---- Memory, mistakes ------------------------------------------------------------------------ */
-
-/* Remember the first mistake, with what it was about. */
-static int mistake(struct tmgr_process *step, int error, const char *what)
-{
-	if (step != NULL && step->error == 0) {
-		step->error = error;
-		if (step->text[0] == '\0')
-			tmgr__text_copy(step->text, sizeof(step->text), what);
-	}
-	return error;
-}
-
-static int no_memory(struct tmgr_process *step)
-{
-	return mistake(step, -ENOMEM, "out of memory");
-}
-
-void *tmgr_process_memory(struct tmgr_process *process, size_t size)
-{
-	void *memory = process != NULL ? tmgr_state_take(process->memory, size) : NULL;
-
-	if (memory == NULL)
-		no_memory(process);
-	return memory;
-}
-
-static struct tmgr_bytes copy_bytes(struct tmgr_process *step, struct tmgr_bytes value)
-{
-	struct tmgr_bytes copy = { "", 0 };
-
-	if (value.size > 0) {
-		copy.data = tmgr_state_copy(step->memory, value.data, value.size);
-		copy.size = value.size;
-	}
-	if (copy.data == NULL)
-		no_memory(step);
-	return copy;
-}
-
-static const char *copy_text(struct tmgr_process *step, const char *text)
-{
-	const char *copy = tmgr_state_copy(step->memory, text, strlen(text));
-
-	if (copy == NULL)
-		no_memory(step);
-	return copy;
-}
-
-/* A value that may be sent: 0, -EINVAL, -EMSGSIZE. */
-static int judge_value(struct tmgr_process *step, struct tmgr_bytes value)
-{
-	if (value.data == NULL && value.size > 0)
-		return mistake(step, -EINVAL, "a value is missing");
-	if (value.size > TMGR_PROCESS_VALUE_MAX)
-		return mistake(step, -EMSGSIZE, "a value is too long");
-	return 0;
-}
-
-/* The id that a name or an id means, copied; NULL: a mistake, which is remembered. */
-static const char *channel_id(struct tmgr_process *step, const char *channel)
-{
-	char id[TMGR_PROCESS_CHANNEL_MAX + 1];
-
-	if (channel == NULL) {
-		mistake(step, -EINVAL, "a channel is missing");
-		return NULL;
-	}
-	if (strchr(channel, '/') != NULL) {
-		if (tmgr__is_channel(channel))
-			return copy_text(step, channel);
-		mistake(step, -EINVAL, "that is no channel");
-		return NULL;
-	}
-	if (!tmgr__is_name(channel, TMGR_PROCESS_NAME_MAX) || channel[0] == '@') {
-		mistake(step, -EINVAL, "that is no channel's name");
-		return NULL;
-	}
-	snprintf(id, sizeof(id), "%s/%s", step->process->id, channel);
-	return copy_text(step, id);
-}
-
-static const struct tmgr__emethod *method_of(struct tmgr_process *step, tmgr_method *function)
-{
-	const struct tmgr__emethod *method = tmgr__engine_method(
-		step->process->definition, function);
-
-	if (method == NULL)
-		mistake(step, -EINVAL, "a method is not in the table of its definition");
-	return method;
-}
-
-static struct tmgr__action *act(struct tmgr_process *step, enum tmgr__action_kind kind)
-{
-	struct tmgr__action *action = tmgr_process_memory(step, sizeof(*action));
-
-	if (action == NULL)
-		return NULL;
-	action->kind = kind;
-	*step->last_action = action;
-	step->last_action = &action->next;
-	return action;
-}
-
 /* ---- Cases ----------------------------------------------------------------------------------- */
-
-static int add_case(struct tmgr_process *step, struct tmgr__case one, tmgr_method *then)
-{
-	one.method = method_of(step, then);
-	if (one.method == NULL)
-		return -EINVAL;
-	if (step->deed.case_count == TMGR_PROCESS_CASES_MAX)
-		return mistake(step, -E2BIG, "there are too many cases");
-	step->cases[step->deed.case_count++] = one;
-	return 0;
-}
 
 int tmgr_process_receive(struct tmgr_process *process, const char *channel, tmgr_method *then)
 {
@@ -168,8 +53,8 @@ int tmgr_process_receive(struct tmgr_process *process, const char *channel, tmgr
 
 	if (process == NULL)
 		return -EINVAL;
-	one.target = channel_id(process, channel);
-	return one.target != NULL ? add_case(process, one, then) : process->error;
+	one.target = tmgr__step_channel_id(process, channel);
+	return one.target != NULL ? tmgr__step_add_case(process, one, then) : process->error;
 }
 
 int tmgr_process_send(struct tmgr_process *process, const char *channel, struct tmgr_bytes value,
@@ -180,14 +65,14 @@ int tmgr_process_send(struct tmgr_process *process, const char *channel, struct 
 
 	if (process == NULL)
 		return -EINVAL;
-	r = judge_value(process, value);
+	r = tmgr__step_judge_value(process, value);
 	if (r != 0)
 		return r;
-	one.target = channel_id(process, channel);
+	one.target = tmgr__step_channel_id(process, channel);
 	if (one.target == NULL)
 		return process->error;
-	one.value = copy_bytes(process, value);
-	return one.value.data != NULL ? add_case(process, one, then) : -ENOMEM;
+	one.value = tmgr__step_copy_bytes(process, value);
+	return one.value.data != NULL ? tmgr__step_add_case(process, one, then) : -ENOMEM;
 }
 
 int tmgr_process_after(struct tmgr_process *process, int64_t ns, tmgr_method *then)
@@ -196,7 +81,7 @@ int tmgr_process_after(struct tmgr_process *process, int64_t ns, tmgr_method *th
 
 	if (process == NULL)
 		return -EINVAL;
-	return add_case(process,
+	return tmgr__step_add_case(process,
 		(struct tmgr__case){
 			.kind = TMGR_PROCESS_WAIT_AFTER,
 			.at_ms = process->now_ms + ms,
@@ -208,7 +93,7 @@ int tmgr_process_at(struct tmgr_process *process, int64_t at_ms, tmgr_method *th
 {
 	if (process == NULL)
 		return -EINVAL;
-	return add_case(
+	return tmgr__step_add_case(
 		process, (struct tmgr__case){ .kind = TMGR_PROCESS_WAIT_AT, .at_ms = at_ms }, then);
 }
 
@@ -216,186 +101,8 @@ int tmgr_process_default(struct tmgr_process *process, tmgr_method *then)
 {
 	if (process == NULL)
 		return -EINVAL;
-	return add_case(process, (struct tmgr__case){ .kind = TMGR__CASE_DEFAULT }, then);
-}
-
-/* ---- Other processes ------------------------------------------------------------------------- */
-
-/* A long id is cut, and told from others by its hash. */
-static void make_id(struct tmgr_process *step, unsigned number, char *id, size_t size)
-{
-	const char *own = step->process->id;
-	unsigned long long sequence = step->goroutine->sequence, hash = 14695981039346656037u;
-
-	if ((size_t)snprintf(id, size, "%s.%llu.%u", own, sequence, number) < size)
-		return;
-	for (const char *at = own; *at != '\0'; at++)
-		hash = (hash ^ (unsigned char)*at) * 1099511628211u;
-	snprintf(id, size, "~%016llx.%llu.%u", hash, sequence, number);
-}
-
-static int child_state(struct tmgr_process *step, const struct tmgr_process_child *child,
-	struct tmgr_bytes *ret_state)
-{
-	const struct tmgr_state_table *table = &child->definition->state;
-	const char *json;
-	size_t size;
-	int r = 0;
-
-	*ret_state = (struct tmgr_bytes){ "{}", 2 };
-	if (table->size == 0 || child->state == NULL)
-		return 0;
-	if (step->child_memory == NULL)
-		r = tmgr_state_memory_create(&step->child_memory);
-	if (r == 0)
-		r = tmgr_state_encode(step->child_memory, table, child->state, &json, &size);
-	if (r != 0)
-		return mistake(step, r, "the state of a child cannot be written");
-	*ret_state = (struct tmgr_bytes){ json, size };
-	return 0;
-}
-
-static int judge_child(struct tmgr_process *step, const struct tmgr_process_child *child)
-{
-	const struct tmgr__edefinition *definition;
-
-	if (child == NULL || child->definition == NULL || child->definition->name == NULL)
-		return mistake(step, -EINVAL, "the definition of a child is missing");
-	if (child->id != NULL && !tmgr__is_name(child->id, TMGR_PROCESS_ID_MAX))
-		return mistake(step, -EINVAL, "the id of a child is none");
-	definition = tmgr__engine_definition(step->engine, child->definition->name);
-	if (definition == NULL || definition->user != child->definition)
-		return mistake(step, -ENOENT, "the definition of a child is not defined");
-	return 0;
-}
-
-static int start_child(
-	struct tmgr_process *step, const struct tmgr_process_child *child, const char **ret_id)
-{
-	char id[TMGR_PROCESS_ID_MAX + 1];
-	struct tmgr_bytes state;
-	struct tmgr__action *action;
-	int r = judge_child(step, child);
-
-	if (r != 0)
-		return r;
-	if (child->id != NULL)
-		snprintf(id, sizeof(id), "%s", child->id);
-	else
-		make_id(step, ++step->next_id, id, sizeof(id));
-	r = child_state(step, child, &state);
-	if (r != 0)
-		return r;
-	action = act(step, TMGR__SPAWN);
-	if (action == NULL)
-		return -ENOMEM;
-	action->definition = tmgr__engine_definition(step->engine, child->definition->name);
-	action->name = copy_text(step, id);
-	action->value = copy_bytes(step, state);
-	*ret_id = action->name;
-	return step->error;
-}
-
-int tmgr_process_call(
-	struct tmgr_process *process, const struct tmgr_process_child *child, tmgr_method *then)
-{
-	struct tmgr__case one = { .kind = TMGR_PROCESS_WAIT_CALL };
-	int r;
-
-	if (process == NULL)
-		return -EINVAL;
-	if (method_of(process, then) == NULL)
-		return -EINVAL;
-	r = start_child(process, child, &one.target);
-	return r != 0 ? r : add_case(process, one, then);
-}
-
-int tmgr_process_spawn(
-	struct tmgr_process *process, const struct tmgr_process_child *child, char *ret_id)
-{
-	const char *id;
-	int r;
-
-	if (process == NULL)
-		return -EINVAL;
-	r = start_child(process, child, &id);
-	if (r == 0 && ret_id != NULL)
-		memcpy(ret_id, id, strlen(id) + 1);
-	return r;
-}
-
-int tmgr_process_cancel(struct tmgr_process *process, const char *id)
-{
-	struct tmgr__action *action;
-
-	if (process == NULL)
-		return -EINVAL;
-	if (id == NULL || !tmgr__is_name(id, TMGR_PROCESS_ID_MAX))
-		return mistake(process, -EINVAL, "that is no process's id");
-	action = act(process, TMGR__KILL);
-	if (action != NULL)
-		action->name = copy_text(process, id);
-	return process->error;
-}
-
-/* ---- Goroutines ------------------------------------------------------------------------------ */
-
-static bool lives(const struct tmgr_process *step, const char *name)
-{
-	const struct tmgr__goroutine *goroutine = step->process->goroutines;
-	const struct tmgr__action *action = step->deed.actions;
-
-	for (; goroutine != NULL; goroutine = goroutine->next) {
-		if (strcmp(goroutine->name, name) == 0)
-			return true;
-	}
-	for (; action != NULL; action = action->next) {
-		if (action->kind == TMGR__GO && strcmp(action->name, name) == 0)
-			return true;
-	}
-	return false;
-}
-
-static int go(struct tmgr_process *step, const char *name, const struct tmgr__emethod *method)
-{
-	struct tmgr__action *action;
-
-	if (lives(step, name))
-		return mistake(step, -EEXIST, "a goroutine of that name lives already");
-	action = act(step, TMGR__GO);
-	if (action == NULL)
-		return -ENOMEM;
-	action->method = method;
-	action->name = copy_text(step, name);
-	return step->error;
-}
-
-int tmgr_process_go(struct tmgr_process *process, tmgr_method *method)
-{
-	const struct tmgr__emethod *found;
-	char name[TMGR_PROCESS_NAME_MAX + 1];
-
-	if (process == NULL)
-		return -EINVAL;
-	found = method_of(process, method);
-	if (found == NULL)
-		return -EINVAL;
-	tmgr__method_goroutine(found, name);
-	return go(process, name, found);
-}
-
-int tmgr_process_go_named(struct tmgr_process *process, const char *name, tmgr_method *method)
-{
-	const struct tmgr__emethod *found;
-
-	if (process == NULL)
-		return -EINVAL;
-	found = method_of(process, method);
-	if (found == NULL)
-		return -EINVAL;
-	if (name == NULL || !tmgr__is_name(name, TMGR_PROCESS_NAME_MAX))
-		return mistake(process, -EINVAL, "that is no goroutine's name");
-	return go(process, name, found);
+	return tmgr__step_add_case(
+		process, (struct tmgr__case){ .kind = TMGR__CASE_DEFAULT }, then);
 }
 
 /* ---- Channels -------------------------------------------------------------------------------- */
@@ -408,17 +115,17 @@ int tmgr_process_post(struct tmgr_process *process, const char *channel, struct 
 
 	if (process == NULL)
 		return -EINVAL;
-	r = judge_value(process, value);
+	r = tmgr__step_judge_value(process, value);
 	if (r != 0)
 		return r;
-	id = channel_id(process, channel);
+	id = tmgr__step_channel_id(process, channel);
 	if (id == NULL)
 		return process->error;
-	action = act(process, TMGR__POST);
+	action = tmgr__step_act(process, TMGR__POST);
 	if (action == NULL)
 		return -ENOMEM;
 	action->name = id;
-	action->value = copy_bytes(process, value);
+	action->value = tmgr__step_copy_bytes(process, value);
 	return process->error;
 }
 
@@ -428,15 +135,16 @@ int tmgr_process_channel(struct tmgr_process *process, uint32_t capacity, char *
 	char id[TMGR_PROCESS_CHANNEL_MAX + 1];
 
 	if (process == NULL || ret_id == NULL)
-		return mistake(process, -EINVAL, "a channel has a place for its id");
+		return tmgr__step_mistake(process, -EINVAL, "a channel has a place for its id");
 	if (capacity > TMGR_PROCESS_CAPACITY_MAX)
-		return mistake(process, -EINVAL, "the capacity of a channel is too large");
+		return tmgr__step_mistake(
+			process, -EINVAL, "the capacity of a channel is too large");
 	snprintf(id, sizeof(id), "%s/@%llu.%u", process->process->id,
 		(unsigned long long)process->goroutine->sequence, ++process->next_id);
-	action = act(process, TMGR__CHANNEL);
+	action = tmgr__step_act(process, TMGR__CHANNEL);
 	if (action == NULL)
 		return -ENOMEM;
-	action->name = copy_text(process, id);
+	action->name = tmgr__step_copy_text(process, id);
 	action->capacity = capacity;
 	if (process->error == 0)
 		memcpy(ret_id, id, strlen(id) + 1);
@@ -450,10 +158,10 @@ int tmgr_process_close(struct tmgr_process *process, const char *channel)
 
 	if (process == NULL)
 		return -EINVAL;
-	id = channel_id(process, channel);
+	id = tmgr__step_channel_id(process, channel);
 	if (id == NULL)
 		return process->error;
-	action = act(process, TMGR__CLOSE);
+	action = tmgr__step_act(process, TMGR__CLOSE);
 	if (action == NULL)
 		return -ENOMEM;
 	action->name = id;
@@ -466,207 +174,10 @@ int tmgr_process_finish(struct tmgr_process *process, struct tmgr_bytes result)
 
 	if (process == NULL)
 		return -EINVAL;
-	r = judge_value(process, result);
+	r = tmgr__step_judge_value(process, result);
 	if (r != 0)
 		return r;
-	process->deed.value = copy_bytes(process, result);
+	process->deed.value = tmgr__step_copy_bytes(process, result);
 	process->deed.finish = true;
 	return process->error;
-}
-
-/* ---- Effects --------------------------------------------------------------------------------- */
-
-int tmgr_process_key(struct tmgr_process *process, char *ret_key)
-{
-	if (process == NULL || ret_key == NULL)
-		return mistake(process, -EINVAL, "a key has a place");
-	make_id(process, ++process->next_key, ret_key, TMGR_PROCESS_KEY_MAX + 1);
-	return 0;
-}
-
-/* The effect's key: it must not depend on how many others came before it. */
-static void once_key(struct tmgr_process *step, const char *name, char *key)
-{
-	unsigned long long hash = 14695981039346656037u;
-
-	for (const char *at = name; *at != '\0'; at++)
-		hash = (hash ^ (unsigned char)*at) * 1099511628211u;
-	make_id(step, 0, key, TMGR_PROCESS_KEY_MAX + 1 - 18);
-	snprintf(key + strlen(key), 18, "-%016llx", hash);
-}
-
-static const struct tmgr__once *find_once(const struct tmgr_process *step, const char *name)
-{
-	const struct tmgr__trouble *trouble = step->goroutine->trouble;
-	const struct tmgr__once *once = trouble != NULL ? trouble->once : NULL;
-
-	while (once != NULL && strcmp(once->name, name) != 0)
-		once = once->next;
-	return once;
-}
-
-static void give(struct tmgr_bytes value, struct tmgr_bytes *ret)
-{
-	if (ret != NULL)
-		*ret = value;
-}
-
-int tmgr_process_once(struct tmgr_process *process, const char *name,
-	int (*effect)(void *self, const char *key, struct tmgr_bytes *ret), void *self,
-	struct tmgr_bytes *ret)
-{
-	char key[TMGR_PROCESS_KEY_MAX + 1];
-	struct tmgr_bytes value = { "", 0 };
-	const struct tmgr__once *once;
-	int r;
-
-	if (process == NULL || name == NULL || effect == NULL)
-		return mistake(process, -EINVAL, "an effect has a name and a function");
-	if (!tmgr__is_name(name, TMGR_PROCESS_KEY_MAX))
-		return mistake(process, -EINVAL, "that is no effect's name");
-	once = find_once(process, name);
-	if (once != NULL) {
-		give((struct tmgr_bytes){ once->value->data, once->value->size }, ret);
-		return 0;
-	}
-	once_key(process, name, key);
-	r = effect(self, key, &value);
-	if (r != 0)
-		return r;
-	r = judge_value(process, value);
-	if (r != 0)
-		return r;
-	value = copy_bytes(process, value);
-	if (value.data == NULL)
-		return -ENOMEM;
-	r = process->keep(process, name, value);
-	if (r != 0)
-		return mistake(process, r, "the result of an effect could not be kept");
-	give(value, ret);
-	return 0;
-}
-
-static int copy_value(struct tmgr_process *step, struct tmgr_sql_value *value)
-{
-	if ((unsigned)value->kind > TMGR_SQL_BYTES ||
-		(value->kind == TMGR_SQL_TEXT && value->text == NULL) ||
-		(value->kind == TMGR_SQL_BYTES && value->bytes.data == NULL &&
-			value->bytes.size > 0))
-		return mistake(step, -EINVAL, "a value of a statement is of no kind");
-	if (value->kind == TMGR_SQL_TEXT)
-		value->text = copy_text(step, value->text);
-	if (value->kind == TMGR_SQL_BYTES)
-		value->bytes = copy_bytes(step, value->bytes);
-	return step->error;
-}
-
-int tmgr_process_sql(struct tmgr_process *process, const struct tmgr_sql_statement *statement)
-{
-	struct tmgr__statement *copy;
-	struct tmgr_sql_value *values;
-	int r = 0;
-
-	if (process == NULL || statement == NULL || statement->text == NULL ||
-		(statement->values == NULL && statement->count > 0))
-		return mistake(process, -EINVAL, "a statement has a text and its values");
-	if (!process->has_sql)
-		return mistake(process, -ENOTSUP, "the store has no SQL");
-	copy = tmgr_process_memory(process, sizeof(*copy));
-	values = tmgr_process_memory(process, statement->count * sizeof(*values));
-	if (copy == NULL || values == NULL)
-		return -ENOMEM;
-	for (size_t i = 0; r == 0 && i < statement->count; i++) {
-		values[i] = statement->values[i];
-		r = copy_value(process, &values[i]);
-	}
-	copy->statement.text = copy_text(process, statement->text);
-	if (r != 0 || copy->statement.text == NULL)
-		return process->error;
-	copy->statement.values = values;
-	copy->statement.count = statement->count;
-	*process->last_statement = copy;
-	process->last_statement = &copy->next;
-	process->statement_count++;
-	return 0;
-}
-
-/* ---- Texts ----------------------------------------------------------------------------------- */
-
-static char *format_text(struct tmgr_process *step, const char *format, va_list arguments)
-{
-	va_list again;
-	char *text;
-	int size;
-
-	va_copy(again, arguments);
-	size = vsnprintf(NULL, 0, format, again);
-	va_end(again);
-	text = tmgr_process_memory(step, (size_t)(size < 0 ? 0 : size) + 1);
-	if (text != NULL)
-		vsnprintf(text, (size_t)(size < 0 ? 0 : size) + 1, format, arguments);
-	return text;
-}
-
-int tmgr_process_text(struct tmgr_process *process, char **ret_field, const char *format, ...)
-{
-	va_list arguments;
-	char *text;
-
-	if (process == NULL || ret_field == NULL || format == NULL)
-		return mistake(process, -EINVAL, "a text has a place and a format");
-	va_start(arguments, format);
-	text = format_text(process, format, arguments);
-	va_end(arguments);
-	if (text == NULL)
-		return -ENOMEM;
-	*ret_field = text;
-	return 0;
-}
-
-int tmgr_process_bytes(
-	struct tmgr_process *process, struct tmgr_state_bytes *ret_field, struct tmgr_bytes value)
-{
-	void *copy;
-
-	if (process == NULL || ret_field == NULL || (value.data == NULL && value.size > 0))
-		return mistake(process, -EINVAL, "bytes have a place");
-	copy = tmgr_process_memory(process, value.size);
-	if (copy == NULL)
-		return -ENOMEM;
-	if (value.size > 0)
-		memcpy(copy, value.data, value.size);
-	*ret_field = (struct tmgr_state_bytes){ copy, value.size };
-	return 0;
-}
-
-int tmgr_process_log(struct tmgr_process *process, const char *format, ...)
-{
-	char whole[TMGR_PROCESS_TEXT_SIZE + 8], line[TMGR_PROCESS_TEXT_SIZE];
-	struct tmgr__action *action;
-	va_list arguments;
-
-	if (process == NULL || format == NULL)
-		return mistake(process, -EINVAL, "a line has a format");
-	va_start(arguments, format);
-	vsnprintf(whole, sizeof(whole), format, arguments);
-	va_end(arguments);
-	tmgr__text_copy(line, sizeof(line), whole);
-	action = act(process, TMGR__LOG);
-	if (action != NULL)
-		action->name = copy_text(process, line);
-	return process->error;
-}
-
-int tmgr_process_fail(struct tmgr_process *process, int code, const char *format, ...)
-{
-	char whole[TMGR_PROCESS_TEXT_SIZE + 8];
-	va_list arguments;
-
-	if (process == NULL || format == NULL)
-		return code;
-	va_start(arguments, format);
-	vsnprintf(whole, sizeof(whole), format, arguments);
-	va_end(arguments);
-	tmgr__text_copy(process->text, sizeof(process->text), whole);
-	return code;
 }

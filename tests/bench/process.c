@@ -16,7 +16,9 @@
 #define STEPS 200000
 #define ROUNDS 9
 #define BLOCKED 100000
-#define TIMERS 1000000
+#define TIMERS_EACH 50
+#define TIMED 20000
+#define TIMERS (TIMED * TIMERS_EACH)
 #define RESTARTED 100000
 
 static int go_on(struct tmgr_process *process, void *state, const struct tmgr_message *message)
@@ -203,7 +205,7 @@ struct timers {
 /* A million, of processes with 50 each, armed and all fired; what one costs. */
 static struct timers timers(void)
 {
-	static struct tmgr__case cases[50];
+	static struct tmgr__case cases[TIMERS_EACH];
 	struct timers took;
 	struct engine_bench bench;
 	uint64_t random = 88172645463325252u;
@@ -212,13 +214,13 @@ static struct timers timers(void)
 
 	begin(&bench);
 	began = measure_now();
-	for (int i = 0; i < TIMERS / 50; i++) {
+	for (int i = 0; i < TIMED; i++) {
 		char id[32];
 
 		snprintf(id, sizeof(id), "t-%d", i);
 		start(&bench, id);
 		commit(&bench);
-		for (int k = 0; k < 50; k++) {
+		for (int k = 0; k < TIMERS_EACH; k++) {
 			random ^= random << 13;
 			random ^= random >> 7;
 			random ^= random << 17;
@@ -228,7 +230,7 @@ static struct timers timers(void)
 				.method = bench.method,
 			};
 		}
-		step(&bench, tmgr__engine_next(bench.engine), cases, 50);
+		step(&bench, tmgr__engine_next(bench.engine), cases, TIMERS_EACH);
 		commit(&bench);
 	}
 	took.arm = (double)(measure_now() - began) / TIMERS;
@@ -244,7 +246,7 @@ static struct timers timers(void)
 		while (tmgr__engine_next(bench.engine) != NULL)
 			;
 	}
-	took.fire = (double)(measure_now() - began) / (TIMERS / 50);
+	took.fire = (double)(measure_now() - began) / TIMED;
 	end(&bench);
 	return took;
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <taskmgr/taskmgr.h>
@@ -148,17 +149,26 @@ static void measure_idle(void)
 /* ---- Many in flight ---- */
 
 struct flow {
-	double per_second, bytes_each, longest_ns;
+	double per_second, bytes_each, longest_ns, processor_ns;
 };
 
-static struct flow measure_journal(void)
+/* What this program has used of processors, nanoseconds. */
+static double processor(void)
+{
+	struct timespec at;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &at);
+	return (double)at.tv_sec * 1e9 + (double)at.tv_nsec;
+}
+
+static struct flow measure_journal(size_t processes)
 {
 	struct tmgr_store *store = open_store();
-	struct flow flow = { 0, written(), 0 };
+	struct flow flow = { 0, written(), 0, processor() };
 	int64_t began = measure_now();
 	struct steps steps;
 
-	measure_check("steps", steps_init(&steps, PROCESSES));
+	measure_check("steps", steps_init(&steps, processes));
 	for (size_t n = 0; n < STEPS; n += IN_FLIGHT) {
 		const struct tmgr_store_batch *batch = steps_next(&steps, IN_FLIGHT);
 		int64_t copying;
@@ -172,6 +182,7 @@ static struct flow measure_journal(void)
 	}
 	/* All that waits is copied into the tables, and the log into the file: that counts too. */
 	close_store(store);
+	flow.processor_ns = (processor() - flow.processor_ns) / STEPS;
 	flow.per_second = STEPS * 1e9 / (double)(measure_now() - began);
 	flow.bytes_each = flow.bytes_each < 0 ? -1 : (written() - flow.bytes_each) / STEPS;
 	steps_fini(&steps);
@@ -279,7 +290,7 @@ static void finalize_rows(struct rows *rows)
 /* The same steps, each change a row of a table, SQLite's own checkpoints. */
 static struct flow measure_rows(void)
 {
-	struct flow flow = { 0, written(), 0 };
+	struct flow flow = { 0, written(), 0, processor() };
 	int64_t began = measure_now();
 	struct steps steps;
 	struct rows rows;
@@ -300,6 +311,7 @@ static struct flow measure_rows(void)
 	}
 	finalize_rows(&rows);
 	sqlite3_close(db);
+	flow.processor_ns = (processor() - flow.processor_ns) / STEPS_OF_ROWS;
 	flow.per_second = STEPS_OF_ROWS * 1e9 / (double)(measure_now() - began);
 	flow.bytes_each = flow.bytes_each < 0 ? -1 : (written() - flow.bytes_each) / STEPS_OF_ROWS;
 	steps_fini(&steps);
@@ -311,13 +323,14 @@ static struct flow measure_rows(void)
 static struct flow measure_log(void)
 {
 	static char bytes[IN_FLIGHT * 320];
-	struct flow flow = { 0, written(), 0 };
+	struct flow flow = { 0, written(), 0, processor() };
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	int64_t began = measure_now();
 
 	for (size_t n = 0; n < STEPS; n += IN_FLIGHT)
 		if (write(fd, bytes, sizeof(bytes)) != sizeof(bytes) || fdatasync(fd) < 0)
 			measure_check("log", -EIO);
+	flow.processor_ns = (processor() - flow.processor_ns) / STEPS;
 	flow.per_second = STEPS * 1e9 / (double)(measure_now() - began);
 	flow.bytes_each = flow.bytes_each < 0 ? -1 : (written() - flow.bytes_each) / STEPS;
 	close(fd);
@@ -325,20 +338,24 @@ static struct flow measure_log(void)
 	return flow;
 }
 
-static void print_flow(const char *name, const char *other_name, const struct flow *ours,
-	const struct flow *other, bool with_goal)
+static void print_flow(
+	const char *name, const char *other_name, const struct flow *ours, const struct flow *other)
 {
+	bool goals = strcmp(other_name, "rows in tables") == 0;
 	char figure[64];
 
-	snprintf(figure, sizeof(figure), "steps, %d in flight", IN_FLIGHT);
-	measure_print(&(struct measure_row){ .figure = with_goal ? figure : name,
+	measure_print(&(struct measure_row){ .figure = name,
 		.unit = MEASURE_PER_SECOND,
 		.ours = ours->per_second,
 		.other_name = other_name,
 		.other = other->per_second,
-		.kind = with_goal ? MEASURE_AT_LEAST : MEASURE_NO_GOAL,
+		.kind = goals ? MEASURE_AT_LEAST : MEASURE_NO_GOAL,
 		.goal = 80000 });
-	snprintf(figure, sizeof(figure), "%s, written each", name);
+	measure_print(&(struct measure_row){ .figure = "... processor for each",
+		.ours = ours->processor_ns,
+		.other_name = other_name,
+		.other = other->processor_ns });
+	snprintf(figure, sizeof(figure), "... written for each");
 	if (ours->bytes_each < 0)
 		measure_skipped(figure, "/proc/self/io cannot be read");
 	else
@@ -347,16 +364,19 @@ static void print_flow(const char *name, const char *other_name, const struct fl
 			.ours = ours->bytes_each,
 			.other_name = other_name,
 			.other = other->bytes_each,
-			.kind = with_goal ? MEASURE_AT_MOST : MEASURE_NO_GOAL,
+			.kind = goals ? MEASURE_AT_MOST : MEASURE_NO_GOAL,
 			.goal = 2048 });
 }
 
 static void measure_flow(void)
 {
-	struct flow journal = measure_journal(), rows = measure_rows(), log = measure_log();
+	struct flow journal = measure_journal(PROCESSES), rows = measure_rows(),
+		    log = measure_log();
+	struct flow many = measure_journal(RESTARTED);
 
-	print_flow("steps", "rows in tables", &journal, &rows, true);
-	print_flow("raw log", "the store", &log, &journal, false);
+	print_flow("steps, 128 in flight, 1000 processes", "rows in tables", &journal, &rows);
+	print_flow("raw log of as many bytes", "the store", &log, &journal);
+	print_flow("steps, 128 in flight, 100000 processes", "1000 processes", &many, &journal);
 	measure_print(&(struct measure_row){ .figure = "longest piece of copying",
 		.ours = journal.longest_ns,
 		.kind = MEASURE_AT_MOST,

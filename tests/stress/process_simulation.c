@@ -49,7 +49,8 @@ static int source_send(
 		return -EAGAIN;
 	if (self->sent == TOKENS)
 		return tmgr_process_finish(process, bytes_of("done"));
-	snprintf(token, sizeof(token), "%lld", (long long)(self->number * 1000 + self->sent));
+	snprintf(token, sizeof(token), "%lld",
+		(long long)self->number * 1000 + (long long)self->sent);
 	tmgr_process_send(process, "/belt", bytes_of(token), source_send);
 	return tmgr_process_after(process, 30 * TMGR_MILLISECOND, source_send);
 }

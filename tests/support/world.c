@@ -19,7 +19,8 @@ static int keep(void *self, const struct tmgr_store_change *row)
 
 	if (world->count == world->max) {
 		world->max = world->max > 0 ? 2 * world->max : 64;
-		world->rows = realloc(world->rows, world->max * sizeof(*world->rows));
+		world->rows = reallocarray(
+			world->rows, world->max, sizeof(struct tmgr_store_change *));
 	}
 	world->rows[world->count++] = tmgr__row_copy(row, 0);
 	return 0;

@@ -35,7 +35,8 @@
 #define TMGR_STATES_END UINT_MAX
 /**
  * A list of states, in order, as tables and calls take it. It lasts as long as the block it stands in;
- * outside of functions, for ever: static tables stand there.
+ * outside of functions, for ever: static tables stand there. A statement behind if, without braces, is a
+ * block of its own.
  */
 #define TMGR_STATES(...) ((const unsigned[]){ __VA_ARGS__, TMGR_STATES_END })
 /** The name of the state that is in every schema. */

@@ -45,7 +45,9 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: file-processor FILE [MILLISECONDS]\n");
 		return 2;
 	}
-	waiting.timeout_ns = (argc == 3 ? atol(argv[2]) : 5000) * TMGR_MILLISECOND;
+	waiting.timeout_ns = 5 * TMGR_SECOND;
+	if (argc == 3)
+		waiting.timeout_ns = strtol(argv[2], NULL, 10) * TMGR_MILLISECOND;
 	if (file_processor_init(&waiting.processor, argv[1]) < 0) {
 		fprintf(stderr, "file-processor: out of memory\n");
 		return 2;

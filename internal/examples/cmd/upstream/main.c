@@ -15,7 +15,7 @@ static int serve(const char *port)
 	struct tmgr_manager *manager = tmgr_manager_create(NULL);
 
 	tmgr_manager_add_task(
-		manager, "server", upstream_server((unsigned)atoi(port)), TMGR_STRICT);
+		manager, "server", upstream_server((unsigned)strtoul(port, NULL, 10)), TMGR_STRICT);
 	return tmgr_main(manager);
 }
 
@@ -25,7 +25,7 @@ static int keep(const char *port)
 	struct upstream *upstream;
 	int exit_code;
 
-	if (upstream_create("127.0.0.1", (unsigned)atoi(port), &upstream) < 0) {
+	if (upstream_create("127.0.0.1", (unsigned)strtoul(port, NULL, 10), &upstream) < 0) {
 		fprintf(stderr, "upstream: out of memory\n");
 		return 2;
 	}
