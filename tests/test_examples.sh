@@ -417,7 +417,7 @@ counter_goes_on_after_a_kill()
 # It is done a while after the last message, and then it is done for ever.
 counter_is_done()
 {
-	set -- "$BUILD/examples/counter" --database "$dir/done.db" --messages 1 --quiet 2
+	set -- "$BUILD/examples/counter" --database "$dir/done.db" --messages 1 --quiet 4
 	start "$@"
 	ends_with 0
 	says '^done: 2$'
