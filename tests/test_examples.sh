@@ -328,18 +328,29 @@ a_connection_is_kept()
 	says '^keeper: -Wanted -Connected -Ready +Stopped$'
 }
 
-# The other side, on a port; 0: any.
+# The other side, on a port. False: another one has it.
 serve() # serve PORT
 {
-	env --default-signal=INT stdbuf -oL "$BUILD/examples/upstream" serve "$1" >"$dir/served" 2>&1 </dev/null &
+	rm -f "$dir/served"
+	: >"$dir/served"
+	env --default-signal=INT stdbuf -oL "$BUILD/examples/upstream" serve "$1" >>"$dir/served" 2>&1 </dev/null &
 	server=$!
 	tries=$((400 * scale))
 	until grep -q 'serving port' "$dir/served"; do
 		tries=$((tries - 1))
-		[ "$tries" -gt 0 ] || die "the upstream does not serve: $(cat "$dir/served")"
+		[ "$tries" -gt 0 ] && kill -0 "$server" 2>/dev/null || return 1
 		sleep 0.05
 	done
-	port=$(sed -n 's/^serving port //p' "$dir/served")
+}
+
+# On a port that the kernel gives to nobody's connection meanwhile: below those, net.ipv4.ip_local_port_range.
+serve_somewhere()
+{
+	for offset in 0 1 2 3 4 5 6 7 8 9; do
+		port=$((20000 + ($$ * 7 + offset * 997) % 10000))
+		serve "$port" && return
+	done
+	die "the upstream does not serve: $(cat "$dir/served")"
 }
 
 ready_times() # ready_times NUMBER
@@ -354,7 +365,7 @@ ready_times() # ready_times NUMBER
 
 an_upstream_is_kept_that_is_killed_and_started_again()
 {
-	serve 0
+	serve_somewhere
 	start "$BUILD/examples/upstream" "$port"
 	for round in 1 2 3; do
 		ready_times "$round"
@@ -366,7 +377,7 @@ an_upstream_is_kept_that_is_killed_and_started_again()
 			[ "$tries" -gt 0 ] || die "does not see that the upstream has gone"
 			sleep 0.05
 		done
-		serve "$port"
+		serve "$port" || die "the upstream does not serve again: $(cat "$dir/served")"
 	done
 	ready_times 4
 	# Stopped, it is not seen: that is what the deadline of an answer is for.
@@ -406,7 +417,7 @@ counter_goes_on_after_a_kill()
 # It is done a while after the last message, and then it is done for ever.
 counter_is_done()
 {
-	set -- "$BUILD/examples/counter" --database "$dir/done.db" --messages 1 --quiet 2
+	set -- "$BUILD/examples/counter" --database "$dir/done.db" --messages 1 --quiet 4
 	start "$@"
 	ends_with 0
 	says '^done: 2$'

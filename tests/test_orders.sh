@@ -132,7 +132,7 @@ play_order() # play_order NUMBER
 play_orders() # play_orders FIRST STEP
 {
 	for ((n = $1; n <= count; n += $2)); do
-		play_order "$n"
+		[ $((n % 8)) -eq 1 ] || play_order "$n"
 	done
 }
 
@@ -218,7 +218,8 @@ each_row_is_in_the_ledger_once()
 
 # ---- The test ---------------------------------------------------------------------------------------------------
 
-approval=$((6 * scale))
+# Those that nobody decides have a limit that ends while the others are at work; those have all the time they need.
+approval=3
 : >"$dir/again"
 : >"$dir/sink.out"
 : >"$dir/wrong.out"
@@ -226,6 +227,12 @@ approval=$((6 * scale))
 sink=$!
 wait_until 'the sink listens' listens "$dir/sink.out"
 sink_port=$(port_of "$dir/sink.out")
+start_daemon
+for ((n = 1; n <= count; n += 8)); do
+	play_order "$n"
+done
+stop_daemon
+approval=600
 start_daemon
 for customer in 1 2 3 4; do
 	play_orders "$customer" 4 &

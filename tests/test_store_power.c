@@ -150,7 +150,7 @@ static void nothing_acknowledged_is_lost_wherever_the_power_is_cut(void **state)
 {
 	unsigned seed = seed_of_this_run();
 	const char *each = getenv("POWER_EACH");
-	long step = each ? atol(each) : 5, n;
+	long step = each ? atol(each) : 9, n;
 	bool end = false;
 
 	(void)state;

@@ -358,10 +358,11 @@ static const struct tmgr_task_ops control_ops = {
 	.destroy = destroy_control,
 };
 
-static struct tmgr_task refused(const char *rule)
-{
-	return tmgr_task_refused(&(struct tmgr_refusal){ -EINVAL, rule });
-}
+/* They are referred to as long as the task that is refused. */
+static const struct tmgr_refusal without = { -EINVAL, "a control socket has processes and a path" };
+static const struct tmgr_refusal bad_path = { -EINVAL, "the path of a socket has 1 to 107 bytes" };
+static const struct tmgr_refusal bad_limits = { -EINVAL,
+	"the limits of a control socket are 0 or above, at most 1000 programs" };
 
 static bool take_options(
 	struct control *control, const struct tmgr_process_control_options *options)
@@ -385,9 +386,9 @@ struct tmgr_task tmgr_process_control(struct tmgr_processes *processes, const ch
 	struct control *control;
 
 	if (!processes || !path)
-		return refused("a control socket has processes and a path");
+		return tmgr_task_refused(&without);
 	if (!path[0] || strlen(path) >= sizeof(control->address.sun_path))
-		return refused("the path of a socket has 1 to 107 bytes");
+		return tmgr_task_refused(&bad_path);
 	control = calloc(1, sizeof(*control));
 	if (!control)
 		return tmgr_task_failed(-ENOMEM);
@@ -396,8 +397,7 @@ struct tmgr_task tmgr_process_control(struct tmgr_processes *processes, const ch
 	strcpy(control->address.sun_path, path);
 	if (!take_options(control, options)) {
 		free(control);
-		return refused(
-			"the limits of a control socket are 0 or above, at most 1000 programs");
+		return tmgr_task_refused(&bad_limits);
 	}
 	control->processes = tmgr_processes_ref(processes);
 	return (struct tmgr_task){ &control_ops, control };

@@ -113,7 +113,8 @@ void tmgr__queue_append(struct tmgr_machine *machine, struct tmgr__item *item)
 	if (!item->function && item->about.ticket == 0)
 		item->about.ticket = ++machine->tickets;
 	tmgr__list_append(list, &item->node);
-	machine->used = true;
+	/* A change of bindings is nothing that a loop has to come for. */
+	machine->used |= !item->anywhere;
 }
 
 struct tmgr__item *tmgr__queue_pop(struct tmgr_machine *machine)

@@ -13,7 +13,7 @@
 
 /** How a file is kept; all zero is the default. */
 struct tmgr_store_sqlite_options {
-	/** Steps that may wait in the journal to be copied into the tables: 16384. */
+	/** Steps that gather in the journal before they are copied into the tables: 16384. */
 	size_t journal_max;
 	/** Size of the write-ahead log above which it is copied into the file, bytes: 16 MiB. */
 	uint64_t log_bytes;
