@@ -90,13 +90,19 @@ static bool ref_unless_ending(struct tmgr_token *token)
 	return false;
 }
 
+/* Set once, by its run or its first deadline, while others may look. */
+static struct tmgr__timers *timers_of(const struct tmgr_token *token)
+{
+	return __atomic_load_n(&token->timers, __ATOMIC_ACQUIRE);
+}
+
 /*
  * Take a token out of its timers; it will not be fired by them afterwards. One that is its own source
  * was taken out when it became that: its cause stands where the timer was.
  */
 static void stop_timer(struct tmgr_token *token)
 {
-	struct tmgr__timers *timers = token->timers;
+	struct tmgr__timers *timers = timers_of(token);
 
 	if (!timers || token->source == token)
 		return;
@@ -444,7 +450,7 @@ static struct tmgr__timers *find_timers(struct tmgr_token *token)
 {
 	/* Parents are set once, and held by what is below them. */
 	for (; token; token = __atomic_load_n(&token->parent, __ATOMIC_ACQUIRE)) {
-		struct tmgr__timers *timers = __atomic_load_n(&token->timers, __ATOMIC_ACQUIRE);
+		struct tmgr__timers *timers = timers_of(token);
 
 		if (timers) {
 			__atomic_fetch_add(&timers->refs, 1, __ATOMIC_RELAXED);
@@ -490,12 +496,12 @@ int tmgr_token_set_deadline(struct tmgr_token *token, int64_t deadline)
 		__atomic_store_n(&token->deadline, deadline, __ATOMIC_RELEASE);
 		if (lower_limit(token, deadline))
 			lower_children(token, deadline);
-		if (timers && !token->timers)
+		if (timers && !timers_of(token))
 			__atomic_store_n(&token->timers, timers, __ATOMIC_RELEASE);
 		else
 			given_back = timers;
-		if (token->timers)
-			start_timer(token->timers, token, deadline);
+		if (timers_of(token))
+			start_timer(timers_of(token), token, deadline);
 	} else {
 		given_back = timers;
 	}
