@@ -22,24 +22,26 @@
 static int watched, received, sent;
 
 /* In place of the C library's, for ours and for libev. */
-__attribute__((visibility("default"))) int epoll_ctl(
-	int epfd, int op, int fd, struct epoll_event *event)
+#pragma GCC visibility push(default)
+int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 {
 	watched++;
 	return (int)syscall(SYS_epoll_ctl, epfd, op, fd, event);
 }
 
-__attribute__((visibility("default"))) ssize_t recv(int fd, void *buf, size_t n, int flags)
+ssize_t recv(int fd, void *buf, size_t n, int flags)
 {
 	received++;
 	return recvfrom(fd, buf, n, flags, NULL, NULL);
 }
 
-__attribute__((visibility("default"))) ssize_t send(int fd, const void *buf, size_t n, int flags)
+ssize_t send(int fd, const void *buf, size_t n, int flags)
 {
 	sent++;
 	return sendto(fd, buf, n, flags, NULL, 0);
 }
+
+#pragma GCC visibility pop
 
 struct talk {
 	struct tmgr_stream *streams[2];

@@ -265,7 +265,7 @@ static void chill(struct tmgr__stack *stack)
 	struct tmgr__slab *slab = stack->slab;
 	uint32_t index = stack->index;
 	size_t size = slab->kind->size;
-	struct tmgr__fiber fiber = { NULL };
+	struct tmgr__fiber fiber = { .sp = NULL };
 
 	tmgr__fiber_set_sanitizer(&fiber, stack->sanitizer);
 	tmgr__fiber_fini(&fiber);

@@ -239,10 +239,10 @@ int tmgr__json_integer(const struct tmgr__json *value, struct tmgr__integer *ret
 	r = read_double(value->raw, value->length, &number);
 	if (r < 0)
 		return r;
-	if (number != trunc(number))
-		return -EPROTO;
 	if (fabs(number) > EXACT_MAX)
 		return -ERANGE;
+	if (number != (double)(int64_t)number)
+		return -EPROTO;
 	*ret = (struct tmgr__integer){ (uint64_t)fabs(number), number < 0 };
 	return 0;
 }
