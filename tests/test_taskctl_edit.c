@@ -44,6 +44,7 @@ static void a_value_is_replaced_and_all_else_stays_byte_by_byte(void **state)
 {
 	static const struct edit edits[] = {
 		{ "{\"a\":1}", "a", "2", "{\"a\":2}", 0 },
+		{ "{\"a\":1}", "a", "\t2 ", "{\"a\":2}", 0 },
 		{ " { \"a\" : 1 , \"b\" : [ ] } ", "a", "\"x\"",
 			" { \"a\" : \"x\" , \"b\" : [ ] } ", 0 },
 		{ "{\"a\":{\"a\":1,\"b\":2},\"b\":3}", "b", "4",
@@ -64,6 +65,7 @@ static void a_key_that_is_missing_is_added_to_its_object(void **state)
 {
 	static const struct edit edits[] = {
 		{ "{}", "a", "1", "{\"a\":1}", 0 },
+		{ "{}", "a", " 5  ", "{\"a\":5}", 0 },
 		{ "{\"a\":1}", "b", "2", "{\"a\":1,\"b\":2}", 0 },
 		{ "{\"a\":{},\"c\":1}", "a.b", "2", "{\"a\":{\"b\":2},\"c\":1}", 0 },
 	};

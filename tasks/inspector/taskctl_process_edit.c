@@ -188,18 +188,33 @@ static int splice(const char *json, const char *path, const char *value, const s
 		       : 0;
 }
 
-int taskctl_json_set(const char *json, const char *path, const char *value, char **ret_json)
+static int set_at(const char *json, const char *path, const char *value, char **ret_json)
 {
 	struct place place = { .begin = blanks(json) };
 	const char *rest = path;
-	int r = check_value(value);
+	int r = *path ? 0 : -EINVAL;
 
-	if (r == 0 && !*path)
-		r = -EINVAL;
 	while (r == 0 && *rest) {
 		if (place.missing)
 			return -ENOENT;
 		r = find_step(&rest, &place, rest == path);
 	}
 	return r < 0 ? r : splice(json, path, value, &place, ret_json);
+}
+
+int taskctl_json_set(const char *json, const char *path, const char *value, char **ret_json)
+{
+	const char *begin = blanks(value);
+	char *bare;
+	int r = check_value(value);
+
+	if (r < 0)
+		return r;
+	/* Blanks around it would be more each time. */
+	bare = strndup(begin, (size_t)(behind_value(begin) - begin));
+	if (!bare)
+		return -ENOMEM;
+	r = set_at(json, path, bare, ret_json);
+	free(bare);
+	return r;
 }
