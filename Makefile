@@ -151,7 +151,8 @@ endif
 
 if_header = $(shell printf '\43if !__has_include(<%s>)\n\43error\n\43endif\n' $(1) | \
 	$(CC) $(CPPFLAGS) -E -x c - >/dev/null 2>&1 && echo $(2))
-HAVE_SQLITE := $(call if_header,sqlite3.h,1)
+# Where packages are installed first it will be there, though it is not yet.
+HAVE_SQLITE := $(if $(filter demo test check,$(MAKECMDGOALS)),1,$(call if_header,sqlite3.h,1))
 
 # ---- How a command is shown ------------------------------------------------------------------
 
@@ -188,7 +189,7 @@ packages-demo packages-test: packages-%:
 # The stamps change only when their text does: with other flags everything is compiled again, and
 # with a source added or removed the libraries are put together again.
 
-$(BUILD)/flags: export STAMP = $(COMPILE) / $(LINK) / $(WRAPS)
+$(BUILD)/flags: export STAMP = $(COMPILE) / $(LINK) / $(WRAPS) / $(HAVE_SQLITE)
 $(BUILD)/sources: export STAMP = $(LIB_SOURCES) / $(SQLITE_SOURCES) / $(TASKCTL_SOURCES) / \
 	$(PKG_SOURCES) / $(SUPPORT_SOURCES) / $(GENERATED)
 $(BUILD)/flags $(BUILD)/sources: FORCE
