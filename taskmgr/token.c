@@ -97,8 +97,8 @@ static struct tmgr__timers *timers_of(const struct tmgr_token *token)
 }
 
 /*
- * Take a token out of its timers; it will not be fired by them afterwards. One that is its own source
- * was taken out when it became that: its cause stands where the timer was.
+ * Under its lock: take a token out of its timers; it will not be fired by them afterwards. One that is
+ * its own source was taken out when it became that: its cause stands where the timer was.
  */
 static void stop_timer(struct tmgr_token *token)
 {
@@ -112,50 +112,58 @@ static void stop_timer(struct tmgr_token *token)
 }
 
 /*
- * Leave the parent's list; its reference is returned. Nobody can find the token afterwards but who
- * refers to it.
+ * Leave the parent's list and the timers. Nobody can find the token afterwards but who refers to it,
+ * or has what its memory is in, as who holds a coroutine has: that one may be firing it just now.
  */
-static struct tmgr_token *leave_parent(struct tmgr_token *token)
+static void leave(struct tmgr_token *token)
+{
+	check(tmgr__list_empty(&token->children));
+	if (token->linked) {
+		tmgr__lock_acquire(&token->parent->lock);
+		tmgr__list_remove(&token->siblings);
+		tmgr__lock_release(&token->parent->lock);
+		token->linked = false;
+	}
+	if (timers_of(token)) {
+		tmgr__lock_acquire(&token->lock);
+		stop_timer(token);
+		tmgr__lock_release(&token->lock);
+	}
+}
+
+/* Give up what it has. Its parent's reference is returned. */
+static struct tmgr_token *close_token(struct tmgr_token *token)
 {
 	struct tmgr_token *parent = token->parent;
 
-	check(tmgr__list_empty(&token->children));
-	if (parent && token->linked) {
-		tmgr__lock_acquire(&parent->lock);
-		tmgr__list_remove(&token->siblings);
-		tmgr__lock_release(&parent->lock);
-	}
-	if (parent)
-		__atomic_store_n(&token->parent, NULL, __ATOMIC_RELAXED);
-	stop_timer(token);
-	return parent;
-}
-
-static void close_token(struct tmgr_token *token)
-{
 	check(!token->running);
-	if (token->timers)
-		tmgr__timers_unref(token->timers);
-	token->timers = NULL;
-	if (token->fd < 0)
-		return;
-	/* Who holds a coroutine may be firing its token just now. */
-	tmgr__lock_acquire(&token->lock);
-	close(token->fd);
-	token->fd = -1;
-	tmgr__lock_release(&token->lock);
+	__atomic_store_n(&token->parent, NULL, __ATOMIC_RELAXED);
+	if (timers_of(token) || token->fd >= 0) {
+		struct tmgr__timers *timers;
+
+		tmgr__lock_acquire(&token->lock);
+		timers = timers_of(token);
+		__atomic_store_n(&token->timers, NULL, __ATOMIC_RELAXED);
+		if (token->fd >= 0)
+			close(token->fd);
+		token->fd = -1;
+		tmgr__lock_release(&token->lock);
+		tmgr__timers_unref(timers);
+	}
+	return parent;
 }
 
 bool tmgr__token_detach(struct tmgr_token *token)
 {
-	struct tmgr_token *parent = leave_parent(token);
-	bool alone = tmgr__token_alone(token);
-
-	/* Who is just firing the parent may hold it for a moment more. */
-	if (alone)
-		close_token(token);
-	tmgr_token_unref(parent);
-	return alone;
+	leave(token);
+	/*
+	 * Who is just firing it may hold it for a moment more, and the parent with it: the timers look
+	 * upwards from what they hold.
+	 */
+	if (!tmgr__token_alone(token))
+		return false;
+	tmgr_token_unref(close_token(token));
+	return true;
 }
 
 /* The last reference is gone: nobody but the parent's list and the timers know it. */
@@ -163,8 +171,8 @@ static struct tmgr_token *end_token(struct tmgr_token *token)
 {
 	struct tmgr_token *parent;
 
-	parent = leave_parent(token);
-	close_token(token);
+	leave(token);
+	parent = close_token(token);
 	token->release(token);
 	return parent;
 }

@@ -537,6 +537,58 @@ static void threads_cancel_and_wait_for_results_as_coroutines_end(void **state)
 	assert_int_equal(race.settled, ROUNDS);
 }
 
+/* With deadlines they are in the timers of the run too; who cancels takes them out, and so does the end. */
+struct end_race {
+	struct tmgr_coroutine *coroutine[ROUNDS];
+	int ending; /* that many have come to their end */
+	int cancels;
+};
+
+static int end_with_a_deadline(void *self, struct tmgr_context *context)
+{
+	struct end_race *race = self;
+
+	tmgr_token_set_deadline(tmgr_context_token(context), tmgr_after(60 * TMGR_SECOND));
+	__atomic_fetch_add(&race->ending, 1, __ATOMIC_RELEASE);
+	return 0;
+}
+
+static void *cancel_at_the_end(void *self)
+{
+	struct end_race *race = self;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		while (__atomic_load_n(&race->ending, __ATOMIC_RELAXED) <= i)
+			sched_yield();
+		tmgr_coroutine_cancel(race->coroutine[i], 0, "at its end");
+		race->cancels++;
+		tmgr_coroutine_unref(race->coroutine[i]);
+	}
+	return NULL;
+}
+
+static int spawn_and_cancel_at_the_end(void *self, struct tmgr_context *context)
+{
+	struct end_race *race = self;
+	pthread_t thread;
+
+	for (int i = 0; i < ROUNDS; i++)
+		race->coroutine[i] = spawned(context, "ending", end_with_a_deadline, race);
+	IS(pthread_create(&thread, NULL, cancel_at_the_end, race), 0);
+	settle(context);
+	pthread_join(thread, NULL);
+	return 0;
+}
+
+static void a_cancel_from_a_thread_as_one_with_a_deadline_ends(void **state)
+{
+	static struct end_race race;
+
+	memset(&race, 0, sizeof(race));
+	assert_int_equal(looped_main(spawn_and_cancel_at_the_end, &race), 0);
+	assert_int_equal(race.cancels, ROUNDS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -554,6 +606,7 @@ int main(void)
 		recorded_test(cancelling_the_context_cancels_what_was_spawned_with_it),
 		recorded_test(a_result_settles_when_the_context_above_is_cancelled),
 		recorded_test(threads_cancel_and_wait_for_results_as_coroutines_end),
+		recorded_test(a_cancel_from_a_thread_as_one_with_a_deadline_ends),
 	};
 
 	return cmocka_run_group_tests_name("cancelling coroutines", tests, NULL, NULL);

@@ -5,6 +5,7 @@
 
 #include <taskmgr/token.h>
 
+#include "taskmgr/token.h"
 #include "tests/support/fault.h"
 #include "tests/support/leak.h"
 
@@ -261,6 +262,25 @@ static void a_failed_allocation_makes_no_token(void **state)
 	tmgr_token_unref(root);
 }
 
+/* The timers hold what they fire, and look upwards from it for deadlines that have passed too. */
+static void who_holds_one_that_its_owner_gave_back_holds_its_parent(void **state)
+{
+	struct tmgr_token *parent = token_below(NULL), *child = token_below(parent);
+
+	tmgr_token_ref(child);
+	assert_false(tmgr__token_detach(child));
+	tmgr_token_unref(child);
+	assert_false(tmgr__token_alone(parent));
+	assert_int_equal(tmgr_token_set_deadline(parent, 5), 0);
+	assert_true(tmgr__token_expire(child, 5));
+	assert_true(tmgr_token_fired(parent));
+	/* It left: firing does not reach it any more. */
+	assert_false(tmgr_token_fired(child));
+	tmgr_token_unref(child);
+	assert_true(tmgr__token_alone(parent));
+	tmgr_token_unref(parent);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -280,6 +300,7 @@ int main(void)
 		leak_test(the_descriptor_becomes_readable_and_stays_so),
 		leak_test(a_descriptor_asked_for_after_firing_is_readable),
 		leak_test(a_failed_allocation_makes_no_token),
+		leak_test(who_holds_one_that_its_owner_gave_back_holds_its_parent),
 	};
 
 	return cmocka_run_group_tests_name("token", tests, NULL, NULL);
