@@ -87,7 +87,7 @@ struct tmgr_token *tmgr__context_attach(struct tmgr_context *context)
 		if (context->parent_token && !context->token->parent)
 			tmgr__token_attach(context->token, context->parent_token);
 		else if (context->token->parent && !context->token->linked)
-			tmgr__token_link(context->token);
+			tmgr_strand_link(context); /* only a strand's is there before */
 		tmgr_token_register(
 			context->token, &context->callback, cancel_wait, context->waiter);
 		context->attached = true;

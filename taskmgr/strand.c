@@ -4,6 +4,9 @@
  * it shares with others.
  *
  * Its memory goes back to the host when nobody refers to its token any more.
+ *
+ * Most are spawned by another of the same thread, end before it, and never wait: those are tied to it,
+ * which that one counts. Only what others may look at, or what outlives the one above, has a reference.
  */
 #include "strand.h"
 
@@ -40,7 +43,8 @@ static struct tmgr_token *token_for(const struct tmgr_context *parent)
 }
 
 /* Put it below a parent. */
-static void put_below(struct tmgr__strand *strand, struct tmgr_context *parent)
+static inline void put_below(
+	struct tmgr__strand *strand, struct tmgr_context *parent, bool same_thread)
 {
 	struct tmgr_token *token;
 
@@ -50,7 +54,38 @@ static void put_below(struct tmgr__strand *strand, struct tmgr_context *parent)
 	token = token_for(parent);
 	strand->context.record = parent->record;
 	strand->context.parent_token = token;
+	strand->tied_to = NULL;
+	strand->tied = 0;
+	strand->given_back = false;
+	if (same_thread && token == parent->token) {
+		strand->tied_to = strand_of(parent);
+		strand->tied_to->tied++;
+	} else {
+		tmgr_token_ref(token);
+	}
 	tmgr__token_adopt(&strand->token, token);
+}
+
+/* From here on others may look at it, and upwards. */
+static void refer_to_parent(struct tmgr__strand *strand)
+{
+	struct tmgr__strand *above = strand->tied_to;
+
+	if (!above)
+		return;
+	strand->tied_to = NULL;
+	if (above->given_back)
+		return;
+	above->tied--;
+	tmgr_token_ref(&above->token);
+}
+
+/* Its owner is about to give it back: those that are tied to it may be there for longer. */
+static void refer_from_tied(struct tmgr__strand *strand)
+{
+	__atomic_fetch_add(&strand->token.refs, strand->tied, __ATOMIC_RELAXED);
+	strand->tied = 0;
+	strand->given_back = true;
 }
 
 struct tmgr_context *tmgr_strand_init(void *memory, const struct tmgr_strand_setup *setup)
@@ -72,11 +107,12 @@ struct tmgr_context *tmgr_strand_init(void *memory, const struct tmgr_strand_set
 	strand->release = setup->release;
 	strand->owner = setup->owner;
 	strand->text[0] = '\0';
-	put_below(strand, setup->parent);
+	put_below(strand, setup->parent, setup->same_thread);
 	return context;
 }
 
-void tmgr_strand_init_again(struct tmgr_context *context, struct tmgr_context *parent)
+void tmgr_strand_init_again(
+	struct tmgr_context *context, struct tmgr_context *parent, bool same_thread)
 {
 	struct tmgr__strand *strand = strand_of(context);
 
@@ -85,7 +121,7 @@ void tmgr_strand_init_again(struct tmgr_context *context, struct tmgr_context *p
 	context->waiting_fd = -1;
 	tmgr__token_init_again(&strand->token);
 	strand->text[0] = '\0';
-	put_below(strand, parent);
+	put_below(strand, parent, same_thread);
 }
 
 /* A strand has both tokens. */
@@ -142,15 +178,21 @@ void tmgr_strand_suspend(struct tmgr_context *context)
 
 void tmgr_strand_unref(struct tmgr_context *context)
 {
-	struct tmgr__strand *strand = strand_of(context);
+	struct tmgr__strand *strand = strand_of(context), *above = strand->tied_to;
 	struct tmgr_token *parent;
 
-	/* One that has not waited was only tied to its parent. */
-	if (tmgr__token_untie(&strand->token, &parent)) {
+	if (strand->tied > 0)
+		refer_from_tied(strand);
+	/* One that has not waited was only put below its parent. */
+	if (tmgr__token_leave_adopted(&strand->token, &parent)) {
 		strand->release(strand->owner);
-		tmgr__token_let_go(parent);
+		if (above && !above->given_back)
+			above->tied--;
+		else
+			tmgr__token_let_go(parent);
 		return;
 	}
+	refer_to_parent(strand);
 	/* With others below it, it stays what connects them with those above. */
 	if (tmgr__token_alone(&strand->token) && tmgr__token_detach(&strand->token))
 		strand->release(strand->owner);
@@ -165,8 +207,10 @@ struct tmgr_token *tmgr_strand_token(struct tmgr_context *context)
 
 void tmgr_strand_link(struct tmgr_context *context)
 {
-	if (context && !context->token->linked)
-		tmgr__token_link(context->token);
+	if (!context || context->token->linked)
+		return;
+	refer_to_parent(strand_of(context));
+	tmgr__token_link(context->token);
 }
 
 void tmgr_strand_keep_error(struct tmgr_context *context, int error)

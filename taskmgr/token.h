@@ -75,12 +75,12 @@ static inline void tmgr__token_init_again(struct tmgr_token *token)
 /* Put it below a parent, once; it fires at once where the parent has fired. */
 void tmgr__token_attach(struct tmgr_token *token, struct tmgr_token *parent);
 /*
- * The same in two steps: first it only refers to the parent, which costs next to nothing, and later,
- * once, it is fired with it. Both by its owner.
+ * The same in two steps: first, with a reference to the parent or something that stands for it, it
+ * only knows it, which costs next to nothing; later, once, and with a reference, it is fired with it.
+ * Both by its owner.
  */
 static inline void tmgr__token_adopt(struct tmgr_token *token, struct tmgr_token *parent)
 {
-	check(__atomic_fetch_add(&parent->refs, 1, __ATOMIC_RELAXED) > 0);
 	token->depth = parent->depth + 1;
 	/* It has no deadline of its own, and nobody else knows it yet. */
 	token->limit = __atomic_load_n(&parent->limit, __ATOMIC_ACQUIRE);
@@ -88,7 +88,8 @@ static inline void tmgr__token_adopt(struct tmgr_token *token, struct tmgr_token
 }
 void tmgr__token_link(struct tmgr_token *token);
 /* Undo adopting, of one that nobody else knows. False: it is more than that. */
-static inline bool tmgr__token_untie(struct tmgr_token *token, struct tmgr_token **ret_parent)
+static inline bool tmgr__token_leave_adopted(
+	struct tmgr_token *token, struct tmgr_token **ret_parent)
 {
 	if (__atomic_load_n(&token->refs, __ATOMIC_ACQUIRE) != 1 || token->linked ||
 		token->timers || token->fd >= 0)

@@ -428,7 +428,7 @@ static void of_a_strand_made_again(struct tmgr_context *context, struct tmgr_str
 	IS(tmgr_strand_begin(strand), 0);
 	tmgr_strand_end(strand);
 	tmgr_strand_unref(strand);
-	tmgr_strand_init_again(strand, context);
+	tmgr_strand_init_again(strand, context, false);
 	tmgr_strand_link(NULL);
 	tmgr_strand_link(strand);
 	IS(tmgr_token_fired(tmgr_strand_token(strand)), false);

@@ -479,6 +479,31 @@ static void a_result_settles_when_the_context_above_is_cancelled(void **state)
 	assert_int_equal(looped_main(cancel_above, &deafness), 0);
 }
 
+static int spawn_one_and_leave(void *self, struct tmgr_context *context)
+{
+	spawn(context, "left", record, "left");
+	return 0;
+}
+
+static int cancel_the_next_in_its_place(void *self, struct tmgr_context *context)
+{
+	const struct tmgr_coroutine_options options = { .name = "parent", .at_once = true };
+	struct tmgr_coroutine *next;
+
+	/* What it spawned has not begun when it ends, and its memory would be the next one's. */
+	IS(tmgr_coroutine_spawn(context, spawn_one_and_leave, NULL, &options, NULL), 0);
+	next = spawned(context, "next", record, "next");
+	IS(tmgr_coroutine_cancel(next, 0, NULL), 0);
+	IS(awaited(context, next), -ECANCELED);
+	return 0;
+}
+
+static void who_outlives_the_one_above_is_below_nobody_else(void **state)
+{
+	assert_int_equal(looped_main(cancel_the_next_in_its_place, NULL), 0);
+	assert_string_equal(recorder_text(&recorder), "left");
+}
+
 /* ---- From other threads --------------------------------------------------------------------- */
 
 #define ROUNDS 300
@@ -605,6 +630,7 @@ int main(void)
 		recorded_test(cancelling_one_waiter_touches_no_other_of_the_same_thing),
 		recorded_test(cancelling_the_context_cancels_what_was_spawned_with_it),
 		recorded_test(a_result_settles_when_the_context_above_is_cancelled),
+		recorded_test(who_outlives_the_one_above_is_below_nobody_else),
 		recorded_test(threads_cancel_and_wait_for_results_as_coroutines_end),
 		recorded_test(a_cancel_from_a_thread_as_one_with_a_deadline_ends),
 	};

@@ -121,6 +121,9 @@ struct tmgr_strand_setup {
 	/** its token is of no use any more: whoever referred to it has let go */
 	void (*release)(void *owner);
 	void *owner; /**< for release */
+	/** parent is a strand too, and whatever this host does with both it does on one thread, to
+	 * tmgr_strand_unref(); this costs less */
+	bool same_thread;
 };
 
 TMGR_BEGIN_DECLS
@@ -281,12 +284,14 @@ TMGR_API struct tmgr_context *tmgr_strand_init(void *memory, const struct tmgr_s
  * Make a strand again of memory that was one's before and was released since, with the same waiter,
  * host, name, release and owner. This costs less.
  *
- * @param context  as tmgr_strand_init() returned it
- * @param parent   below whose token it is now
+ * @param context      as tmgr_strand_init() returned it
+ * @param parent       below whose token it is now
+ * @param same_thread  as in the setup
  *
  * @thread any thread, while the parent's function runs
  */
-TMGR_API void tmgr_strand_init_again(struct tmgr_context *context, struct tmgr_context *parent);
+TMGR_API void tmgr_strand_init_again(
+	struct tmgr_context *context, struct tmgr_context *parent, bool same_thread);
 
 /**
  * It begins: its context becomes current.

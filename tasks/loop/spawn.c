@@ -31,8 +31,8 @@ void tmgr__coroutine_write_name(struct tmgr_coroutine *coroutine, const char *na
 	coroutine->own_name[length] = '\0';
 }
 
-/* A coroutine below `parent`, to be started or unmade. */
-static inline int make(struct tmgr_context *parent, struct tmgr__family *family,
+/* A coroutine below `parent`, which may be that of a coroutine of this loop, to be started or unmade. */
+static inline int make(struct tmgr_context *parent, bool alike, struct tmgr__family *family,
 	struct tmgr_loop *loop, const struct tmgr_coroutine_options *options,
 	struct tmgr_coroutine **ret_coroutine)
 {
@@ -51,7 +51,7 @@ static inline int make(struct tmgr_context *parent, struct tmgr__family *family,
 	coroutine->family = family;
 	if (coroutine->strand) {
 		coroutine->context = coroutine->strand;
-		tmgr_strand_init_again(coroutine->strand, parent);
+		tmgr_strand_init_again(coroutine->strand, parent, alike);
 		*ret_coroutine = coroutine;
 		return 0;
 	}
@@ -63,6 +63,7 @@ static inline int make(struct tmgr_context *parent, struct tmgr__family *family,
 						  .name = coroutine->own_name,
 						  .release = release_strand,
 						  .owner = coroutine,
+						  .same_thread = alike,
 					  });
 	*ret_coroutine = coroutine;
 	return 0;
@@ -92,8 +93,8 @@ int tmgr_coroutine_spawn(struct tmgr_context *context,
 		return -EINVAL;
 	if (tmgr_context_cancelled(context))
 		return -ECANCELED;
-	r = make(context, spawner->hosted ? &spawner->own : spawner->family, loop, options,
-		&coroutine);
+	r = make(context, context == spawner->context && !spawner->hosted,
+		spawner->hosted ? &spawner->own : spawner->family, loop, options, &coroutine);
 	if (r < 0)
 		return r;
 	coroutine->function = function;
@@ -158,7 +159,7 @@ int tmgr_loop_spawn(struct tmgr_loop *loop,
 	if (__atomic_load_n(&loop->state, __ATOMIC_ACQUIRE) != TMGR__LOOP_RUNNING)
 		r = -ESHUTDOWN;
 	else
-		r = make(loop->context, &loop->family, loop, options, &coroutine);
+		r = make(loop->context, false, &loop->family, loop, options, &coroutine);
 	if (r < 0) {
 		tmgr__loop_release(loop);
 		return r;
