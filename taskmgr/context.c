@@ -16,24 +16,24 @@
 #include "manager.h"
 
 /* Looked at for every switch of coroutines, so without a call. */
-static __thread struct tmgr_context *current __attribute__((tls_model("initial-exec")));
+__thread struct tmgr_context *tmgr__context_here;
 
 struct tmgr_context *tmgr_context_current(void)
 {
-	return current;
+	return tmgr__context_here;
 }
 
 struct tmgr_context *tmgr_context_switch(struct tmgr_context *context)
 {
-	struct tmgr_context *before = current;
+	struct tmgr_context *before = tmgr__context_here;
 
-	current = context;
+	tmgr__context_here = context;
 	return before;
 }
 
 struct tmgr_context **tmgr_context_place(void)
 {
-	return &current;
+	return &tmgr__context_here;
 }
 
 struct tmgr_waiter *tmgr_context_waiter(const struct tmgr_context *context)
@@ -55,25 +55,13 @@ const char *tmgr_context_waiting(const struct tmgr_context *context)
 	return what ? what : "";
 }
 
-void tmgr__context_enter(struct tmgr_context *context)
+void tmgr__context_leave_open(struct tmgr_context *context)
 {
-	context->outer = current;
-	context->attached = false;
-	context->shield_depth = 0;
-	context->groups = context->default_group = context->call_group = NULL;
-	current = context;
-}
-
-void tmgr__context_leave(struct tmgr_context *context)
-{
-	/* Scopes that the task forgot to end do not outlive its function. */
-	context->shield_depth = 0;
 	if (context->groups)
 		tmgr__groups_close(context);
 	if (context->attached)
 		tmgr_token_unregister(&context->callback);
 	context->attached = false;
-	current = context->outer;
 }
 
 static void cancel_wait(void *self)

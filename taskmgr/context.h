@@ -50,13 +50,30 @@ struct tmgr_context {
 	int64_t deadline; /* of the phase, besides the token's */
 };
 
+/* The one that is current on this thread. */
+extern __thread struct tmgr_context *tmgr__context_here __attribute__((tls_model("initial-exec")));
 /*
  * Make the context current on this thread. `token` is not yet below `parent_token`, or, when
  * attached, needs not to be.
  */
-void tmgr__context_enter(struct tmgr_context *context);
+static inline void tmgr__context_enter(struct tmgr_context *context)
+{
+	context->outer = tmgr__context_here;
+	context->attached = false;
+	context->shield_depth = 0;
+	context->groups = context->default_group = context->call_group = NULL;
+	tmgr__context_here = context;
+}
 /* Undo enter: groups left open are cancelled and waited for, the callback is taken back. */
-void tmgr__context_leave(struct tmgr_context *context);
+void tmgr__context_leave_open(struct tmgr_context *context);
+static inline void tmgr__context_leave(struct tmgr_context *context)
+{
+	/* Scopes that the task forgot to end do not outlive its function. */
+	context->shield_depth = 0;
+	if (context->groups || context->attached)
+		tmgr__context_leave_open(context);
+	tmgr__context_here = context->outer;
+}
 /* Make sure that the token's firing ends waits; returns the token. */
 struct tmgr_token *tmgr__context_attach(struct tmgr_context *context);
 static inline void tmgr__context_set_waiting(struct tmgr_context *context, const char *what)

@@ -151,10 +151,25 @@ static void complete_simply(struct tmgr_future *future, int error, void *value)
 		tmgr__waiter_complete(won)->wake(won);
 }
 
+/* Likewise, with several, callbacks, or part of a wait for several. */
+static __attribute__((noinline)) void complete_fully(
+	struct tmgr_future *future, int error, void *value)
+{
+	struct tmgr__told told;
+
+	told.won = NULL;
+	told.won_last = &told.won;
+	told.callbacks = NULL;
+	told.callbacks_last = &told.callbacks;
+	tmgr__future_complete(future, error, value, &told);
+	tmgr__lock_release(tmgr__future_lock(future));
+	wake_all(told.won);
+	call_all(told.callbacks);
+}
+
 int tmgr_future_complete(struct tmgr_future *future, int error, void *value)
 {
 	struct tmgr_future_node *first;
-	struct tmgr__told told;
 
 	if (!future || error > 0)
 		return -EINVAL;
@@ -164,18 +179,10 @@ int tmgr_future_complete(struct tmgr_future *future, int error, void *value)
 		return -EALREADY;
 	}
 	first = future->nodes;
-	if (!future->callbacks && (!first || (first->waiter && !first->next))) {
+	if (!future->callbacks && (!first || (first->waiter && !first->next)))
 		complete_simply(future, error, value);
-		return 0;
-	}
-	told.won = NULL;
-	told.won_last = &told.won;
-	told.callbacks = NULL;
-	told.callbacks_last = &told.callbacks;
-	tmgr__future_complete(future, error, value, &told);
-	tmgr__lock_release(tmgr__future_lock(future));
-	wake_all(told.won);
-	call_all(told.callbacks);
+	else
+		complete_fully(future, error, value);
 	return 0;
 }
 
@@ -248,6 +255,17 @@ int tmgr_future_cancel(struct tmgr_future *future, int code, const char *text)
 	return 0;
 }
 
+/* Whose wait for a future was cut short. */
+static __attribute__((noinline)) int cut_short(
+	struct tmgr_context *context, struct tmgr_future *future, int64_t deadline, int error)
+{
+	if (error == -ECANCELED) {
+		tmgr_future_cancel(future, 0, "who awaited it was cancelled");
+		tmgr__future_wait_shielded(context, future, deadline, "future");
+	}
+	return error;
+}
+
 int tmgr_await(struct tmgr_context *context, struct tmgr_future *future, int64_t deadline,
 	void **ret_value)
 {
@@ -260,12 +278,8 @@ int tmgr_await(struct tmgr_context *context, struct tmgr_future *future, int64_t
 	if (r < 0)
 		return r;
 	r = wait_begun(&wait, future, "future");
-	if (r == -ECANCELED) {
-		tmgr_future_cancel(future, 0, "who awaited it was cancelled");
-		tmgr__future_wait_shielded(context, future, deadline, "future");
-	}
 	if (r < 0)
-		return r;
+		return cut_short(context, future, deadline, r);
 	/* Both ends of the wait came after the completer's unlocking: it writes no more. */
 	if (ret_value && future->error == 0)
 		*ret_value = future->value;

@@ -42,16 +42,18 @@ static struct tmgr_token *token_for(const struct tmgr_context *parent)
 	return token->depth >= DEPTH_MAX ? token->parent : token;
 }
 
-/* Put it below a parent. */
+/* Its own token may not be below what fires it yet. */
+static inline bool is_loose(const struct tmgr_context *parent)
+{
+	return parent->parent_token && !parent->attached;
+}
+
+/* Put it below a parent that is not loose. */
 static inline void put_below(
 	struct tmgr__strand *strand, struct tmgr_context *parent, bool same_thread)
 {
-	struct tmgr_token *token;
+	struct tmgr_token *token = token_for(parent);
 
-	/* The parent's own token may not be below what fires it yet. */
-	if (parent->parent_token && !parent->attached)
-		tmgr__context_attach(parent);
-	token = token_for(parent);
 	strand->context.record = parent->record;
 	strand->context.parent_token = token;
 	strand->tied_to = NULL;
@@ -107,11 +109,13 @@ struct tmgr_context *tmgr_strand_init(void *memory, const struct tmgr_strand_set
 	strand->release = setup->release;
 	strand->owner = setup->owner;
 	strand->text[0] = '\0';
+	if (is_loose(setup->parent))
+		tmgr__context_attach(setup->parent);
 	put_below(strand, setup->parent, setup->same_thread);
 	return context;
 }
 
-void tmgr_strand_init_again(
+static inline void init_again(
 	struct tmgr_context *context, struct tmgr_context *parent, bool same_thread)
 {
 	struct tmgr__strand *strand = strand_of(context);
@@ -122,6 +126,22 @@ void tmgr_strand_init_again(
 	tmgr__token_init_again(&strand->token);
 	strand->text[0] = '\0';
 	put_below(strand, parent, same_thread);
+}
+
+static __attribute__((noinline)) void init_again_below_loose(
+	struct tmgr_context *context, struct tmgr_context *parent, bool same_thread)
+{
+	tmgr__context_attach(parent);
+	init_again(context, parent, same_thread);
+}
+
+void tmgr_strand_init_again(
+	struct tmgr_context *context, struct tmgr_context *parent, bool same_thread)
+{
+	if (is_loose(parent))
+		init_again_below_loose(context, parent, same_thread);
+	else
+		init_again(context, parent, same_thread);
 }
 
 /* A strand has both tokens. */
@@ -185,11 +205,11 @@ void tmgr_strand_unref(struct tmgr_context *context)
 		refer_from_tied(strand);
 	/* One that has not waited was only put below its parent. */
 	if (tmgr__token_leave_adopted(&strand->token, &parent)) {
-		strand->release(strand->owner);
 		if (above && !above->given_back)
 			above->tied--;
 		else
 			tmgr__token_let_go(parent);
+		strand->release(strand->owner);
 		return;
 	}
 	refer_to_parent(strand);

@@ -16,9 +16,10 @@ struct tmgr__strand {
 	void (*release)(void *owner);
 	void *owner;
 	/* Of one thread, which counts them without a locked operation: */
-	struct tmgr__strand *tied_to; /* that it is below; NULL: it has a reference to the token above */
-	uint32_t tied;                /* so many below it have none to its token */
-	bool given_back;              /* by its owner; those have one each since */
+	struct tmgr__strand
+		*tied_to; /* that it is below; NULL: it has a reference to the token above */
+	uint32_t tied;    /* so many below it have none to its token */
+	bool given_back;  /* by its owner; those have one each since */
 	/* Once it has failed: */
 	struct tmgr_report_entry entry;
 	struct tmgr__strand *next_kept;

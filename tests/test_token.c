@@ -3,8 +3,6 @@
 #include <poll.h>
 #include <string.h>
 
-#include <taskmgr/token.h>
-
 #include "taskmgr/token.h"
 #include "tests/support/fault.h"
 #include "tests/support/leak.h"

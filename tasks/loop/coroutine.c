@@ -269,7 +269,7 @@ static void fd_ready(struct ev_loop *ev, ev_io *watcher, int events)
 	struct tmgr_coroutine *coroutine =
 		container_of(watcher, struct fd_wait, watcher)->coroutine;
 
-	ev_io_stop(ev, watcher);
+	tmgr__loop_unwatch(coroutine->loop, watcher);
 	if (!tmgr_waiter_fire(tmgr_context_waiter(coroutine->context)))
 		return;
 	coroutine->revents = (events & EV_READ ? 1 : 0) | (events & EV_WRITE ? 4 : 0);
@@ -285,10 +285,10 @@ static int park_fd(struct tmgr_waiter *waiter, int fd, short events, int64_t dea
 
 	ev_io_init(&wait.watcher, fd_ready, fd,
 		(events & 1 ? EV_READ : 0) | (events & 4 ? EV_WRITE : 0));
-	ev_io_start(loop->ev, &wait.watcher);
+	tmgr__loop_watch(loop, &wait.watcher);
 	coroutine->revents = 0;
 	park(waiter, 0, deadline);
-	ev_io_stop(loop->ev, &wait.watcher);
+	tmgr__loop_unwatch(loop, &wait.watcher);
 	return coroutine->revents;
 }
 

@@ -8,13 +8,13 @@
 #include "taskmgr/base/check.h"
 #include "taskmgr/base/clear.h"
 
-static void release_memory(struct tmgr_coroutine *coroutine)
+void tmgr__coroutine_release(struct tmgr_coroutine *coroutine)
 {
 	struct tmgr_loop *loop = tmgr__loop_here;
 	struct tmgr__stack *stack = coroutine->stack;
 
 	/* A loop that only gives back would keep more and more. */
-	if (!loop || coroutine->loop != loop || tmgr__stack_kind(stack) != loop->stack_kind) {
+	if (!loop || coroutine->loop != loop || stack->kind != loop->stack_kind) {
 		tmgr__stack_give(stack);
 		return;
 	}
@@ -31,18 +31,6 @@ static void release_memory(struct tmgr_coroutine *coroutine)
 		if (tmgr__stacks_give(stack, last, TMGR__LOOP_STACKS_STEP))
 			tmgr__loop_trim_later(loop);
 	}
-}
-
-void tmgr__coroutine_unref(struct tmgr_coroutine *coroutine)
-{
-	uint32_t refs = __atomic_load_n(&coroutine->refs, __ATOMIC_ACQUIRE);
-
-	/* Alone with it nobody can take another. */
-	if (refs > 1)
-		refs = __atomic_fetch_sub(&coroutine->refs, 1, __ATOMIC_ACQ_REL);
-	check(refs > 0);
-	if (refs == 1)
-		release_memory(coroutine);
 }
 
 static size_t memory_size(void)

@@ -156,10 +156,13 @@ struct tmgr_loop {
 	struct ev_loop *ev;
 	ev_timer alarm; /* armed before a poll that sleeps */
 	ev_async async;
+	size_t watched; /* descriptors of ours */
+	bool ev_lent;   /* the user may have watchers of his own; atomic */
 
 	/* From other threads: atomic, and a line of the cache away from what the loop uses itself. */
 	char apart[64];
 	struct tmgr_executor_call *inbox;
+	uint32_t asleep;  /* 1: it waits for this to be 0 */
 	uint32_t posters; /* that are just at it */
 	bool exited;      /* by pthread_exit() */
 	uint64_t holds;   /* tasks and coroutines to come, and TMGR__LOOP_CLOSED */
@@ -207,8 +210,19 @@ static inline struct tmgr_coroutine *tmgr__coroutine_make_warm(struct tmgr_loop 
 	tmgr__coroutine_make_again(coroutine);
 	return coroutine;
 }
+void tmgr__coroutine_release(struct tmgr_coroutine *coroutine);
 /* A reference less; the memory of one that was not started goes so too. Any thread. */
-void tmgr__coroutine_unref(struct tmgr_coroutine *coroutine);
+static inline void tmgr__coroutine_unref(struct tmgr_coroutine *coroutine)
+{
+	uint32_t refs = __atomic_load_n(&coroutine->refs, __ATOMIC_ACQUIRE);
+
+	/* Alone with it nobody can take another. */
+	if (refs > 1)
+		refs = __atomic_fetch_sub(&coroutine->refs, 1, __ATOMIC_ACQ_REL);
+	check(refs > 0);
+	if (refs == 1)
+		tmgr__coroutine_release(coroutine);
+}
 
 /* Coroutines (coroutine.c). */
 extern const struct tmgr_waiter_ops tmgr__coroutine_waiter_ops;
@@ -328,6 +342,23 @@ void tmgr__loop_post(struct tmgr_loop *loop, struct tmgr_executor_call *call);
 /* Make all calls that have been posted. */
 void tmgr__loop_take_posts(struct tmgr_loop *loop);
 bool tmgr__loop_has_posts(const struct tmgr_loop *loop);
+
+/* Descriptors, sleeping and being woken (sleep.c). */
+int tmgr__loop_open(struct tmgr_loop *loop);
+void tmgr__loop_close(struct tmgr_loop *loop);
+/* Start a watcher, if it is not, and stop it, if it is. The loop's thread. */
+void tmgr__loop_watch(struct tmgr_loop *loop, ev_io *watcher);
+void tmgr__loop_unwatch(struct tmgr_loop *loop, ev_io *watcher);
+/* Call the watchers of what is ready now. */
+void tmgr__loop_look(struct tmgr_loop *loop);
+/*
+ * The same, once something is ready, or at a moment, or when it is woken; or sooner. False: it did
+ * not sleep, for may_sleep, asked when whoever comes later wakes it, said so.
+ */
+bool tmgr__loop_sleep(
+	struct tmgr_loop *loop, int64_t at, bool (*may_sleep)(struct tmgr_loop *loop));
+/* It is to look again at what has been changed before. Any thread, which keeps it from going. */
+void tmgr__loop_wake(struct tmgr_loop *loop);
 
 /* Watching for stacks that run over (overflow.c): while any loop runs, or generator stands. */
 void tmgr__overflow_watch(void);

@@ -6,25 +6,29 @@
 
 #include "internal.h"
 
-static void ready(struct ev_loop *ev, ev_io *watcher, struct tmgr_waiter *waiter)
+static void ready(struct tmgr_loop *loop, ev_io *watcher, struct tmgr_waiter *waiter)
 {
 	/*
 	 * Nobody has waited since the last event: until somebody does it is not to be told again.
 	 */
 	if (!waiter)
-		ev_io_stop(ev, watcher);
+		tmgr__loop_unwatch(loop, watcher);
 	else if (tmgr_waiter_fire(waiter))
 		waiter->ops->wake(waiter);
 }
 
 static void ready_to_read(struct ev_loop *ev, ev_io *watcher, int events)
 {
-	ready(ev, watcher, container_of(watcher, struct tmgr__io, read)->reader);
+	struct tmgr__io *io = container_of(watcher, struct tmgr__io, read);
+
+	ready(io->loop, watcher, io->reader);
 }
 
 static void ready_to_write(struct ev_loop *ev, ev_io *watcher, int events)
 {
-	ready(ev, watcher, container_of(watcher, struct tmgr__io, write)->writer);
+	struct tmgr__io *io = container_of(watcher, struct tmgr__io, write);
+
+	ready(io->loop, watcher, io->writer);
 }
 
 void tmgr__io_init(struct tmgr__io *io, int fd)
@@ -38,8 +42,8 @@ void tmgr__io_init(struct tmgr__io *io, int fd)
 
 static void stop(struct tmgr__io *io)
 {
-	ev_io_stop(io->loop->ev, &io->read);
-	ev_io_stop(io->loop->ev, &io->write);
+	tmgr__loop_unwatch(io->loop, &io->read);
+	tmgr__loop_unwatch(io->loop, &io->write);
 }
 
 /* Somebody on another thread waits until its descriptor is not watched any more. */
@@ -99,7 +103,6 @@ int tmgr__io_wait(struct tmgr__io *io, struct tmgr_context *context, int event, 
 			return -EXDEV;
 		io->loop = tmgr_loop_ref(loop);
 	}
-	if (!ev_is_active(watcher))
-		ev_io_start(loop->ev, watcher);
+	tmgr__loop_watch(loop, watcher);
 	return tmgr_wait_announced(context, slot, "descriptor", deadline);
 }

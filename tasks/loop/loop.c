@@ -21,30 +21,10 @@
 
 /* ---- Making --------------------------------------------------------------------------------- */
 
-static void alarm_rang(struct ev_loop *ev, ev_timer *watcher, int events)
-{
-}
-
-static void posted(struct ev_loop *ev, ev_async *watcher, int events)
-{
-}
-
 static bool options_valid(const struct tmgr_loop_options *options)
 {
 	return tmgr__stack_class(options->stack_size) >= 0 &&
 	       (unsigned)options->stack_guard <= TMGR_STACK_GUARD_CANARY && options->slow_ns >= 0;
-}
-
-static int make_ev(struct tmgr_loop *loop)
-{
-	errno = 0;
-	loop->ev = ev_loop_new(EVFLAG_NOENV | EVBACKEND_EPOLL);
-	if (!loop->ev)
-		return errno == EMFILE || errno == ENFILE ? -errno : -ENOMEM;
-	ev_timer_init(&loop->alarm, alarm_rang, 0, 0);
-	ev_async_init(&loop->async, posted);
-	ev_async_start(loop->ev, &loop->async);
-	return 0;
 }
 
 int tmgr_loop_create(const struct tmgr_loop_options *options, struct tmgr_loop **ret_loop)
@@ -60,7 +40,7 @@ int tmgr_loop_create(const struct tmgr_loop_options *options, struct tmgr_loop *
 	loop = calloc(1, sizeof(*loop));
 	if (!loop)
 		return -ENOMEM;
-	r = make_ev(loop);
+	r = tmgr__loop_open(loop);
 	if (r < 0) {
 		free(loop);
 		return r;
@@ -101,8 +81,7 @@ void tmgr_loop_unref(struct tmgr_loop *loop)
 	/* Somebody may be about to leave tmgr__loop_post(). */
 	while (__atomic_load_n(&loop->posters, __ATOMIC_ACQUIRE) > 0)
 		sched_yield();
-	ev_async_stop(loop->ev, &loop->async);
-	ev_loop_destroy(loop->ev);
+	tmgr__loop_close(loop);
 	free(loop);
 }
 
@@ -124,10 +103,10 @@ bool tmgr__loop_hold(struct tmgr_loop *loop)
 void tmgr__loop_release(struct tmgr_loop *loop)
 {
 	/* It may have been waiting for this. */
-	if (__atomic_sub_fetch(&loop->holds, 1, __ATOMIC_ACQ_REL) > 0)
+	if (__atomic_sub_fetch(&loop->holds, 1, __ATOMIC_SEQ_CST) > 0)
 		return;
 	if (loop != tmgr__loop_here)
-		ev_async_send(loop->ev, &loop->async);
+		tmgr__loop_wake(loop);
 	tmgr_loop_unref(loop);
 }
 
@@ -143,6 +122,12 @@ static bool is_over(struct tmgr_loop *loop)
 		return false;
 	return __atomic_compare_exchange_n(
 		&loop->holds, &holds, TMGR__LOOP_CLOSED, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
+/* As is_over() has found it. */
+static bool is_closed(const struct tmgr_loop *loop)
+{
+	return __atomic_load_n(&loop->holds, __ATOMIC_RELAXED) & TMGR__LOOP_CLOSED;
 }
 
 /* What is left, for the report, in case this sleep is the last thing it does in time. */
@@ -194,20 +179,14 @@ static int64_t next_time(struct tmgr_loop *loop)
 	return loop->trim_at < at ? loop->trim_at : at;
 }
 
-static void sleep_until(struct tmgr_loop *loop, int64_t at)
+/* Nothing has come meanwhile, and the loop is not over. */
+static bool may_sleep(struct tmgr_loop *loop)
 {
-	if (at != TMGR_NEVER) {
-		int64_t ns = at - tmgr_now();
-
-		ev_now_update(loop->ev);
-		ev_timer_set(&loop->alarm, ns > 0 ? (double)ns / (double)TMGR_SECOND : 0, 0);
-		ev_timer_start(loop->ev, &loop->alarm);
-	}
+	if (tmgr__loop_has_posts(loop) || is_over(loop))
+		return false;
 	if (loop->state == TMGR__LOOP_STOPPING)
 		note_left(loop);
-	ev_run(loop->ev, EVRUN_ONCE);
-	if (at != TMGR_NEVER)
-		ev_timer_stop(loop->ev, &loop->alarm);
+	return true;
 }
 
 /* False: the loop is over. */
@@ -216,13 +195,10 @@ static bool look_at_descriptors(struct tmgr_loop *loop)
 	if (loop->runnable == 0 && !tmgr__loop_has_posts(loop))
 		tmgr__loop_wake_idlers(loop);
 	if (loop->runnable > 0 || tmgr__loop_has_posts(loop)) {
-		ev_run(loop->ev, EVRUN_NOWAIT);
+		tmgr__loop_look(loop);
 		return true;
 	}
-	if (is_over(loop))
-		return false;
-	sleep_until(loop, next_time(loop));
-	return true;
+	return tmgr__loop_sleep(loop, next_time(loop), may_sleep) || !is_closed(loop);
 }
 
 static void trim(struct tmgr_loop *loop)

@@ -14,11 +14,6 @@ struct tmgr_loop *tmgr_loop_current(void)
 	return tmgr__loop_here;
 }
 
-struct ev_loop *tmgr_loop_ev(struct tmgr_loop *loop)
-{
-	return loop ? loop->ev : NULL;
-}
-
 static struct tmgr__timer *timer_of(struct tmgr_loop_call *call)
 {
 	return (struct tmgr__timer *)(void *)call->timer;

@@ -20,9 +20,8 @@ static void push(struct tmgr_loop *loop, struct tmgr_executor_call *call)
 		call->next = first;
 	} while (!__atomic_compare_exchange_n(
 		&loop->inbox, &first, call, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
-	/* While it does not sleep this is only a look at a flag. */
 	if (!first)
-		ev_async_send(loop->ev, &loop->async);
+		tmgr__loop_wake(loop);
 	if (__builtin_expect(__atomic_load_n(&loop->exited, __ATOMIC_SEQ_CST), 0))
 		tmgr__loop_bury_posts(loop);
 }
@@ -47,7 +46,7 @@ void tmgr__loop_post(struct tmgr_loop *loop, struct tmgr_executor_call *call)
 
 bool tmgr__loop_has_posts(const struct tmgr_loop *loop)
 {
-	return loop->calls || __atomic_load_n(&loop->inbox, __ATOMIC_ACQUIRE);
+	return loop->calls || __atomic_load_n(&loop->inbox, __ATOMIC_SEQ_CST);
 }
 
 /* What came from other threads, in its order, behind our own. */

@@ -31,11 +31,21 @@ void tmgr__coroutine_write_name(struct tmgr_coroutine *coroutine, const char *na
 	coroutine->own_name[length] = '\0';
 }
 
-/* A coroutine below `parent`, which may be that of a coroutine of this loop, to be started or unmade. */
-static inline int make(struct tmgr_context *parent, bool alike, struct tmgr__family *family,
-	struct tmgr_loop *loop, const struct tmgr_coroutine_options *options,
-	struct tmgr_coroutine **ret_coroutine)
+/* What is spawned by a coroutine, or, with NULL, from elsewhere is counted in this. */
+static inline struct tmgr__family *family_below(
+	struct tmgr_coroutine *spawner, struct tmgr_loop *loop)
 {
+	if (!spawner)
+		return &loop->family;
+	return spawner->hosted ? &spawner->own : spawner->family;
+}
+
+/* A coroutine below `parent`, which is of the spawner, if there is one; to be started or unmade. */
+static inline __attribute__((always_inline)) int make(struct tmgr_context *parent,
+	struct tmgr_coroutine *spawner, struct tmgr_loop *loop,
+	const struct tmgr_coroutine_options *options, struct tmgr_coroutine **ret_coroutine)
+{
+	bool alike = spawner && spawner->context == parent && !spawner->hosted;
 	bool here = loop == tmgr__loop_here;
 	size_t max = loop->options.coroutines_max;
 	struct tmgr_coroutine *coroutine;
@@ -48,7 +58,7 @@ static inline int make(struct tmgr_context *parent, bool alike, struct tmgr__fam
 	if (!coroutine)
 		return -ENOMEM;
 	tmgr__coroutine_set_name(coroutine, options ? options->name : NULL);
-	coroutine->family = family;
+	coroutine->family = family_below(spawner, loop);
 	if (coroutine->strand) {
 		coroutine->context = coroutine->strand;
 		tmgr_strand_init_again(coroutine->strand, parent, alike);
@@ -93,8 +103,7 @@ int tmgr_coroutine_spawn(struct tmgr_context *context,
 		return -EINVAL;
 	if (tmgr_context_cancelled(context))
 		return -ECANCELED;
-	r = make(context, context == spawner->context && !spawner->hosted,
-		spawner->hosted ? &spawner->own : spawner->family, loop, options, &coroutine);
+	r = make(context, spawner, loop, options, &coroutine);
 	if (r < 0)
 		return r;
 	coroutine->function = function;
@@ -159,7 +168,7 @@ int tmgr_loop_spawn(struct tmgr_loop *loop,
 	if (__atomic_load_n(&loop->state, __ATOMIC_ACQUIRE) != TMGR__LOOP_RUNNING)
 		r = -ESHUTDOWN;
 	else
-		r = make(loop->context, false, &loop->family, loop, options, &coroutine);
+		r = make(loop->context, NULL, loop, options, &coroutine);
 	if (r < 0) {
 		tmgr__loop_release(loop);
 		return r;

@@ -104,11 +104,6 @@ const void *tmgr__stack_kind_of(int size_class, bool canary)
 	return kind_of(size_class, canary);
 }
 
-const void *tmgr__stack_kind(const struct tmgr__stack *stack)
-{
-	return stack->slab->kind;
-}
-
 /* A kernel that does not know it says so; then it is never asked again. */
 static int install_guard(char *page)
 {
@@ -162,7 +157,8 @@ static struct tmgr__stack *set_up(struct tmgr__slab *slab, uint32_t index)
 	*stack = (struct tmgr__stack){ .slab = slab,
 		.bottom = slot + GUARD_SIZE,
 		.index = index,
-		.canary = slab->kind->canary };
+		.canary = slab->kind->canary,
+		.kind = slab->kind };
 	depot.with_pages++;
 	return stack;
 }

@@ -24,7 +24,9 @@ struct tmgr__stack {
 	void *sanitizer; /* what they know the last fiber on it by; it serves for the next */
 	void *warm; /* what a loop keeps on it for the next coroutine, while it is the loop's */
 	struct tmgr__slab *slab;
-	char *bottom; /* the lowest byte that may be used */
+	const void
+		*kind; /* what all of a class with one guard have in common; to be compared only */
+	char *bottom;  /* the lowest byte that may be used */
 	uint32_t index;
 	bool canary;
 };
@@ -32,9 +34,8 @@ struct tmgr__stack {
 /* The classes of sizes: 16, 64 and 256 KiB. The index of the one that is meant, or -1. */
 int tmgr__stack_class(size_t size);
 
-/* What all stacks of a class with one guard have in common; to be compared only. */
+/* The kind of such stacks. */
 const void *tmgr__stack_kind_of(int size_class, bool canary);
-const void *tmgr__stack_kind(const struct tmgr__stack *stack);
 
 /* Take a stack; NULL: no memory, or no mapping left to guard it. Any thread. */
 struct tmgr__stack *tmgr__stack_take(int size_class, bool canary);
