@@ -141,6 +141,43 @@ static void statements_cannot_touch_what_is_the_stores(void **state)
 	assert_int_equal(store_file_check(&file), 0);
 }
 
+/* One that would go on for ever, reading or writing, beside two that are good. */
+static void try_beside_an_endless_one(const char *endless)
+{
+	struct tmgr_sql_statement one[] = { { "INSERT INTO t VALUES (1)", NULL, 0 } };
+	struct tmgr_sql_statement other[] = { { "INSERT INTO t VALUES (2)", NULL, 0 },
+		{ endless, NULL, 0 }, { "INSERT INTO t VALUES (3)", NULL, 0 } };
+	struct tmgr_sql_statement third[] = { { "INSERT INTO t VALUES (4)", NULL, 0 } };
+	struct tmgr_store_trial trials[] = { { one, 1, 9, "" }, { other, 3, 9, "" },
+		{ third, 1, 9, "" } };
+
+	assert_int_equal(file.store->ops->try_sql(file.store, trials, 3), 0);
+	assert_int_equal(trials[0].result, 0);
+	assert_int_equal(trials[1].result, -ETIMEDOUT);
+	assert_string_equal(trials[1].text, "the step's statements took longer than 0.02 s");
+	assert_int_equal(trials[2].result, 0);
+	assert_int_equal(commit(), 0);
+	assert_string_equal(store_file_sql(&file, "SELECT group_concat(a) FROM t"), "1,4");
+}
+
+#define FOR_EVER "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT "
+
+static void a_statement_that_never_ends_fails_its_step_and_no_other(void **state)
+{
+	(void)state;
+	assert_int_equal(store_file_close(&file), 0);
+	file.options.sql_ns = 20 * TMGR_MILLISECOND;
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(try("CREATE TABLE t (a)").result, 0);
+	assert_int_equal(commit(), 0);
+	try_beside_an_endless_one(FOR_EVER "count(i) FROM n");
+	assert_int_equal(try("DELETE FROM t").result, 0);
+	assert_int_equal(commit(), 0);
+	/* SQLite undoes the whole transaction with it. */
+	try_beside_an_endless_one("INSERT INTO t " FOR_EVER "i FROM n");
+	assert_int_equal(store_file_check(&file), 0);
+}
+
 static void more_texts_than_are_kept_are_prepared_again(void **state)
 {
 	(void)state;
@@ -249,6 +286,7 @@ int main(void)
 		TEST(what_was_tried_is_gone_when_it_is_abandoned),
 		TEST(a_trial_that_fails_undoes_itself_and_no_other),
 		TEST(statements_cannot_touch_what_is_the_stores),
+		TEST(a_statement_that_never_ends_fails_its_step_and_no_other),
 		TEST(more_texts_than_are_kept_are_prepared_again),
 		TEST(a_program_that_writes_to_the_file_holds_steps_and_loses_none),
 		TEST(a_program_that_reads_does_not_hold_up_the_end),

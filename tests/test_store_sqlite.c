@@ -402,6 +402,8 @@ static void bad_arguments_are_refused(void **state)
 	static const struct tmgr_store_sqlite_options bad[] = {
 		{ .busy_ns = -1 },
 		{ .busy_ns = 2 * TMGR_HOUR },
+		{ .sql_ns = -1 },
+		{ .sql_ns = 2 * TMGR_HOUR },
 		{ .journal_max = SIZE_MAX },
 		{ .log_bytes = 1 },
 		{ .log_bytes = UINT64_MAX },

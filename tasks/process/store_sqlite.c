@@ -18,6 +18,7 @@
 #define LOG_MAX_BYTES (UINT64_C(1) << 30)
 #define LOG_MIN_BYTES (UINT64_C(64) << 10)
 #define BUSY_NS (5 * TMGR_SECOND)
+#define SQL_NS TMGR_SECOND
 
 static struct sqlite_store *of(struct tmgr_store *store)
 {
@@ -365,7 +366,8 @@ static const struct tmgr_store_ops ops = {
 static bool good_options(const struct tmgr_store_sqlite_options *options)
 {
 	return options->journal_max <= 10000000 && options->busy_ns >= 0 &&
-	       options->busy_ns <= TMGR_HOUR && options->log_max_bytes <= INT64_MAX &&
+	       options->busy_ns <= TMGR_HOUR && options->sql_ns >= 0 &&
+	       options->sql_ns <= TMGR_HOUR && options->log_max_bytes <= INT64_MAX &&
 	       options->log_bytes <= INT64_MAX &&
 	       (options->log_bytes == 0 || options->log_bytes >= LOG_MIN_BYTES);
 }
@@ -382,6 +384,8 @@ static void set_defaults(struct tmgr_store_sqlite_options *options)
 		options->log_max_bytes = 2 * options->log_bytes;
 	if (options->busy_ns == 0)
 		options->busy_ns = BUSY_NS;
+	if (options->sql_ns == 0)
+		options->sql_ns = SQL_NS;
 }
 
 int tmgr_store_sqlite_create(const char *path, const struct tmgr_store_sqlite_options *options,

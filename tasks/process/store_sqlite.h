@@ -223,6 +223,8 @@ struct sqlite_store {
 		uint64_t used;
 	} user[SQLITE_USER_STATEMENTS];
 	uint64_t user_clock;
+	int64_t user_until;  /* the statements of a step may run */
+	bool user_late;      /* and have run for longer */
 	bool in_transaction; /* of trials */
 	bool relaxed;        /* synchronous is NORMAL on main */
 	bool full;           /* the last commit() gave -ENOSPC */

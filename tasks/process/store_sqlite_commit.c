@@ -13,6 +13,9 @@
 
 #include "taskmgr/base/check.h"
 
+/* Of SQLite's virtual machine, between two looks at the clock while a user's statement runs. */
+#define LATE_INSTRUCTIONS 4096
+
 static struct sqlite_store *of(struct tmgr_store *store)
 {
 	return container_of(store, struct sqlite_store, store);
@@ -151,9 +154,34 @@ static int run_user_statement(struct sqlite_store *self, const struct tmgr_sql_s
 	return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
+/* SQLite asks while a statement runs: whether to interrupt it. */
+static int looks_late(void *user)
+{
+	struct sqlite_store *self = user;
+
+	self->user_late = tmgr_now() > self->user_until;
+	return self->user_late;
+}
+
+static void let_users_in(struct sqlite_store *self)
+{
+	self->user_until = tmgr_now() + self->options.sql_ns;
+	self->user_late = false;
+	sqlite3_set_authorizer(self->main, authorize, NULL);
+	sqlite3_progress_handler(self->main, LATE_INSTRUCTIONS, looks_late, self);
+}
+
+static void let_users_out(struct sqlite_store *self)
+{
+	sqlite3_progress_handler(self->main, 0, NULL, NULL);
+	sqlite3_set_authorizer(self->main, NULL, NULL);
+}
+
 /* What a statement's failure means for its step; 1: it is the store's failure. */
 static int trial_result(struct sqlite_store *self, int code)
 {
+	if (self->user_late)
+		return -ETIMEDOUT;
 	switch (code & 0xff) {
 	case SQLITE_OK:
 		return 0;
@@ -174,7 +202,19 @@ static int trial_result(struct sqlite_store *self, int code)
 	}
 }
 
-/* SQLite's code of the first that failed. */
+static void tell_failure(const struct sqlite_store *self, struct tmgr_store_trial *trial, int code)
+{
+	if (trial->result == -ETIMEDOUT)
+		snprintf(trial->text, sizeof(trial->text),
+			"the step's statements took longer than %g s",
+			(double)self->options.sql_ns / (double)TMGR_SECOND);
+	else
+		snprintf(trial->text, sizeof(trial->text), "%s",
+			code == SQLITE_MISUSE ? "not one statement with its values"
+					      : sqlite3_errmsg(self->main));
+}
+
+/* SQLite's code of the first that failed; SQLITE_INTERRUPT: the transaction is gone with it. */
 static int try_one(struct sqlite_store *self, struct tmgr_store_trial *trial)
 {
 	int code = tmgr__sqlite_run(self->statements[SQL_SAVEPOINT]), undone;
@@ -182,17 +222,17 @@ static int try_one(struct sqlite_store *self, struct tmgr_store_trial *trial)
 	if (code != SQLITE_OK)
 		return code;
 	trial->text[0] = '\0';
-	sqlite3_set_authorizer(self->main, authorize, NULL);
+	let_users_in(self);
 	for (size_t i = 0; i < trial->count && code == SQLITE_OK; i++)
 		code = run_user_statement(self, &trial->statements[i]);
-	sqlite3_set_authorizer(self->main, NULL, NULL);
+	let_users_out(self);
 	trial->result = trial_result(self, code);
 	if (trial->result == 1)
 		return code;
 	if (trial->result < 0)
-		snprintf(trial->text, sizeof(trial->text), "%s",
-			code == SQLITE_MISUSE ? "not one statement with its values"
-					      : sqlite3_errmsg(self->main));
+		tell_failure(self, trial, code);
+	if (trial->result == -ETIMEDOUT && sqlite3_get_autocommit(self->main))
+		return SQLITE_INTERRUPT;
 	undone = trial->result < 0 ? tmgr__sqlite_run(self->statements[SQL_ROLLBACK_TO])
 				   : SQLITE_OK;
 	if (undone == SQLITE_OK)
@@ -200,23 +240,37 @@ static int try_one(struct sqlite_store *self, struct tmgr_store_trial *trial)
 	return undone;
 }
 
-int tmgr__sqlite_try_sql(struct tmgr_store *store, struct tmgr_store_trial *trials, size_t count)
+/* All but those that have taken too long. */
+static int try_all(struct sqlite_store *self, struct tmgr_store_trial *trials, size_t count)
 {
-	struct sqlite_store *self = of(store);
-	int code = SQLITE_OK, r;
+	int code = self->in_transaction ? SQLITE_OK : tmgr__sqlite_begin(self, false);
 
-	if (self->ended)
-		return -EIO;
-	if (!self->in_transaction) {
-		r = log_too_long(self);
-		if (r < 0)
-			return r;
-		code = tmgr__sqlite_begin(self, false);
-	}
 	if (code == SQLITE_OK)
 		self->in_transaction = true;
 	for (size_t i = 0; i < count && code == SQLITE_OK; i++)
-		code = try_one(self, &trials[i]);
+		if (trials[i].result != -ETIMEDOUT)
+			code = try_one(self, &trials[i]);
+	return code;
+}
+
+int tmgr__sqlite_try_sql(struct tmgr_store *store, struct tmgr_store_trial *trials, size_t count)
+{
+	struct sqlite_store *self = of(store);
+	bool first = !self->in_transaction;
+	int code, r;
+
+	if (self->ended)
+		return -EIO;
+	if (first) {
+		r = log_too_long(self);
+		if (r < 0)
+			return r;
+	}
+	for (size_t i = 0; i < count; i++)
+		trials[i].result = 0;
+	/* One that writes takes the transaction with it when it is interrupted, and so the others. */
+	while ((code = try_all(self, trials, count)) == SQLITE_INTERRUPT && first)
+		tmgr__sqlite_abandon(store);
 	if (code == SQLITE_OK)
 		return 0;
 	r = tmgr__sqlite_failed(self, code);

@@ -158,7 +158,7 @@ TMGR_API struct ev_loop *tmgr_loop_ev(struct tmgr_loop *loop);
  * Have a function called by the loop, in its turn.
  *
  * @param loop      a loop, running or not yet
- * @param call      borrowed until it was made
+ * @param call      borrowed until it was made; one to a loop that goes without having run is not made
  * @param function  called once with self, outside of coroutines: it may post, spawn and complete, but
  *                  not wait
  * @param self      for function

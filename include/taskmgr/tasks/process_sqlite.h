@@ -24,6 +24,8 @@ struct tmgr_store_sqlite_options {
 	uint64_t log_max_bytes;
 	/** For how long commit() waits for a program that writes to the file, ns: 5 s. */
 	int64_t busy_ns;
+	/** For how long the statements of one step may run, ns: 1 s. Meanwhile nothing is committed. */
+	int64_t sql_ns;
 	/** Name of the file layer of SQLite to use; NULL: its default. */
 	const char *vfs;
 };

@@ -256,8 +256,9 @@ struct tmgr_store_ops {
 		int (*visit)(void *self, const struct tmgr_store_change *row), void *self);
 	/**
 	 * Execute each trial's statements in the transaction that the next commit() ends; all or none of
-	 * each. Its result: 0; -EEXIST for a constraint; -EINVAL for a mistake in it; -EAGAIN where it
-	 * may succeed later. Returns 0, or an error as commit() does. NULL: no SQL.
+	 * each. Its result: 0; -EEXIST for a constraint; -EINVAL for a mistake in it; -ETIMEDOUT where
+	 * it ran for too long; -EAGAIN where it may succeed later. All of one transaction are given at
+	 * once. Returns 0, or an error as commit() does. NULL: no SQL.
 	 */
 	int (*try_sql)(struct tmgr_store *store, struct tmgr_store_trial *trials, size_t count);
 	/** Undo all trials since the last commit. NULL where try_sql is. */
