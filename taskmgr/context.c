@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "manager.h"
+#include "strand.h"
 
 /* Looked at for every switch of coroutines, so without a call. */
 __thread struct tmgr_context *tmgr__context_here;
@@ -75,7 +76,7 @@ struct tmgr_token *tmgr__context_attach(struct tmgr_context *context)
 		if (context->parent_token && !context->token->parent)
 			tmgr__token_attach(context->token, context->parent_token);
 		else if (context->token->parent && !context->token->linked)
-			tmgr_strand_link(context); /* only a strand's is there before */
+			tmgr__strand_link(context->token);
 		tmgr_token_register(
 			context->token, &context->callback, cancel_wait, context->waiter);
 		context->attached = true;

@@ -220,6 +220,12 @@ void tmgr_strand_unref(struct tmgr_context *context)
 		tmgr_token_unref(&strand->token);
 }
 
+void tmgr__strand_link(struct tmgr_token *token)
+{
+	refer_to_parent(container_of(token, struct tmgr__strand, token));
+	tmgr__token_link(token);
+}
+
 struct tmgr_token *tmgr_strand_token(struct tmgr_context *context)
 {
 	return context ? context->token : NULL;
@@ -227,10 +233,8 @@ struct tmgr_token *tmgr_strand_token(struct tmgr_context *context)
 
 void tmgr_strand_link(struct tmgr_context *context)
 {
-	if (!context || context->token->linked)
-		return;
-	refer_to_parent(strand_of(context));
-	tmgr__token_link(context->token);
+	if (context && !context->token->linked)
+		tmgr__strand_link(context->token);
 }
 
 void tmgr_strand_keep_error(struct tmgr_context *context, int error)

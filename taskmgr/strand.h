@@ -26,4 +26,7 @@ struct tmgr__strand {
 	char text[TMGR__ERROR_TEXT_SIZE];
 };
 
+/* Put a token that is adopted and not linked below its parent for all to see: only strands' are so. */
+void tmgr__strand_link(struct tmgr_token *token);
+
 #endif
