@@ -66,8 +66,7 @@ static int interruptible_execute(void *self, struct tmgr_context *context)
 
 	r = tmgr_signal_watch_create(context, interruptible->signo, NULL, &watch);
 	if (r != 0)
-		return tmgr_fail(context, r, "watching signal %d: %s", interruptible->signo,
-			tmgr_strerror(r));
+		return tmgr_fail(context, r, "watching signal %d", interruptible->signo);
 	do
 		r = turn(interruptible, context, watch);
 	while (r == 0);

@@ -23,8 +23,7 @@ static size_t watch_all(struct signals *signals, struct tmgr_context *context, i
 			context, signo, signals->channel, &signals->watched[i].watch);
 
 		if (r != 0) {
-			*ret_error = tmgr_fail(
-				context, r, "watching signal %d: %s", signo, tmgr_strerror(r));
+			*ret_error = tmgr_fail(context, r, "watching signal %d", signo);
 			return i;
 		}
 	}

@@ -267,6 +267,21 @@ static void a_second_program_is_refused(void **state)
 	tmgr_processes_unref(first);
 }
 
+static void a_report_says_why_a_store_cannot_be_opened(void **state)
+{
+	struct tmgr_processes *first = open_single(1), *second = create(NULL);
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	char wanted[256];
+
+	tmgr_manager_add_task(manager, "second", tmgr_processes_task(second), TMGR_STRICT);
+	assert_int_equal(tmgr_manager_run(manager, NULL), -EBUSY);
+	snprintf(wanted, sizeof(wanted), "%s: another daemon has %s.lock", file.path, file.path);
+	assert_string_equal(tmgr_manager_report(manager)->cause->text, wanted);
+	tmgr_manager_destroy(manager);
+	tmgr_processes_unref(second);
+	tmgr_processes_unref(first);
+}
+
 static void a_backup_is_made_while_it_runs(void **state)
 {
 	struct tmgr_processes *processes = open_single(1);
@@ -295,6 +310,7 @@ int main(void)
 			rows_of_a_step_that_cannot_be_taken_are_undone_and_those_beside_it_are_not),
 		file_test(with_threads_it_runs_stops_and_goes_on),
 		file_test(a_second_program_is_refused),
+		file_test(a_report_says_why_a_store_cannot_be_opened),
 		file_test(a_backup_is_made_while_it_runs),
 	};
 

@@ -25,13 +25,22 @@ static void report_methods(struct tmgr_context *context, const struct tmgr__edef
 			definition->name, method->name);
 }
 
+/* The report has the error; what the store says of it is more. */
+static int fail_with(struct tmgr_processes *processes, struct tmgr_context *context, int error)
+{
+	struct tmgr_store_health health;
+
+	processes->store->ops->health(processes->store, &health);
+	return tmgr_fail(context, error, "%s", health.error != 0 ? health.text : "");
+}
+
 static int processes_initialize(void *self, struct tmgr_context *context)
 {
 	struct tmgr_processes *processes = self;
 	int r = tmgr__runtime_open(processes);
 
 	if (r != 0)
-		return tmgr_fail(context, r, "opening the store: %s", tmgr_strerror(r));
+		return fail_with(processes, context, r);
 	for (const struct tmgr__edefinition *definition = processes->engine->definitions;
 		definition != NULL; definition = definition->next)
 		report_methods(context, definition);
@@ -158,15 +167,6 @@ static void quit_store(struct tmgr_processes *processes, struct tmgr_context *co
 	tmgr__lock_release(&processes->lock);
 	tmgr_flag_set(&processes->store_work);
 	tmgr_thread_call_wait(context, call, TMGR_NEVER, NULL);
-}
-
-static int fail_with(struct tmgr_processes *processes, struct tmgr_context *context, int error)
-{
-	struct tmgr_store_health health;
-
-	processes->store->ops->health(processes->store, &health);
-	return tmgr_fail(
-		context, error, "%s", health.text[0] != '\0' ? health.text : tmgr_strerror(error));
 }
 
 static int processes_execute(void *self, struct tmgr_context *context)

@@ -280,6 +280,27 @@ static int open_all(struct sqlite_store *self)
 	return r;
 }
 
+/* Say why, unless what failed has said so. */
+static int fail_opening(struct sqlite_store *self, int error)
+{
+	const char *path = self->path, *why = "cannot be opened";
+	char *text = self->health.text;
+
+	if (self->health.error != 0)
+		return error;
+	self->health.error = error;
+	if (error == -EPROTO)
+		why = "made by a later version of the library";
+	else if (error == -EBADMSG)
+		why = "not a store, or damaged";
+	if (error == -EBUSY)
+		snprintf(text, sizeof(self->health.text), "%.110s: another daemon has %.110s.lock",
+			path, path);
+	else
+		snprintf(text, sizeof(self->health.text), "%.200s: %s", path, why);
+	return error;
+}
+
 int tmgr__sqlite_open(struct tmgr_store *store, struct tmgr_store_opened *ret_opened)
 {
 	struct sqlite_store *self = of(store);
@@ -293,7 +314,7 @@ int tmgr__sqlite_open(struct tmgr_store *store, struct tmgr_store_opened *ret_op
 	self->health = (struct tmgr_store_health){ .error = 0 };
 	r = tmgr__sqlite_lock(self->path, &self->lock_file);
 	if (r < 0)
-		return r;
+		return fail_opening(self, r);
 	r = settle_doubts(self, &replaced);
 	/* Until all is there: what an opening that is killed leaves is in doubt as well. */
 	self->lock_file.doubtful[0] = 1;
@@ -303,7 +324,7 @@ int tmgr__sqlite_open(struct tmgr_store *store, struct tmgr_store_opened *ret_op
 		r = open_all(self);
 	if (r < 0) {
 		disconnect(self);
-		return r;
+		return fail_opening(self, r);
 	}
 	self->lock_file.doubtful[0] = self->lock_file.doubtful[1] = 0;
 	if (replaced)
