@@ -483,7 +483,10 @@ static void nothing_is_lost_doubled_or_reordered_whatever_the_seed(void **state)
 	int runs = 0, killed = 0;
 
 	do {
-		simulate(seed, kills == NULL || atoi(kills) != 0, wrong, &killed);
+		/* A kill mends what is only wrong in memory: so a quarter of the seeds has none. */
+		bool kill = seed % 4 != 0 && (kills == NULL || atoi(kills) != 0);
+
+		simulate(seed, kill, wrong, &killed);
 		if (wrong[0] != '\0')
 			fail_msg("%s", wrong);
 		runs++;
