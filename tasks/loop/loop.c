@@ -121,7 +121,7 @@ static bool is_over(struct tmgr_loop *loop)
 	if (loop->options.main ? !loop->main_done : loop->state != TMGR__LOOP_STOPPING)
 		return false;
 	return __atomic_compare_exchange_n(
-		&loop->holds, &holds, TMGR__LOOP_CLOSED, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+		&loop->holds, &holds, TMGR__LOOP_CLOSED, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
 /* As is_over() has found it. */
