@@ -144,7 +144,8 @@ TMGR_API struct tmgr_loop *tmgr_loop_current(void);
 /**
  * The loop of libev below, for watchers of the user's own; never the default one. They are started,
  * called and stopped on the loop's thread, and stopped before the loop's task ends; they do not keep
- * it from ending.
+ * it from ending. From the first call on each turn looks at them, which costs a system call, where one
+ * without descriptors makes none.
  *
  * @param loop  a loop
  *
