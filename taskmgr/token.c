@@ -2,7 +2,7 @@
  * Tokens.
  *
  * Each token's lock guards its children, callbacks, parent and cause. Order of locks: parent before
- * child; a timers' lock is innermost. No lock is held over a callback.
+ * child; a timers' lock (token_deadline.c) is innermost. No lock is held over a callback.
  *
  * Firing marks a token and its subtree, each level under the lock of the one above, and collects
  * those that have something to be called, with a reference, on a list through the tokens
@@ -13,7 +13,7 @@
  * on only its parent's list knows it, so firing the parent takes a reference only if the count is
  * not 0.
  */
-#include "token.h"
+#include "token_inside.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -78,39 +78,6 @@ struct tmgr_token *tmgr_token_ref(struct tmgr_token *token)
 	return token;
 }
 
-static bool ref_unless_ending(struct tmgr_token *token)
-{
-	uint32_t refs = __atomic_load_n(&token->refs, __ATOMIC_RELAXED);
-
-	while (refs > 0) {
-		if (__atomic_compare_exchange_n(&token->refs, &refs, refs + 1, true,
-			    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-			return true;
-	}
-	return false;
-}
-
-/* Set once, by its run or its first deadline, while others may look. */
-static struct tmgr__timers *timers_of(const struct tmgr_token *token)
-{
-	return __atomic_load_n(&token->timers, __ATOMIC_ACQUIRE);
-}
-
-/*
- * Under its lock: take a token out of its timers; it will not be fired by them afterwards. One that is
- * its own source was taken out when it became that: its cause stands where the timer was.
- */
-static void stop_timer(struct tmgr_token *token)
-{
-	struct tmgr__timers *timers = timers_of(token);
-
-	if (!timers || token->source == token)
-		return;
-	tmgr__lock_acquire(&timers->lock);
-	tmgr__heap_remove(&timers->heap, &token->timer);
-	tmgr__lock_release(&timers->lock);
-}
-
 /*
  * Leave the parent's list and the timers. Nobody can find the token afterwards but who refers to it,
  * or has what its memory is in, as who holds a coroutine has: that one may be firing it just now.
@@ -124,9 +91,9 @@ static void leave(struct tmgr_token *token)
 		tmgr__lock_release(&token->parent->lock);
 		token->linked = false;
 	}
-	if (timers_of(token)) {
+	if (tmgr__token_timers(token)) {
 		tmgr__lock_acquire(&token->lock);
-		stop_timer(token);
+		tmgr__token_stop_timer(token);
 		tmgr__lock_release(&token->lock);
 	}
 }
@@ -138,11 +105,11 @@ static struct tmgr_token *close_token(struct tmgr_token *token)
 
 	check(!token->running);
 	__atomic_store_n(&token->parent, NULL, __ATOMIC_RELAXED);
-	if (timers_of(token) || token->fd >= 0) {
+	if (tmgr__token_timers(token) || token->fd >= 0) {
 		struct tmgr__timers *timers;
 
 		tmgr__lock_acquire(&token->lock);
-		timers = timers_of(token);
+		timers = tmgr__token_timers(token);
 		__atomic_store_n(&token->timers, NULL, __ATOMIC_RELAXED);
 		if (token->fd >= 0)
 			close(token->fd);
@@ -205,12 +172,12 @@ static bool mark(struct tmgr_token *token, const struct tmgr_token *source,
 		return false;
 	}
 	if (cause) {
-		stop_timer(token);
+		tmgr__token_stop_timer(token);
 		token->cause = *cause;
 	}
 	token->source = source;
 	__atomic_store_n(&token->fired, 1, __ATOMIC_SEQ_CST);
-	if ((token->callbacks || token->fd >= 0) && ref_unless_ending(token)) {
+	if ((token->callbacks || token->fd >= 0) && tmgr__token_ref_unless_ending(token)) {
 		token->fire_next = NULL;
 		**last = token;
 		*last = &token->fire_next;
@@ -321,37 +288,11 @@ int tmgr_token_cause(const struct tmgr_token *token, struct tmgr_cause *ret_caus
 	return 0;
 }
 
-static bool lower_limit(struct tmgr_token *token, int64_t limit)
-{
-	int64_t before = __atomic_load_n(&token->limit, __ATOMIC_RELAXED);
-
-	while (limit < before)
-		if (__atomic_compare_exchange_n(&token->limit, &before, limit, true,
-			    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-			return true;
-	return false;
-}
-
-/* Under the token's lock: tell those below it of an earlier deadline. */
-static void lower_children(struct tmgr_token *token, int64_t limit)
-{
-	struct tmgr__list *node;
-
-	tmgr__list_for (node, &token->children) {
-		struct tmgr_token *child = container_of(node, struct tmgr_token, siblings);
-
-		tmgr__lock_acquire(&child->lock);
-		if (lower_limit(child, limit))
-			lower_children(child, limit);
-		tmgr__lock_release(&child->lock);
-	}
-}
-
 void tmgr__token_attach(struct tmgr_token *token, struct tmgr_token *parent)
 {
 	tmgr_token_ref(parent);
 	token->depth = (uint16_t)(parent->depth + 1);
-	lower_limit(token, __atomic_load_n(&parent->limit, __ATOMIC_ACQUIRE));
+	tmgr__token_lower_limit(token, __atomic_load_n(&parent->limit, __ATOMIC_ACQUIRE));
 	__atomic_store_n(&token->parent, parent, __ATOMIC_RELEASE);
 	tmgr__token_link(token);
 }
@@ -363,7 +304,7 @@ void tmgr__token_link(struct tmgr_token *token)
 	token->linked = true;
 	tmgr__lock_acquire(&parent->lock);
 	/* Whoever makes the parent's earlier finds this one in its list. */
-	lower_limit(token, parent->limit);
+	tmgr__token_lower_limit(token, parent->limit);
 	tmgr__list_append(&parent->children, &token->siblings);
 	if (parent->fired)
 		mark(token, parent->source, NULL, &last);
@@ -451,145 +392,4 @@ int tmgr_token_fd(struct tmgr_token *token)
 	}
 	tmgr__lock_release(&token->lock);
 	return fd;
-}
-
-/* The timers of the run a token is below, referenced, or NULL. */
-static struct tmgr__timers *find_timers(struct tmgr_token *token)
-{
-	/* Parents are set once, and held by what is below them. */
-	for (; token; token = __atomic_load_n(&token->parent, __ATOMIC_ACQUIRE)) {
-		struct tmgr__timers *timers = timers_of(token);
-
-		if (timers) {
-			__atomic_fetch_add(&timers->refs, 1, __ATOMIC_RELAXED);
-			return timers;
-		}
-	}
-	return NULL;
-}
-
-static void start_timer(struct tmgr__timers *timers, struct tmgr_token *token, int64_t deadline)
-{
-	tmgr__lock_acquire(&timers->lock);
-	if (!timers->closed) {
-		tmgr__heap_remove(&timers->heap, &token->timer);
-		tmgr__heap_insert(&timers->heap, &token->timer, deadline);
-		/* Under the lock, so that nobody calls it once the timers are closed. */
-		if (tmgr__heap_first(&timers->heap) == &token->timer)
-			timers->changed(timers->self);
-	}
-	tmgr__lock_release(&timers->lock);
-}
-
-void tmgr__token_set_timers(struct tmgr_token *token, struct tmgr__timers *timers)
-{
-	__atomic_fetch_add(&timers->refs, 1, __ATOMIC_RELAXED);
-	__atomic_store_n(&token->timers, timers, __ATOMIC_RELEASE);
-}
-
-int tmgr_token_set_deadline(struct tmgr_token *token, int64_t deadline)
-{
-	struct tmgr__timers *timers, *given_back = NULL;
-
-	if (!token)
-		return -EINVAL;
-	timers = find_timers(token);
-	tmgr__lock_acquire(&token->lock);
-	if (token->fired) {
-		tmgr__lock_release(&token->lock);
-		tmgr__timers_unref(timers);
-		return -EALREADY;
-	}
-	if (deadline < token->deadline) {
-		__atomic_store_n(&token->deadline, deadline, __ATOMIC_RELEASE);
-		if (lower_limit(token, deadline))
-			lower_children(token, deadline);
-		if (timers && !timers_of(token))
-			__atomic_store_n(&token->timers, timers, __ATOMIC_RELEASE);
-		else
-			given_back = timers;
-		if (timers_of(token))
-			start_timer(timers_of(token), token, deadline);
-	} else {
-		given_back = timers;
-	}
-	tmgr__lock_release(&token->lock);
-	tmgr__timers_unref(given_back);
-	return 0;
-}
-
-int64_t tmgr_token_deadline(const struct tmgr_token *token)
-{
-	return token ? __atomic_load_n(&token->limit, __ATOMIC_ACQUIRE) : TMGR_NEVER;
-}
-
-bool tmgr__token_expire(struct tmgr_token *token, int64_t now)
-{
-	static const struct tmgr_cause cause = { TMGR_REASON_DEADLINE, -ETIMEDOUT, "deadline" };
-	struct tmgr_token *oldest = NULL;
-
-	for (; token; token = __atomic_load_n(&token->parent, __ATOMIC_ACQUIRE))
-		if (__atomic_load_n(&token->deadline, __ATOMIC_ACQUIRE) <= now)
-			oldest = token;
-	if (!oldest)
-		return false;
-	fire(oldest, &cause);
-	return true;
-}
-
-struct tmgr__timers *tmgr__timers_create(void (*changed)(void *self), void *self)
-{
-	struct tmgr__timers *timers = calloc(1, sizeof(*timers));
-
-	if (timers) {
-		timers->refs = 1;
-		timers->changed = changed;
-		timers->self = self;
-	}
-	return timers;
-}
-
-void tmgr__timers_close(struct tmgr__timers *timers)
-{
-	struct tmgr__heap_node *node;
-
-	tmgr__lock_acquire(&timers->lock);
-	timers->closed = true;
-	while ((node = tmgr__heap_first(&timers->heap)))
-		tmgr__heap_remove(&timers->heap, node);
-	tmgr__lock_release(&timers->lock);
-}
-
-void tmgr__timers_unref(struct tmgr__timers *timers)
-{
-	if (timers && __atomic_fetch_sub(&timers->refs, 1, __ATOMIC_ACQ_REL) == 1)
-		free(timers);
-}
-
-int64_t tmgr__timers_run(struct tmgr__timers *timers, int64_t now)
-{
-	int64_t next = TMGR_NEVER;
-
-	for (;;) {
-		struct tmgr__heap_node *node;
-		struct tmgr_token *token = NULL;
-
-		tmgr__lock_acquire(&timers->lock);
-		node = tmgr__heap_first(&timers->heap);
-		if (node && node->key <= now) {
-			tmgr__heap_remove(&timers->heap, node);
-			token = container_of(node, struct tmgr_token, timer);
-			if (!ref_unless_ending(token))
-				token = NULL;
-		} else if (node) {
-			next = node->key;
-		}
-		tmgr__lock_release(&timers->lock);
-		if (next != TMGR_NEVER || !node)
-			return next;
-		if (token) {
-			tmgr__token_expire(token, now);
-			tmgr_token_unref(token);
-		}
-	}
 }

@@ -1,0 +1,46 @@
+/*
+ * What the two files of tokens share: token.c, which has the tree and its callbacks, and
+ * token_deadline.c, which has what fires them when it is late.
+ */
+#ifndef TMGR__TOKEN_INSIDE_H
+#define TMGR__TOKEN_INSIDE_H
+
+#include "token.h"
+
+static inline bool tmgr__token_ref_unless_ending(struct tmgr_token *token)
+{
+	uint32_t refs = __atomic_load_n(&token->refs, __ATOMIC_RELAXED);
+
+	while (refs > 0) {
+		if (__atomic_compare_exchange_n(&token->refs, &refs, refs + 1, true,
+			    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+			return true;
+	}
+	return false;
+}
+
+/* Set once, by its run or its first deadline, while others may look. */
+static inline struct tmgr__timers *tmgr__token_timers(const struct tmgr_token *token)
+{
+	return __atomic_load_n(&token->timers, __ATOMIC_ACQUIRE);
+}
+
+static inline bool tmgr__token_lower_limit(struct tmgr_token *token, int64_t limit)
+{
+	int64_t before = __atomic_load_n(&token->limit, __ATOMIC_RELAXED);
+
+	while (limit < before)
+		if (__atomic_compare_exchange_n(&token->limit, &before, limit, true,
+			    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
+/*
+ * token_deadline.c: under its lock, take a token out of its timers; it will not be fired by them
+ * afterwards. One that is its own source was taken out when it became that: its cause stands where
+ * the timer was.
+ */
+void tmgr__token_stop_timer(struct tmgr_token *token);
+
+#endif
