@@ -95,20 +95,13 @@ static int apply_once(struct tmgr__engine *engine, const struct tmgr__apply *com
 {
 	struct tmgr__goroutine *goroutine = command->process->running;
 	struct tmgr__changes *changes = engine->changes;
-	struct tmgr__trouble *trouble;
-	struct tmgr__once *once;
-	size_t size = strlen(command->name) + 1;
+	int r;
 
 	if (command->process->stuck)
 		return -ETIMEDOUT;
-	trouble = tmgr__goroutine_trouble(engine, goroutine);
-	once = trouble != NULL ? tmgr__engine_memory(engine, sizeof(*once) + size) : NULL;
-	if (once == NULL)
-		return -ENOMEM;
-	memcpy(once->name, command->name, size);
-	once->next = trouble->once;
-	trouble->once = once;
-	once->value = tmgr__blob(engine, command->value);
+	r = tmgr__once_add(engine, goroutine, command->name, command->value);
+	if (r != 0)
+		return r;
 	tmgr__changes_add(changes, TMGR_STORE_PUT, TMGR_STORE_ONCE)
 		->row.once = (struct tmgr_store_once){
 		.process = tmgr__changes_text(changes, goroutine->process->id),

@@ -67,29 +67,47 @@ void tmgr__goroutine_pause_for_method(
 	struct tmgr__engine *engine, struct tmgr__goroutine *goroutine);
 struct tmgr__trouble *tmgr__goroutine_trouble(
 	struct tmgr__engine *engine, struct tmgr__goroutine *goroutine);
+/* What an effect has given; -ENOMEM, broken. */
+int tmgr__once_add(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine, const char *name,
+	struct tmgr_bytes value);
 void tmgr__trouble_clear(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine);
 
-/* engine_select.c */
+/* engine_wait.c */
 uint64_t tmgr__wait_sequence(const struct tmgr__wait *wait);
+/* Have it wait for what it is on: in a line, for a result, or for a time. */
+void tmgr__wait_link(struct tmgr__engine *engine, struct tmgr__wait *wait);
+void tmgr__wait_unlink(struct tmgr__engine *engine, struct tmgr__wait *wait);
+void tmgr__withdraw(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine);
+/* Takes the value; NULL: out of memory. */
+struct tmgr__arrival *tmgr__arrive(struct tmgr__engine *engine, enum tmgr_arrival kind,
+	size_t index, const char *from, struct tmgr__blob *value);
+void tmgr__fire(struct tmgr__engine *engine, struct tmgr__wait *wait, enum tmgr_arrival kind,
+	struct tmgr__blob *value, int error);
+
+/* engine_select.c */
+void tmgr__select(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine,
+	const struct tmgr__case *cases, size_t count);
+
+/* engine_channel.c */
 /* The one that an id means to this process (NULL: outside), made where it may be; 0, -ENOENT, -EPIPE. */
 int tmgr__channel_resolve(
 	struct tmgr__engine *engine, const char *id, struct tmgr__channel **ret_channel);
-void tmgr__fire(struct tmgr__engine *engine, struct tmgr__wait *wait, enum tmgr_arrival kind,
-	struct tmgr__blob *value, int error);
-void tmgr__withdraw(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine);
-void tmgr__select(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine,
-	const struct tmgr__case *cases, size_t count);
-void tmgr__channel_close(struct tmgr__engine *engine, struct tmgr__channel *channel);
-/* Have it received, or in the buffer, or in the line. */
-void tmgr__channel_post(
-	struct tmgr__engine *engine, struct tmgr__channel *channel, struct tmgr__blob *value);
-/* One that only its waits kept goes with the last of them. */
-void tmgr__channel_drop_unused(struct tmgr__engine *engine, struct tmgr__channel *but);
 /* NULL: out of memory. */
 struct tmgr__buffer *tmgr__channel_buffer(
 	struct tmgr__engine *engine, struct tmgr__channel *channel);
-void tmgr__call_link(struct tmgr__engine *engine, struct tmgr__wait *wait);
-void tmgr__wait_unlink(struct tmgr__engine *engine, struct tmgr__wait *wait);
+void tmgr__buffer_append(struct tmgr__buffer *buffer, struct tmgr__emessage *message);
+/* What happens at once: MESSAGE or SENT; CLOSED; 0: nothing. */
+enum tmgr_arrival tmgr__channel_receive(
+	struct tmgr__engine *engine, struct tmgr__channel *channel, struct tmgr__blob **ret_value);
+enum tmgr_arrival tmgr__channel_send(
+	struct tmgr__engine *engine, struct tmgr__channel *channel, struct tmgr_bytes bytes);
+/* Have it received, or in the buffer, or in the line. */
+void tmgr__channel_post(
+	struct tmgr__engine *engine, struct tmgr__channel *channel, struct tmgr__blob *value);
+void tmgr__channel_close(struct tmgr__engine *engine, struct tmgr__channel *channel);
+/* It may have lost its last wait. One that only its waits kept goes with the last of them. */
+void tmgr__channel_suspect(struct tmgr__engine *engine, struct tmgr__channel *channel);
+void tmgr__channel_drop_unused(struct tmgr__engine *engine, struct tmgr__channel *but);
 
 /* engine_end.c */
 void tmgr__process_end(struct tmgr__engine *engine, struct tmgr__eprocess *process,

@@ -79,32 +79,24 @@ static int load_message(struct tmgr__engine *engine, const struct tmgr_store_mes
 		return -ENOMEM;
 	message->sequence = row->sequence;
 	message->value = tmgr__blob(engine, row->value);
-	if (channel->buffer->last != NULL)
-		channel->buffer->last->next = message;
-	else
-		channel->buffer->first = message;
-	channel->buffer->last = message;
-	channel->buffer->count++;
+	tmgr__buffer_append(channel->buffer, message);
 	return engine->broken;
 }
 
 static int load_arrival(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine,
 	const struct tmgr_store_goroutine *row)
 {
-	size_t size = strlen(row->from) + 1;
+	struct tmgr__blob *value = NULL;
 	struct tmgr__arrival *arrival;
 
 	if (row->arrival == TMGR_ARRIVED_START)
 		return 0;
-	arrival = tmgr__engine_memory(engine, sizeof(*arrival) + size);
+	if (row->value.size > 0 || row->arrival == TMGR_ARRIVED_MESSAGE)
+		value = tmgr__blob(engine, row->value);
+	arrival = tmgr__arrive(engine, row->arrival, row->case_index, row->from, value);
 	if (arrival == NULL)
 		return -ENOMEM;
-	memcpy(arrival->from, row->from, size);
-	arrival->kind = (uint8_t)row->arrival;
-	arrival->case_index = (uint8_t)row->case_index;
 	arrival->error = row->arrival_error;
-	if (row->value.size > 0 || row->arrival == TMGR_ARRIVED_MESSAGE)
-		arrival->value = tmgr__blob(engine, row->value);
 	goroutine->what.arrival = arrival;
 	return engine->broken;
 }
@@ -260,21 +252,10 @@ static int load_once(struct tmgr__engine *engine, const struct tmgr_store_once *
 	struct tmgr__goroutine *goroutine = process != NULL
 						    ? tmgr__goroutine_named(process, row->goroutine)
 						    : NULL;
-	struct tmgr__trouble *trouble;
-	struct tmgr__once *once;
-	size_t size = strlen(row->name) + 1;
 
 	if (goroutine == NULL || goroutine->sequence != row->sequence)
 		return -EBADMSG;
-	trouble = tmgr__goroutine_trouble(engine, goroutine);
-	once = trouble != NULL ? tmgr__engine_memory(engine, sizeof(*once) + size) : NULL;
-	if (once == NULL)
-		return -ENOMEM;
-	memcpy(once->name, row->name, size);
-	once->next = trouble->once;
-	trouble->once = once;
-	once->value = tmgr__blob(engine, row->value);
-	return engine->broken;
+	return tmgr__once_add(engine, goroutine, row->name, row->value);
 }
 
 static int load_key(struct tmgr__engine *engine, const struct tmgr_store_key *row)

@@ -12,21 +12,6 @@ static void gather_wait(struct tmgr__places *waits, struct tmgr__wait *wait)
 	tmgr__places_add(waits, tmgr__wait_sequence(wait) << 7 | wait->index, wait);
 }
 
-static void link_wait(struct tmgr__engine *engine, struct tmgr__wait *wait)
-{
-	switch (wait->kind) {
-	case TMGR_PROCESS_WAIT_SEND:
-	case TMGR_PROCESS_WAIT_RECEIVE:
-		tmgr__list_append(&wait->on.channel->line, &wait->link);
-		break;
-	case TMGR_PROCESS_WAIT_CALL:
-		tmgr__call_link(engine, wait);
-		break;
-	default:
-		tmgr__timer_arm(engine, wait, wait->on.at);
-	}
-}
-
 /* Messages from outside stand in the lines already, in their order: all are put there again. */
 static void unlink_outside(struct tmgr__engine *engine, struct tmgr__places *waits)
 {
@@ -103,7 +88,7 @@ static void put_in_order(struct tmgr__engine *engine, struct tmgr__places *waits
 	tmgr__places_sort(ready);
 	tmgr__places_sort(over);
 	for (size_t i = 0; i < waits->count; i++)
-		link_wait(engine, waits->places[i].item);
+		tmgr__wait_link(engine, waits->places[i].item);
 	for (size_t i = 0; i < ready->count; i++)
 		take_up(engine, ready->places[i].item);
 	for (size_t i = 0; i < over->count; i++)
@@ -151,7 +136,7 @@ static void give_back(struct tmgr__engine *engine, const struct tmgr__places *wa
 		struct tmgr__wait *wait = waits->places[i].item;
 
 		if (wait->goroutine == NULL && tmgr__list_empty(&wait->link))
-			link_wait(engine, wait);
+			tmgr__wait_link(engine, wait);
 	}
 }
 

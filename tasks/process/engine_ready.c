@@ -3,8 +3,10 @@
  * anything outside that follows from what could still be lost. Then it is in its process's line, and
  * the process in the line of those to run, where it stands once.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "taskmgr/base/text.h"
 
@@ -19,6 +21,24 @@ struct tmgr__trouble *tmgr__goroutine_trouble(
 			goroutine->trouble->retry.goroutine = goroutine;
 	}
 	return goroutine->trouble;
+}
+
+int tmgr__once_add(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine, const char *name,
+	struct tmgr_bytes value)
+{
+	struct tmgr__trouble *trouble = tmgr__goroutine_trouble(engine, goroutine);
+	size_t size = strlen(name) + 1;
+	struct tmgr__once *once = trouble != NULL
+					  ? tmgr__engine_memory(engine, sizeof(*once) + size)
+					  : NULL;
+
+	if (once == NULL)
+		return -ENOMEM;
+	memcpy(once->name, name, size);
+	once->next = trouble->once;
+	trouble->once = once;
+	once->value = tmgr__blob(engine, value);
+	return engine->broken;
 }
 
 void tmgr__trouble_clear(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine)
