@@ -35,9 +35,11 @@
 #include <taskmgr/tasks/interruptible.h>
 #include <taskmgr/tasks/interval.h>
 #include <taskmgr/tasks/iterator.h>
+#include <taskmgr/tasks/iterator_types.h>
 #include <taskmgr/tasks/loop.h>
 #include <taskmgr/tasks/machine.h>
 #include <taskmgr/tasks/machine_handlers.h>
+#include <taskmgr/tasks/machine_read.h>
 #include <taskmgr/tasks/machine_schema.h>
 #include <taskmgr/tasks/machine_task.h>
 #include <taskmgr/tasks/machine_telemetry.h>
@@ -47,7 +49,10 @@
 #include <taskmgr/tasks/parallel.h>
 #include <taskmgr/tasks/process.h>
 #include <taskmgr/tasks/process_control.h>
+#include <taskmgr/tasks/process_effects.h>
+#include <taskmgr/tasks/process_request.h>
 #include <taskmgr/tasks/process_runtime.h>
+#include <taskmgr/tasks/process_single.h>
 #include <taskmgr/tasks/process_store.h>
 #include <taskmgr/tasks/resolve.h>
 #include <taskmgr/tasks/retry.h>

@@ -1,6 +1,7 @@
 /**
  * @file
- * The runtime of durable processes: its tasks, and what is done to processes from outside.
+ * The runtime of durable processes: its tasks; starting processes, sending to them, waiting for their
+ * ends; and its history.
  *
  *     tmgr_store_sqlite_create("orders.db", NULL, &store);
  *     tmgr_processes_create(store, NULL, &processes);
@@ -15,21 +16,23 @@
  * Workers are tasks added after it, each some threads that call methods; there may be several such, and
  * on several loops.
  *
+ * Everything else that can be asked of it is in process_request.h, and what a single-threaded one has
+ * besides in process_single.h; both come with this.
+ *
  * Whatever returns 0 here is durable: it survives a power cut. Deadlines end the wait, not what was
  * asked for, which may happen all the same.
  */
 #ifndef TMGR_TASKS_PROCESS_RUNTIME_H
 #define TMGR_TASKS_PROCESS_RUNTIME_H
 
-#include <taskmgr/future.h>
+#include <taskmgr/task.h>
 #include <taskmgr/tasks/process.h>
+#include <taskmgr/tasks/process_request.h>
+#include <taskmgr/tasks/process_single.h>
 #include <taskmgr/tasks/process_store.h>
 
 /** Most workers of one task. */
 #define TMGR_PROCESSES_WORKERS_MAX 1000
-
-struct tmgr_processes;
-struct tmgr_process_request;
 
 /** How a runtime works; all zero is the default. Durations are nanoseconds. */
 struct tmgr_processes_options {
@@ -62,104 +65,6 @@ struct tmgr_processes_workers_options {
 	size_t workers;
 	/** Only of this definition; NULL: of all that no other workers are for. Copied. */
 	const char *definition;
-};
-
-/** What is asked of the runtime. */
-enum tmgr_process_command_kind {
-	TMGR_PROCESS_START = 1,      /**< child */
-	TMGR_PROCESS_SEND,           /**< channel, value, key */
-	TMGR_PROCESS_CLOSE,          /**< channel */
-	TMGR_PROCESS_CHANNEL_CREATE, /**< channel, capacity */
-	TMGR_PROCESS_CHANNEL_DELETE, /**< channel */
-	TMGR_PROCESS_RESULT,         /**< id: done when the process is over */
-	TMGR_PROCESS_CANCEL,         /**< id */
-	TMGR_PROCESS_PAUSE,          /**< id, text: the reason */
-	TMGR_PROCESS_RESUME, /**< id: a paused one; or a failed one, whose method is tried again */
-	TMGR_PROCESS_GOTO,   /**< id, goroutine, method */
-	TMGR_PROCESS_SET,    /**< id, revision, value: the whole state, JSON */
-	TMGR_PROCESS_GET,    /**< id */
-	TMGR_PROCESS_LIST,   /**< filter */
-	TMGR_PROCESS_CHANNELS,   /**< id: those of a process; "" the runtime-wide; NULL: all */
-	TMGR_PROCESS_CHECKPOINT, /**< the store does the work that can wait */
-	TMGR_PROCESS_BACKUP,     /**< text: the path of a new file */
-};
-
-/** Which processes are listed. */
-struct tmgr_process_filter {
-	const char *definition;          /**< NULL: all */
-	enum tmgr_process_status status; /**< 0: all */
-	const char *after; /**< with ids above this, in the order of bytes; NULL: from the first */
-	size_t count_max;  /**< at most so many; 0: 1000 */
-};
-
-/** Something asked of the runtime; the fields that its kind names. All is copied. */
-struct tmgr_process_command {
-	enum tmgr_process_command_kind kind;
-	struct tmgr_process_child child;
-	const char *id;
-	const char *channel; /**< an id: "process/name" or "/name" */
-	struct tmgr_bytes value;
-	const char *key; /**< the same message a second time is taken and dropped; NULL: none */
-	const char *goroutine;
-	const char *method;
-	const char *text;
-	uint64_t revision;
-	uint32_t capacity;
-	struct tmgr_process_filter filter;
-};
-
-/** A case that waits. */
-struct tmgr_process_wait_info {
-	enum tmgr_process_wait_kind kind;
-	uint32_t index;
-	const char *target; /**< the channel or process; "" */
-	const char *method;
-	int64_t at_ms;   /**< for a time: when, on the wall clock */
-	const char *why; /**< a sentence: what it waits for, and who could wake it */
-};
-
-/** How a goroutine stands. */
-struct tmgr_process_goroutine_info {
-	const char *name;
-	const char *method; /**< next; "" of a blocked one */
-	enum tmgr_goroutine_status status;
-	bool running;     /**< its method is being called */
-	bool stuck;       /**< and past its deadline */
-	int64_t since_ms; /**< wall clock: ready or blocked */
-	unsigned attempts;
-	int error;
-	const char *text; /**< of the error, or the reason */
-	const char *why;  /**< a sentence: what happens next with it, and what that waits for */
-	const struct tmgr_process_wait_info *waits;
-	size_t wait_count;
-};
-
-/** How a process stands. */
-struct tmgr_process_info {
-	const char *id;
-	const char *definition;
-	uint32_t version;
-	enum tmgr_process_status status;
-	bool cancelled; /**< cancel was asked for */
-	bool has_result;
-	int error;
-	const char *text; /**< why it is paused, or what failed; "" */
-	uint64_t revision, steps;
-	int64_t created_ms; /**< wall clock */
-	int64_t changed_ms; /**< the runtime's time, which is the wall clock's but never runs back */
-	struct tmgr_bytes state; /**< JSON; only of GET */
-	struct tmgr_bytes result;
-	/** only of GET */
-	const struct tmgr_process_goroutine_info *goroutines;
-	size_t goroutine_count;
-};
-
-/** How a channel stands. */
-struct tmgr_process_channel_info {
-	const char *id;
-	uint32_t capacity;
-	bool closed;
-	size_t buffered, senders, receivers; /**< messages; cases that wait */
 };
 
 /** How a runtime stands. Counts are since it was opened. */
@@ -282,87 +187,6 @@ TMGR_API struct tmgr_task tmgr_processes_workers(
 	struct tmgr_processes *processes, const struct tmgr_processes_workers_options *options);
 
 /**
- * Ask for something, without waiting.
- *
- * The request's future is done with 0 when what was asked for is durable, and else with the error that
- * the function for it below has.
- *
- * @param processes    a runtime
- * @param command      copied
- * @param ret_request  returned, release with tmgr_process_request_release()
- *
- * @retval 0           asked
- * @retval -EINVAL     an argument is NULL, or a field that the kind needs is missing or out of range
- * @retval -ENOENT     the definition of a start is not defined
- * @retval -ENOMEM     out of memory
- * @retval -ESHUTDOWN  it was told to stop, or is not open
- * @retval other       what tmgr_state_encode() says of the state
- *
- * @thread any thread; never blocks
- */
-TMGR_API int tmgr_processes_submit(struct tmgr_processes *processes,
-	const struct tmgr_process_command *command, struct tmgr_process_request **ret_request);
-
-/**
- * The future of a request, for waiting with tmgr_future_wait() or tmgr_wait_several(). It cannot be
- * cancelled: what was asked for happens.
- *
- * @param request  NULL gives NULL
- *
- * @return borrowed until the request is released
- *
- * @thread any thread
- */
-TMGR_API struct tmgr_future *tmgr_process_request_future(struct tmgr_process_request *request);
-
-/**
- * What a request gave, when its future is done: the result of a process, what SEND says of its key.
- *
- * @param request  NULL gives no bytes
- *
- * @return of RESULT: the result, a NUL follows it; of others no bytes; borrowed until the request is
- * released
- *
- * @thread any thread
- */
-TMGR_API struct tmgr_bytes tmgr_process_request_value(const struct tmgr_process_request *request);
-
-/**
- * What GET and LIST gave, when the future is done.
- *
- * @param request    NULL has none
- * @param ret_count  written: how many; may be NULL
- *
- * @return the first, borrowed until the request is released; NULL: none
- *
- * @thread any thread
- */
-TMGR_API const struct tmgr_process_info *tmgr_process_request_infos(
-	const struct tmgr_process_request *request, size_t *ret_count);
-
-/**
- * What CHANNELS gave, when the future is done.
- *
- * @param request    NULL has none
- * @param ret_count  written: how many; may be NULL
- *
- * @return the first, borrowed until the request is released; NULL: none
- *
- * @thread any thread
- */
-TMGR_API const struct tmgr_process_channel_info *tmgr_process_request_channels(
-	const struct tmgr_process_request *request, size_t *ret_count);
-
-/**
- * Let go of a request, done or not: what was asked for happens all the same.
- *
- * @param request  taken; NULL does nothing. Nobody waits for its future
- *
- * @thread any thread
- */
-TMGR_API void tmgr_process_request_release(struct tmgr_process_request *request);
-
-/**
  * Start a process.
  *
  * @param context    the task's, or NULL
@@ -447,40 +271,6 @@ TMGR_API int tmgr_processes_wait(struct tmgr_context *context, struct tmgr_proce
 	const char *id, int64_t deadline, struct tmgr_process_request **ret_request);
 
 /**
- * Ask for anything, and wait for it.
- *
- * @param context      the task's, or NULL
- * @param processes    a runtime
- * @param command      copied
- * @param deadline     absolute, monotonic, nanoseconds
- * @param ret_request  returned with 0, release with tmgr_process_request_release(); may be NULL
- *
- * @retval 0           done
- * @retval -ENOENT     there is no such process, channel, goroutine or method
- * @retval -EEXIST     the id of a start, a channel's or a backup's file is there
- * @retval -EALREADY   cancel, pause, resume, close: it is so already
- * @retval -ESRCH      the process is over
- * @retval -ESTALE     set: the state's revision is another
- * @retval -EBUSY      set, goto: its method runs at this moment; or delete: messages or waits are left
- * @retval -ENOTSUP    backup: the store cannot
- * @retval -EPIPE      send: the channel is closed
- * @retval -EAGAIN     send: too many stand in its line
- * @retval -ENODATA    result: it gave none
- * @retval -EINVAL     an argument is NULL, or a field that the kind needs is missing or out of range
- * @retval -ENOSPC     the store is full, and too much waits for it
- * @retval -ECANCELED  the token fired first; result: it was cancelled
- * @retval -ETIMEDOUT  the deadline came first
- * @retval -ESHUTDOWN  it was told to stop, or is not open
- * @retval -EIO        the store has ended
- * @retval -ENOMEM     out of memory
- *
- * @thread the task's; may block; cancellation point
- */
-TMGR_API int tmgr_processes_do(struct tmgr_context *context, struct tmgr_processes *processes,
-	const struct tmgr_process_command *command, int64_t deadline,
-	struct tmgr_process_request **ret_request);
-
-/**
  * Visit events of the history, in order: those that are durable.
  *
  * @param processes  a runtime that is open
@@ -533,94 +323,6 @@ TMGR_API int tmgr_processes_follow(struct tmgr_context *context, struct tmgr_pro
  */
 TMGR_API int tmgr_processes_stats(
 	struct tmgr_processes *processes, struct tmgr_processes_stats *ret_stats);
-
-/**
- * Single-threaded: open the store and read it.
- *
- * @param processes  a runtime made with single_threaded
- *
- * @retval 0        open
- * @retval -EINVAL  processes is NULL or of the other kind
- * @retval -EBUSY   it is open, or was; or the store is held by another program
- * @retval other    what the store's open gives
- *
- * @thread one thread at a time
- */
-TMGR_API int tmgr_processes_open(struct tmgr_processes *processes);
-
-/**
- * Single-threaded: do one thing of those that could happen next, chosen by the seed: take what was
- * asked for, call a method, begin or end a batch of the store. Time does not pass.
- *
- * @param processes  open
- *
- * @retval 1        done
- * @retval 0        there is nothing to do before time passes or something is asked for
- * @retval -EINVAL  processes is NULL, of the other kind, or not open
- * @retval -EIO     the store has ended
- * @retval -ENOMEM  out of memory: it has ended
- *
- * @thread one thread at a time
- */
-TMGR_API int tmgr_processes_drive(struct tmgr_processes *processes);
-
-/**
- * Single-threaded: drive until there is nothing to do.
- *
- * @param processes  open
- *
- * @retval 0        there is nothing
- * @retval -EINVAL  processes is NULL, of the other kind, or not open
- * @retval -ENOSPC  the store is full
- * @retval -EIO     the store has ended
- * @retval -ENOMEM  out of memory: it has ended
- *
- * @thread one thread at a time
- */
-TMGR_API int tmgr_processes_settle(struct tmgr_processes *processes);
-
-/**
- * Single-threaded: let time pass, and settle at each moment at which a timer fires.
- *
- * @param processes  open
- * @param ns         nanoseconds, 0 or above
- *
- * @retval 0        passed
- * @retval -EINVAL  processes is NULL, of the other kind, or not open, or ns is below 0
- * @retval -ENOSPC  the store is full
- * @retval -EIO     the store has ended
- * @retval -ENOMEM  out of memory: it has ended
- *
- * @thread one thread at a time
- */
-TMGR_API int tmgr_processes_advance(struct tmgr_processes *processes, int64_t ns);
-
-/**
- * Single-threaded: set the wall clock, forward or back.
- *
- * @param processes  open
- * @param wall_ms    milliseconds since 1970
- *
- * @retval 0        set
- * @retval -EINVAL  processes is NULL, of the other kind, or not open
- *
- * @thread one thread at a time
- */
-TMGR_API int tmgr_processes_set_wall(struct tmgr_processes *processes, int64_t wall_ms);
-
-/**
- * Single-threaded: close the store. What was not settled is lost, as when the program is killed, except
- * that the store was told.
- *
- * @param processes  open
- *
- * @retval 0        closed
- * @retval -EINVAL  processes is NULL, of the other kind, or not open
- * @retval other    what the store's close gives
- *
- * @thread one thread at a time
- */
-TMGR_API int tmgr_processes_close(struct tmgr_processes *processes);
 
 TMGR_END_DECLS
 
