@@ -48,22 +48,6 @@ void tmgr__block_set_sum(unsigned char *block);
 
 /* ---- Writing: from a machine ---------------------------------------------------------------- */
 
-/* What blocks are made of: one for each tracer. */
-struct tmgr__step_source {
-	struct tmgr_machine *machine; /* a reference */
-	struct tmgr_step_machine names;
-	const char **name_list;
-	unsigned *active; /* for those states that only the machine knows; of the tracer */
-	uint64_t *ticks;  /* of who makes a session */
-};
-
-/* 0, -EINVAL or -ENOMEM; whatever it was, it is released with fini. */
-int tmgr__step_source_init(struct tmgr__step_source *source, struct tmgr_machine *machine);
-void tmgr__step_source_fini(struct tmgr__step_source *source);
-
-/* The size of the largest step. */
-size_t tmgr__step_source_max(const struct tmgr__step_source *source);
-
 /* A step that is about to be written. */
 struct tmgr__step_draft {
 	const struct tmgr_machine_transition *transition;
@@ -74,9 +58,32 @@ struct tmgr__step_draft {
 	size_t size; /* of the block */
 };
 
-/* At the end of a transition, by its tracer. */
-void tmgr__step_draft(struct tmgr__step_draft *draft, struct tmgr__step_source *source,
-	const struct tmgr_machine_transition *transition, bool executed);
+/* What blocks are made of: one for each tracer. */
+struct tmgr__step_source {
+	struct tmgr_machine *machine; /* a reference */
+	struct tmgr_step_machine names;
+	const char **name_list;
+	unsigned *active; /* for those states that only the machine knows; of the tracer */
+	uint64_t *ticks;  /* of who makes a session */
+	void (*record)(struct tmgr__step_source *source, const struct tmgr__step_draft *draft);
+};
+
+/* 0, -EINVAL or -ENOMEM; whatever it was, it is released with fini. */
+int tmgr__step_source_init(struct tmgr__step_source *source, struct tmgr_machine *machine);
+void tmgr__step_source_fini(struct tmgr__step_source *source);
+
+/* The size of the largest step. */
+size_t tmgr__step_source_max(const struct tmgr__step_source *source);
+
+/*
+ * Have record() called, by the machine, with each transition that was made or cancelled and is not dry.
+ * Errors are those of tmgr_machine_trace().
+ */
+int tmgr__step_source_trace(struct tmgr__step_source *source,
+	void (*record)(struct tmgr__step_source *source, const struct tmgr__step_draft *draft));
+/* Once this returned it is not called any more. */
+void tmgr__step_source_untrace(struct tmgr__step_source *source);
+
 void tmgr__step_encode(unsigned char *block, const struct tmgr__step_draft *draft,
 	uint64_t sequence, uint32_t session);
 

@@ -2,6 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <taskmgr/tasks/machine_tracer.h>
+
 #include "telemetry_block.h"
 #include "telemetry_bytes.h"
 
@@ -111,7 +113,7 @@ static size_t text_length(const struct tmgr_machine_transition *transition)
 	return strnlen(transition->error->text, TMGR_MACHINE_TEXT_SIZE - 1);
 }
 
-void tmgr__step_draft(struct tmgr__step_draft *draft, struct tmgr__step_source *source,
+static void make_draft(struct tmgr__step_draft *draft, struct tmgr__step_source *source,
 	const struct tmgr_machine_transition *transition, bool executed)
 {
 	draft->transition = transition;
@@ -133,6 +135,44 @@ void tmgr__step_draft(struct tmgr__step_draft *draft, struct tmgr__step_source *
 	draft->size = step_size(transition->called_count,
 		transition->exit_count + transition->enter_count, draft->active_count,
 		text_length(transition));
+}
+
+static void trace(struct tmgr__step_source *source,
+	const struct tmgr_machine_transition *transition, bool executed)
+{
+	struct tmgr__step_draft draft;
+
+	if (transition->dry)
+		return;
+	make_draft(&draft, source, transition, executed);
+	source->record(source, &draft);
+}
+
+static void on_end(void *self, const struct tmgr_machine_transition *transition)
+{
+	trace(self, transition, true);
+}
+
+static void on_cancelled(void *self, const struct tmgr_machine_transition *transition)
+{
+	trace(self, transition, false);
+}
+
+static const struct tmgr_machine_tracer tracer = {
+	.transition_end = on_end,
+	.transition_cancelled = on_cancelled,
+};
+
+int tmgr__step_source_trace(struct tmgr__step_source *source,
+	void (*record)(struct tmgr__step_source *source, const struct tmgr__step_draft *draft))
+{
+	source->record = record;
+	return tmgr_machine_trace(source->machine, &tracer, source);
+}
+
+void tmgr__step_source_untrace(struct tmgr__step_source *source)
+{
+	tmgr_machine_untrace(source->machine, &tracer, source);
 }
 
 static unsigned char *put_states(unsigned char *at, const unsigned *states, size_t count)

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "taskmgr/base/check.h"
 #include "telemetry_recorder.h"
 
 #define BUFFER_DEFAULT ((size_t)256 * 1024)
@@ -25,45 +26,27 @@
 
 /* ---- The machine's side --------------------------------------------------------------------- */
 
-static void record(struct tmgr_machine_recorder *recorder,
-	const struct tmgr_machine_transition *transition, bool executed)
+static void record(struct tmgr__step_source *source, const struct tmgr__step_draft *draft)
 {
-	struct tmgr__step_draft draft;
+	struct tmgr_machine_recorder *recorder = container_of(
+		source, struct tmgr_machine_recorder, source);
 	bool was_below, is_above;
 
-	if (transition->dry)
-		return;
-	tmgr__step_draft(&draft, &recorder->source, transition, executed);
 	tmgr__lock_acquire(&recorder->lock);
 	__atomic_store_n(&recorder->sequence, recorder->sequence + 1, __ATOMIC_RELEASE);
 	was_below = recorder->filled < recorder->size / 2;
-	if (draft.size > recorder->size - recorder->filled) {
+	if (draft->size > recorder->size - recorder->filled) {
 		recorder->dropped++;
 	} else {
-		tmgr__step_encode(recorder->filling + recorder->filled, &draft, recorder->sequence,
+		tmgr__step_encode(recorder->filling + recorder->filled, draft, recorder->sequence,
 			recorder->session_id);
-		recorder->filled += draft.size;
+		recorder->filled += draft->size;
 	}
 	is_above = recorder->filled >= recorder->size / 2;
 	tmgr__lock_release(&recorder->lock);
 	if (was_below && is_above)
 		tmgr_flag_set(&recorder->half_full);
 }
-
-static void on_end(void *self, const struct tmgr_machine_transition *transition)
-{
-	record(self, transition, true);
-}
-
-static void on_cancelled(void *self, const struct tmgr_machine_transition *transition)
-{
-	record(self, transition, false);
-}
-
-static const struct tmgr_machine_tracer tracer = {
-	.transition_end = on_end,
-	.transition_cancelled = on_cancelled,
-};
 
 /* ---- The writer's side ---------------------------------------------------------------------- */
 
@@ -271,8 +254,7 @@ static int make_buffers(struct tmgr_machine_recorder *recorder, size_t size)
 
 static int start(struct tmgr_machine_recorder *recorder, off_t size)
 {
-	struct tmgr_machine *machine = recorder->source.machine;
-	int r = tmgr_machine_trace(machine, &tracer, recorder);
+	int r = tmgr__step_source_trace(&recorder->source, record);
 
 	if (r < 0)
 		return r;
@@ -280,7 +262,7 @@ static int start(struct tmgr_machine_recorder *recorder, off_t size)
 	if (r == 0)
 		r = write_session(recorder, size);
 	if (r < 0)
-		tmgr_machine_untrace(machine, &tracer, recorder);
+		tmgr__step_source_untrace(&recorder->source);
 	free(recorder->session);
 	recorder->session = NULL;
 	return r;
@@ -325,7 +307,7 @@ void tmgr_machine_recorder_destroy(struct tmgr_machine_recorder *recorder)
 {
 	if (!recorder)
 		return;
-	tmgr_machine_untrace(recorder->source.machine, &tracer, recorder);
+	tmgr__step_source_untrace(&recorder->source);
 	tmgr_machine_recorder_write(recorder);
 	release(recorder);
 }

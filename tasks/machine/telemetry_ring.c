@@ -11,8 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <taskmgr/tasks/machine_tracer.h>
-
+#include "taskmgr/base/check.h"
 #include "taskmgr/base/sync.h"
 #include "telemetry_block.h"
 #include "telemetry_bytes.h"
@@ -42,42 +41,23 @@ static void make_room(struct tmgr_machine_ring *ring, size_t size)
 		ring->tail += tmgr__get32(ring->bytes + ring->tail % ring->size) & ~FILLER;
 }
 
-static void record(struct tmgr_machine_ring *ring, const struct tmgr_machine_transition *transition,
-	bool executed)
+static void record(struct tmgr__step_source *source, const struct tmgr__step_draft *draft)
 {
-	struct tmgr__step_draft draft;
+	struct tmgr_machine_ring *ring = container_of(source, struct tmgr_machine_ring, source);
 	size_t left;
 
-	if (transition->dry)
-		return;
-	tmgr__step_draft(&draft, &ring->source, transition, executed);
 	tmgr__lock_acquire(&ring->lock);
 	left = ring->size - ring->head % ring->size;
-	if (left < draft.size) {
+	if (left < draft->size) {
 		make_room(ring, left);
 		tmgr__put32(ring->bytes + ring->head % ring->size, (uint32_t)left | FILLER);
 		ring->head += left;
 	}
-	make_room(ring, draft.size);
-	tmgr__step_encode(ring->bytes + ring->head % ring->size, &draft, ++ring->sequence, 0);
-	ring->head += draft.size;
+	make_room(ring, draft->size);
+	tmgr__step_encode(ring->bytes + ring->head % ring->size, draft, ++ring->sequence, 0);
+	ring->head += draft->size;
 	tmgr__lock_release(&ring->lock);
 }
-
-static void on_end(void *self, const struct tmgr_machine_transition *transition)
-{
-	record(self, transition, true);
-}
-
-static void on_cancelled(void *self, const struct tmgr_machine_transition *transition)
-{
-	record(self, transition, false);
-}
-
-static const struct tmgr_machine_tracer tracer = {
-	.transition_end = on_end,
-	.transition_cancelled = on_cancelled,
-};
 
 /* ---- The reader's side ---------------------------------------------------------------------- */
 
@@ -186,7 +166,7 @@ int tmgr_machine_ring_create(
 	}
 	/* The system gives pages when they are first written: now, not to the machine. */
 	memset(ring->bytes, 0, ring->size);
-	r = tmgr_machine_trace(machine, &tracer, ring);
+	r = tmgr__step_source_trace(&ring->source, record);
 	if (r < 0)
 		goto fail;
 	*ret_ring = ring;
@@ -200,6 +180,6 @@ void tmgr_machine_ring_destroy(struct tmgr_machine_ring *ring)
 {
 	if (!ring)
 		return;
-	tmgr_machine_untrace(ring->source.machine, &tracer, ring);
+	tmgr__step_source_untrace(&ring->source);
 	release(ring);
 }
