@@ -39,6 +39,21 @@ static int log_too_long(struct sqlite_store *self)
 	return -ENOSPC;
 }
 
+/* Before something is written, in a transaction that has begun or one that is to. */
+static int may_write(struct sqlite_store *self)
+{
+	if (self->ended)
+		return -EIO;
+	return self->in_transaction ? 0 : log_too_long(self);
+}
+
+static void undo(struct sqlite_store *self)
+{
+	tmgr__sqlite_rollback(self);
+	if (!self->ended)
+		*self->lock_file.doubtful = 0;
+}
+
 /* ---- The user's statements ---- */
 
 /* What a user's statement may not do: end our transaction, change our tables, open other files. */
@@ -257,15 +272,10 @@ int tmgr__sqlite_try_sql(struct tmgr_store *store, struct tmgr_store_trial *tria
 {
 	struct sqlite_store *self = of(store);
 	bool first = !self->in_transaction;
-	int code, r;
+	int code, r = may_write(self);
 
-	if (self->ended)
-		return -EIO;
-	if (first) {
-		r = log_too_long(self);
-		if (r < 0)
-			return r;
-	}
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < count; i++)
 		trials[i].result = 0;
 	/* One that writes takes the transaction with it when it is interrupted, and so the others. */
@@ -282,11 +292,8 @@ void tmgr__sqlite_abandon(struct tmgr_store *store)
 {
 	struct sqlite_store *self = of(store);
 
-	if (!self->in_transaction)
-		return;
-	tmgr__sqlite_rollback(self);
-	if (!self->ended)
-		*self->lock_file.doubtful = 0;
+	if (self->in_transaction)
+		undo(self);
 }
 
 /* ---- Commit ---- */
@@ -427,9 +434,7 @@ static int commit_prepared(struct commit *commit, int64_t began)
 
 	if (code != SQLITE_OK) {
 		r = tmgr__sqlite_failed(self, code);
-		tmgr__sqlite_rollback(self);
-		if (!self->ended)
-			*self->lock_file.doubtful = 0;
+		undo(self);
 		return r;
 	}
 	if (commit->skipped < commit->batch->count)
@@ -448,15 +453,10 @@ int tmgr__sqlite_commit(struct tmgr_store *store, const struct tmgr_store_batch 
 	struct commit commit = { .self = of(store), .batch = batch };
 	struct sqlite_store *self = commit.self;
 	int64_t began = tmgr_now();
-	int r;
+	int r = may_write(self);
 
-	if (self->ended)
-		return -EIO;
-	if (!self->in_transaction) {
-		r = log_too_long(self);
-		if (r < 0)
-			return r;
-	}
+	if (r < 0)
+		return r;
 	commit.last = &commit.first;
 	commit.block = tmgr__sqlite_block_create();
 	commit.begins = malloc((batch->count + 1) * sizeof(*commit.begins));
