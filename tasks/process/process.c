@@ -45,6 +45,23 @@ int64_t tmgr_process_deadline(const struct tmgr_process *process)
 	return process != NULL ? process->deadline : TMGR_NEVER;
 }
 
+/* ---- What is sent ---------------------------------------------------------------------------- */
+
+/* 0, and the channel's id, copied; or the mistake. */
+static int judge_message(struct tmgr_process *process, const char *channel, struct tmgr_bytes value,
+	const char **ret_id)
+{
+	int r;
+
+	if (process == NULL)
+		return -EINVAL;
+	r = tmgr__step_judge_value(process, value);
+	if (r != 0)
+		return r;
+	*ret_id = tmgr__step_channel_id(process, channel);
+	return *ret_id != NULL ? 0 : process->error;
+}
+
 /* ---- Cases ----------------------------------------------------------------------------------- */
 
 int tmgr_process_receive(struct tmgr_process *process, const char *channel, tmgr_method *then)
@@ -61,16 +78,10 @@ int tmgr_process_send(struct tmgr_process *process, const char *channel, struct 
 	tmgr_method *then)
 {
 	struct tmgr__case one = { .kind = TMGR_PROCESS_WAIT_SEND };
-	int r;
+	int r = judge_message(process, channel, value, &one.target);
 
-	if (process == NULL)
-		return -EINVAL;
-	r = tmgr__step_judge_value(process, value);
 	if (r != 0)
 		return r;
-	one.target = tmgr__step_channel_id(process, channel);
-	if (one.target == NULL)
-		return process->error;
 	one.value = tmgr__step_copy_bytes(process, value);
 	return one.value.data != NULL ? tmgr__step_add_case(process, one, then) : -ENOMEM;
 }
@@ -111,16 +122,10 @@ int tmgr_process_post(struct tmgr_process *process, const char *channel, struct 
 {
 	struct tmgr__action *action;
 	const char *id;
-	int r;
+	int r = judge_message(process, channel, value, &id);
 
-	if (process == NULL)
-		return -EINVAL;
-	r = tmgr__step_judge_value(process, value);
 	if (r != 0)
 		return r;
-	id = tmgr__step_channel_id(process, channel);
-	if (id == NULL)
-		return process->error;
 	action = tmgr__step_act(process, TMGR__POST);
 	if (action == NULL)
 		return -ENOMEM;
