@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "read.h"
+
 #define LOOKS_MAX 16 /* in one call, if the file changes under each of them */
 
 int tail_open(const char *path, const struct tail_memory *memory,
@@ -72,24 +74,6 @@ static int give_record(struct tail_file *file, struct tail_block *block)
 	return 1;
 }
 
-static ssize_t read_at(int fd, char *bytes, size_t length, int64_t offset)
-{
-	size_t have = 0;
-
-	while (have < length) {
-		ssize_t n = pread(fd, bytes + have, length - have, offset + (int64_t)have);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		have += (size_t)n;
-	}
-	return (ssize_t)have;
-}
-
 /*
  * Read lines at the file's offset: 1 if there are some, 0 if not, -errno.
  *
@@ -109,7 +93,7 @@ static int read_lines(struct tail_file *file, bool final, struct tail_block *blo
 	if (st.st_size <= file->record.offset)
 		return 0;
 	n = st.st_size - file->record.offset;
-	n = read_at(file->fd, block->bytes, n < TAIL_BLOCK_MAX ? (size_t)n : TAIL_BLOCK_MAX,
+	n = tail_read(file->fd, block->bytes, n < TAIL_BLOCK_MAX ? (size_t)n : TAIL_BLOCK_MAX,
 		file->record.offset);
 	if (n < 0)
 		return (int)n;

@@ -1,7 +1,8 @@
 #include "identity.h"
 
 #include <errno.h>
-#include <unistd.h>
+
+#include "read.h"
 
 uint64_t tail_head_hash(const void *bytes, size_t length)
 {
@@ -15,25 +16,6 @@ uint64_t tail_head_hash(const void *bytes, size_t length)
 	return hash;
 }
 
-/* pread until `length` bytes or the end of the file: the count, or -errno. */
-static ssize_t read_head(int fd, unsigned char *head, size_t length)
-{
-	size_t have = 0;
-
-	while (have < length) {
-		ssize_t n = pread(fd, head + have, length - have, (off_t)have);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		have += (size_t)n;
-	}
-	return (ssize_t)have;
-}
-
 int tail_identity_read(int fd, struct tail_identity *ret_identity, struct stat *ret_stat)
 {
 	unsigned char head[TAIL_HEAD_MAX];
@@ -42,7 +24,7 @@ int tail_identity_read(int fd, struct tail_identity *ret_identity, struct stat *
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	n = read_head(fd, head, sizeof(head));
+	n = tail_read(fd, head, sizeof(head), 0);
 	if (n < 0)
 		return (int)n;
 	*ret_identity = (struct tail_identity){
@@ -63,7 +45,7 @@ int tail_head_matches(int fd, const struct tail_identity *identity)
 
 	if (identity->head_length > sizeof(head))
 		return -EINVAL;
-	n = read_head(fd, head, identity->head_length);
+	n = tail_read(fd, head, identity->head_length, 0);
 	if (n < 0)
 		return (int)n;
 	return n == (ssize_t)identity->head_length &&
@@ -73,7 +55,7 @@ int tail_head_matches(int fd, const struct tail_identity *identity)
 int tail_identity_extend(int fd, struct tail_identity *identity)
 {
 	unsigned char head[TAIL_HEAD_MAX];
-	ssize_t n = read_head(fd, head, sizeof(head));
+	ssize_t n = tail_read(fd, head, sizeof(head), 0);
 
 	if (n < 0)
 		return (int)n;
