@@ -3,11 +3,14 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "internal/examples/pkg/statusline/statusline.h"
+
 #include "options.h"
 #include "pipeline.h"
 
 int main(int argc, char **argv)
 {
+	static char program[] = "logship";
 	struct tmgr_manager_options stopping = { .stop_order = TMGR_STOP_REVERSE };
 	struct tmgr_manager *manager;
 	struct pipeline pipeline;
@@ -31,7 +34,7 @@ int main(int argc, char **argv)
 	tmgr_manager_add_task(manager, "parsers", parsers_task(&pipeline), TMGR_STRICT);
 	if (isatty(STDERR_FILENO)) {
 		tmgr_manager_add_task(manager, "status", status_task(&pipeline), TMGR_STRICT);
-		tmgr_manager_observe(manager, TMGR_LEVEL_INFO, print_event, NULL);
+		tmgr_manager_observe(manager, TMGR_LEVEL_INFO, statusline_event, program);
 	}
 	tmgr_manager_add_task(manager, "files", files_task(&pipeline), TMGR_STOP_GROUP);
 	code = tmgr_main(manager);

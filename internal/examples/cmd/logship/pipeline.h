@@ -82,9 +82,6 @@ struct tmgr_task parsers_task(struct pipeline *pipeline);
 struct tmgr_task status_task(struct pipeline *pipeline);
 struct tmgr_task files_task(struct pipeline *pipeline);
 
-/* An observer: a line of the log, in the place of the status line. */
-void print_event(void *self, const struct tmgr_event *event);
-
 /* Print what was done. */
 void print_summary(const struct pipeline *pipeline);
 

@@ -5,7 +5,7 @@
 
 #include <taskmgr/tasks/interval.h>
 
-#define ERASE "\r\033[K"
+#include "internal/examples/pkg/statusline/statusline.h"
 
 static const char *size_text(long long bytes, char *text, size_t size)
 {
@@ -21,39 +21,20 @@ static const char *size_text(long long bytes, char *text, size_t size)
 	return text;
 }
 
-/* It stays until the next one, or a line of the log, takes its place. */
 static int print_status(void *self, struct tmgr_context *context)
 {
-	static long long last_lines; /* runs of an interval never overlap */
-	static int64_t last_ns;
+	static struct statusline_rate rate; /* runs of an interval never overlap */
 	struct pipeline *pipeline = self;
 	struct counts *counts = &pipeline->counts;
 	long long lines = atomic_load(&counts->lines);
-	int64_t now = tmgr_now();
-	double seconds = last_ns ? (double)(now - last_ns) / TMGR_SECOND : 1;
 	char bytes[32], behind[32];
 
-	fprintf(stderr, ERASE "%lld files, %lld lines (%.0f/s), %s in %lld batches, %s behind",
-		atomic_load(&counts->files), lines,
-		seconds > 0 ? (double)(lines - last_lines) / seconds : 0.0,
+	statusline_print("%lld files, %lld lines (%.0f/s), %s in %lld batches, %s behind",
+		atomic_load(&counts->files), lines, statusline_rate(&rate, (double)lines),
 		size_text(atomic_load(&counts->bytes), bytes, sizeof(bytes)),
 		atomic_load(&counts->batches),
 		size_text(atomic_load(&counts->behind), behind, sizeof(behind)));
-	last_lines = lines;
-	last_ns = now;
 	return 0;
-}
-
-void print_event(void *self, const struct tmgr_event *event)
-{
-	char line[512];
-
-	if (event->kind == TMGR_EVENT_RUN_ENDED) { /* which the report tells */
-		fputs(ERASE, stderr);
-		return;
-	}
-	tmgr_event_format(event, line, sizeof(line));
-	fprintf(stderr, ERASE "logship: %s\n", line);
 }
 
 struct tmgr_task status_task(struct pipeline *pipeline)

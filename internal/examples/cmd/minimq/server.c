@@ -7,6 +7,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "internal/examples/pkg/statusline/statusline.h"
+
 /* Descriptors that are not for clients. */
 #define OTHER_DESCRIPTORS 64
 
@@ -82,6 +84,7 @@ void server_fini(struct server *server)
 
 void server_add_tasks(struct server *server, struct tmgr_manager *manager)
 {
+	static char program[] = "minimq";
 	char name[32];
 
 	for (size_t i = 0; i < server->options.loops; i++) {
@@ -92,7 +95,7 @@ void server_add_tasks(struct server *server, struct tmgr_manager *manager)
 	tmgr_manager_add_task(manager, "acceptor", acceptor_task(server), TMGR_STRICT);
 	if (isatty(STDERR_FILENO)) {
 		tmgr_manager_add_task(manager, "status", status_task(server), TMGR_STRICT);
-		tmgr_manager_observe(manager, TMGR_LEVEL_INFO, print_event, NULL);
+		tmgr_manager_observe(manager, TMGR_LEVEL_INFO, statusline_event, program);
 	}
 }
 

@@ -55,6 +55,5 @@ void connection_drop_waiting(struct server *server);
 
 struct tmgr_task acceptor_task(struct server *server);
 struct tmgr_task status_task(struct server *server);
-void print_event(void *self, const struct tmgr_event *event);
 
 #endif
