@@ -1,11 +1,11 @@
+#include "tests/support/recording.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "tests/support/recording.h"
 
 int recording_setup(void **state)
 {

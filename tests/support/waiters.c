@@ -1,7 +1,8 @@
+#include "tests/support/waiters.h"
+
 #include <errno.h>
 
 #include "tests/support/durable.h"
-#include "tests/support/waiters.h"
 
 /* ---- Those that wait ------------------------------------------------------------------------- */
 
