@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <taskmgr/channel.h>
 #include <taskmgr/queue.h>
@@ -17,6 +16,7 @@
 
 #include "tests/support/crowd.h"
 #include "tests/support/leak.h"
+#include "tests/support/seeded.h"
 
 /* Something to wait for. */
 struct waitable {
@@ -545,12 +545,10 @@ static void play_race(struct scene *scene, unsigned *seed)
 
 static void what_one_that_is_cancelled_did_not_get_is_left_for_others(void **state)
 {
-	const char *given = getenv("SEED");
-	unsigned seed = given ? (unsigned)atoi(given) : (unsigned)tmgr_now();
+	unsigned seed = (unsigned)seed_of_this_run();
 	struct crowd crowd;
 
 	(void)state;
-	print_message("SEED=%u\n", seed);
 	crowd_start(&crowd);
 	for (int round = 0; round < 20; round++) {
 		for (size_t i = 0; i < WAITABLES; i++) {

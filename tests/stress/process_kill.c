@@ -6,10 +6,8 @@
  *
  * SEED repeats a run, though not the moments of the kills; SECONDS says for how long to kill at random.
  */
-#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -22,6 +20,7 @@
 #include "tests/support/leak.h"
 #include "tests/support/power.h"
 #include "tests/support/random_steps.h"
+#include "tests/support/seeded.h"
 #include "tests/support/steps.h"
 #include "tests/support/store_file.h"
 
@@ -175,15 +174,6 @@ static pid_t start(bool of_any_kind, unsigned seed, long kill_at)
 	return pid;
 }
 
-static unsigned seed_of_this_run(void)
-{
-	const char *given = getenv("SEED");
-	unsigned seed = given ? (unsigned)strtoul(given, NULL, 0) : (unsigned)time(NULL);
-
-	print_message("SEED=%u\n", seed);
-	return seed;
-}
-
 /*
  * Sleeps are what chooses the moment here; nothing is waited for. From before the file is open to well
  * into the work: how long that is on this machine shows in whether anything was acknowledged.
@@ -207,7 +197,7 @@ static void nothing_acknowledged_is_lost_or_done_twice_when_it_is_killed_at_rand
 {
 	const char *seconds = getenv("SECONDS");
 	int64_t until = now() + (seconds ? atol(seconds) : 4) * TMGR_SECOND;
-	unsigned seed = seed_of_this_run(), of_file;
+	unsigned seed = (unsigned)seed_of_this_run(), of_file;
 	int64_t longest_ns = 40 * TMGR_MILLISECOND;
 	int kills = 0, files = 0;
 
@@ -234,7 +224,7 @@ static void nothing_acknowledged_is_lost_or_done_twice_when_it_is_killed_at_any_
 {
 	const char *given = getenv("KILL_EACH");
 	long each = given ? atol(given) : 9, last = given ? 900 : 400;
-	unsigned seed = seed_of_this_run();
+	unsigned seed = (unsigned)seed_of_this_run();
 	int kills = 0;
 
 	(void)state;

@@ -25,6 +25,7 @@
 #include <taskmgr/tasks/process_runtime.h>
 
 #include "tests/support/leak.h"
+#include "tests/support/seeded.h"
 #include "tests/support/store_file.h"
 
 #define SENDERS 4
@@ -351,15 +352,14 @@ static void kill_some_time_later(int64_t *longest_ns, unsigned *seed)
 
 static void tokens_arrive_once_and_in_order_however_often_it_is_killed(void **state)
 {
-	const char *seconds = getenv("SECONDS"), *given = getenv("SEED");
+	const char *seconds = getenv("SECONDS");
 	int64_t until = tmgr_now() + (seconds ? atol(seconds) : 5) * TMGR_SECOND;
-	unsigned seed = given ? (unsigned)strtoul(given, NULL, 0) : (unsigned)time(NULL);
+	unsigned seed = (unsigned)seed_of_this_run();
 	int64_t longest_ns = 200 * TMGR_MILLISECOND;
 	unsigned long long arrived = 0;
 	int kills = 0;
 
 	(void)state;
-	print_message("SEED=%u\n", seed);
 	do {
 		unsigned long long counts[SENDERS];
 
