@@ -184,6 +184,17 @@ static int drive_in_cleanup(void *self, struct tmgr_context *context)
 	return 0;
 }
 
+static void add_both(
+	struct tmgr_manager *manager, struct driver *driver, const struct tmgr_task_ops *ops)
+{
+	assert_int_equal(tmgr_manager_add_task(manager, "recorder",
+				 tmgr_machine_recorder_task(driver->recorder), TMGR_STRICT),
+		0);
+	assert_int_equal(tmgr_manager_add_task(manager, "driver", (struct tmgr_task){ ops, driver },
+				 TMGR_STOP_GROUP),
+		0);
+}
+
 static void its_task_writes_a_half_full_buffer_and_the_end(void **state)
 {
 	static const struct tmgr_task_ops ops = { .execute = drive, .cleanup = drive_in_cleanup };
@@ -198,12 +209,7 @@ static void its_task_writes_a_half_full_buffer_and_the_end(void **state)
 
 	assert_int_equal(
 		tmgr_machine_recorder_create(driver.machine, path, &options, &driver.recorder), 0);
-	assert_int_equal(tmgr_manager_add_task(manager, "recorder",
-				 tmgr_machine_recorder_task(driver.recorder), TMGR_STRICT),
-		0);
-	assert_int_equal(tmgr_manager_add_task(manager, "driver",
-				 (struct tmgr_task){ &ops, &driver }, TMGR_STOP_GROUP),
-		0);
+	add_both(manager, &driver, &ops);
 	assert_int_equal(tmgr_manager_run(manager, NULL), 0);
 	recording_read(path, &reading);
 	assert_true(driver.emptied);
@@ -252,12 +258,7 @@ static void its_task_says_what_was_dropped_and_does_not_fail(void **state)
 	assert_int_equal(
 		tmgr_machine_recorder_create(driver.machine, path, &options, &driver.recorder), 0);
 	assert_int_equal(tmgr_manager_observe(manager, TMGR_LEVEL_WARNING, on_event, &logged), 0);
-	assert_int_equal(tmgr_manager_add_task(manager, "recorder",
-				 tmgr_machine_recorder_task(driver.recorder), TMGR_STRICT),
-		0);
-	assert_int_equal(tmgr_manager_add_task(manager, "driver",
-				 (struct tmgr_task){ &ops, &driver }, TMGR_STOP_GROUP),
-		0);
+	add_both(manager, &driver, &ops);
 	recording_limit(500);
 	assert_int_equal(tmgr_manager_run(manager, NULL), 0);
 	tmgr_manager_destroy(manager);

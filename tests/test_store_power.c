@@ -72,20 +72,9 @@ static void forget(struct program *program)
 
 static bool has(struct store_file *survivor, struct rows_model *model)
 {
-	struct rows_model loaded = { .rows = NULL };
 	char difference[1200];
-	bool same;
 
-	for (size_t i = model->count; i-- > 0;) {
-		if (model->rows[i].kind != TMGR_STORE_EVENT)
-			continue;
-		free(model->rows[i].text);
-		model->rows[i] = model->rows[--model->count];
-	}
-	same = survivor->store->ops->load(survivor->store, 0, rows_visit, &loaded) == 0 &&
-	       rows_same(&loaded, model, difference, sizeof(difference));
-	rows_clear(&loaded);
-	return same;
+	return store_file_has(survivor, model, difference, sizeof(difference));
 }
 
 /* Whether what survived is what was acknowledged, or that and the batch that was on its way. */
