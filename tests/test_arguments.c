@@ -355,8 +355,8 @@ static char *read_programs(const char *top)
 {
 	static const char *const names[] = { "arguments", "arguments_manager", "arguments_loop",
 		"arguments_host", "arguments_several", "arguments_stream", "arguments_machine",
-		"machine_telemetry", "machine_recorder", "arguments_process", "state",
-		"state_migrate", "process_control", "store_sqlite" };
+		"machine_telemetry", "machine_recorder", "arguments_process", "arguments_step",
+		"state", "state_migrate", "process_control", "store_sqlite" };
 	char path[4096], *text, *all = calloc(1, 1 << 20);
 
 	assert_non_null(all);
