@@ -90,7 +90,8 @@ case $SANITIZE in
 	# Without a plant the same program has nothing to say.
 	# shellcheck disable=SC2086
 	$CC $flags $wraps -o "$out/random_schedule" tests/stress/random_schedule.c tests/planted/plants.c \
-		tests/support/fault.c tests/support/leak.c tests/support/model.c "$BUILD/libtaskmgr.a" -lev -lm -lcmocka
+		tests/support/fault.c tests/support/leak.c tests/support/model.c tests/support/seeded.c \
+		"$BUILD/libtaskmgr.a" -lev -lm -lcmocka
 	if ! PLANT=0 SECONDS=2 "$out/random_schedule" >"$out/plant0.log" 2>&1; then
 		cat "$out/plant0.log"
 		exit 1

@@ -2,7 +2,7 @@
  * Every public function with NULL, empty, too long, out of range and in the wrong state gives the
  * error its comment states, and changes nothing. Written like a script: each line is a call and
  * what it must give. Here is what needs no manager; test_arguments_manager has what does,
- * test_arguments_loop loops and other hosts, test_arguments_machine state machines,
+ * test_arguments_loop loops, test_arguments_host other hosts, test_arguments_machine state machines,
  * test_arguments_several and test_arguments_stream the rest. The last test looks that no function is
  * left out of all.
  */
@@ -354,9 +354,9 @@ static void a_main_without_manager_is_bad_use(void **state)
 static char *read_programs(const char *top)
 {
 	static const char *const names[] = { "arguments", "arguments_manager", "arguments_loop",
-		"arguments_several", "arguments_stream", "arguments_machine", "machine_telemetry",
-		"machine_recorder", "arguments_process", "state", "state_migrate",
-		"process_control", "store_sqlite" };
+		"arguments_host", "arguments_several", "arguments_stream", "arguments_machine",
+		"machine_telemetry", "machine_recorder", "arguments_process", "arguments_step",
+		"state", "state_migrate", "process_control", "store_sqlite" };
 	char path[4096], *text, *all = calloc(1, 1 << 20);
 
 	assert_non_null(all);

@@ -11,29 +11,10 @@
 #include <taskmgr/tasks/loop.h>
 
 #include "tests/support/crowd.h"
+#include "tests/support/futures.h"
 #include "tests/support/leak.h"
 
-#define FUTURES 4
-
-static int answer = 42, other = 7;
-static struct tmgr_future futures[FUTURES];
-
-static void fresh(void)
-{
-	for (int i = 0; i < FUTURES; i++)
-		tmgr_future_init(&futures[i]);
-}
-
-static void fini_all(void)
-{
-	for (int i = 0; i < FUTURES; i++)
-		tmgr_future_fini(&futures[i]);
-}
-
-static void complete(int i, int error)
-{
-	assert_int_equal(tmgr_future_complete(&futures[i], error, error == 0 ? &answer : NULL), 0);
-}
+static int other = 7;
 
 /* ---- Awaiting and cancelling ---------------------------------------------------------------- */
 
@@ -42,18 +23,18 @@ static void awaiting_gives_the_error_or_the_value(void **state)
 	void *value = &other;
 
 	(void)state;
-	fresh();
+	futures_fresh();
 	assert_int_equal(tmgr_await(NULL, NULL, TMGR_NEVER, &value), -EINVAL);
 	assert_int_equal(tmgr_await(NULL, &futures[0], TMGR_NOW, &value), -ETIMEDOUT);
 	assert_false(tmgr_future_done(&futures[0]));
 	assert_ptr_equal(value, &other);
-	complete(0, 0);
-	complete(1, -EIO);
+	futures_complete(0, 0);
+	futures_complete(1, -EIO);
 	assert_int_equal(tmgr_await(NULL, &futures[0], TMGR_NEVER, NULL), 0);
 	assert_int_equal(tmgr_await(NULL, &futures[0], TMGR_NEVER, &value), 0);
-	assert_ptr_equal(value, &answer);
+	assert_ptr_equal(value, &futures_answer);
 	assert_int_equal(tmgr_await(NULL, &futures[1], TMGR_NEVER, &value), -EIO);
-	fini_all();
+	futures_fini();
 }
 
 static void cancelling_a_plain_one_completes_it(void **state)
@@ -61,13 +42,13 @@ static void cancelling_a_plain_one_completes_it(void **state)
 	int error;
 
 	(void)state;
-	fresh();
+	futures_fresh();
 	assert_int_equal(tmgr_future_cancel(NULL, 0, NULL), -EINVAL);
 	assert_int_equal(tmgr_future_cancel(&futures[0], 0, "no more"), 0);
 	assert_int_equal(tmgr_future_result(&futures[0], &error, NULL), 0);
 	assert_int_equal(error, -ECANCELED);
 	assert_int_equal(tmgr_future_cancel(&futures[0], 0, NULL), -EALREADY);
-	fini_all();
+	futures_fini();
 }
 
 /* Something behind a future that takes its time to stop. */
@@ -152,7 +133,7 @@ static void who_awaits_a_plain_one_and_is_cancelled_cancels_it(void **state)
 		struct member member = { .user = &futures[0], .deadline = TMGR_NEVER };
 		int error;
 
-		fresh();
+		futures_fresh();
 		crowd_enter(&crowd, &member, seat, await_user);
 		assert_true(member_waits(&member, "future"));
 		member_cancel(&member);
@@ -160,7 +141,7 @@ static void who_awaits_a_plain_one_and_is_cancelled_cancels_it(void **state)
 		assert_int_equal(member.r[0], -ECANCELED);
 		assert_int_equal(tmgr_future_result(&futures[0], &error, NULL), 0);
 		assert_int_equal(error, -ECANCELED);
-		fini_all();
+		futures_fini();
 	}
 	assert_int_equal(crowd_end(&crowd), 0);
 }
@@ -180,7 +161,7 @@ static void who_was_cancelled_before_or_is_late_touches_nothing(void **state)
 	for (enum seat seat = SEAT_THREAD; seat < SEATS; seat++) {
 		struct member member = { .user = &futures[0] };
 
-		fresh();
+		futures_fresh();
 		crowd_enter(&crowd, &member, seat, await_cancelled);
 		assert_true(member_waits(&member, "sleep"));
 		member_cancel(&member);
@@ -191,7 +172,7 @@ static void who_was_cancelled_before_or_is_late_touches_nothing(void **state)
 		assert_true(member_leaves(&member));
 		assert_int_equal(member.r[0], -ETIMEDOUT);
 		assert_false(tmgr_future_done(&futures[0]));
-		fini_all();
+		futures_fini();
 	}
 	assert_int_equal(crowd_end(&crowd), 0);
 }
@@ -240,11 +221,11 @@ static void a_callback_of_a_coroutine_is_called_by_its_loop(void **state)
 		struct on_loop two[2] = { { .count = 0 } };
 		struct member member = { .user = two };
 
-		fresh();
+		futures_fresh();
 		crowd_enter(&crowd, &member, seat, register_callbacks);
 		assert_true(member_waits(&member, "flag"));
-		complete(0, 0);
-		complete(1, 0);
+		futures_complete(0, 0);
+		futures_complete(1, 0);
 		assert_true(member_leaves(&member));
 		for (int i = 0; i < 4; i++)
 			assert_int_equal(member.r[i], 0);
@@ -253,7 +234,7 @@ static void a_callback_of_a_coroutine_is_called_by_its_loop(void **state)
 		assert_int_equal(two[1].count, 0);
 		assert_ptr_equal(two[0].called, two[0].registered);
 		assert_true((two[0].called != NULL) == (seat >= SEAT_LOOP));
-		fini_all();
+		futures_fini();
 	}
 	assert_int_equal(crowd_end(&crowd), 0);
 }

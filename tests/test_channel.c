@@ -1,7 +1,5 @@
+/* Channels: buffers, who waits, closing, deadlines, references. */
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <taskmgr/channel.h>
@@ -9,7 +7,6 @@
 #include "tests/support/actor.h"
 #include "tests/support/fault.h"
 #include "tests/support/leak.h"
-#include "tests/support/recorder.h"
 
 static struct tmgr_channel *channel_of_ints(size_t capacity)
 {
@@ -417,162 +414,6 @@ static void a_failed_allocation_makes_no_channel(void **state)
 	tmgr_channel_unref(channel);
 }
 
-/* Tasks that transfer, to be cancelled. */
-static struct tmgr_channel *shared;
-static int results[4];
-
-static int receive_twice(struct probe *probe, struct tmgr_context *context)
-{
-	int item;
-
-	(void)probe;
-	results[0] = tmgr_channel_receive(context, shared, &item, TMGR_NEVER);
-	results[1] = tmgr_channel_receive(context, shared, &item, TMGR_NOW);
-	results[2] = tmgr_channel_send(context, shared, &item, TMGR_NOW);
-	return 0;
-}
-
-static int send_until_cancelled(struct probe *probe, struct tmgr_context *context)
-{
-	int r, item = 1;
-
-	(void)probe;
-	do {
-		r = tmgr_channel_send(context, shared, &item, TMGR_NEVER);
-	} while (r == 0);
-	results[0] = r;
-	return r;
-}
-
-static int run_cancelled_in(probe_function *function, const char *waiting)
-{
-	struct probe probe = PROBE(.name = "task", .on_execute = function);
-	struct tmgr_manager *manager = tmgr_manager_create(NULL);
-	struct runner runner;
-	int r;
-
-	memset(results, 1, sizeof(results));
-	assert_int_equal(
-		tmgr_manager_add_task(manager, "task", probe_task(&probe), TMGR_STRICT), 0);
-	runner_start(&runner, manager, NULL);
-	assert_true(task_waits(manager, "task", waiting));
-	assert_int_equal(tmgr_manager_cancel(manager), 0);
-	r = runner_join(&runner);
-	tmgr_manager_destroy(manager);
-	return r;
-}
-
-static void a_cancel_ends_a_receive_and_later_ones_take_nothing(void **state)
-{
-	(void)state;
-	shared = channel_of_ints(0);
-	assert_int_equal(run_cancelled_in(receive_twice, "channel"), 0);
-	assert_int_equal(results[0], -ECANCELED);
-	assert_int_equal(results[1], -ECANCELED);
-	assert_int_equal(results[2], -ECANCELED);
-	tmgr_channel_unref(shared);
-}
-
-static void a_cancel_ends_a_send_and_its_item_is_not_taken(void **state)
-{
-	int item;
-
-	(void)state;
-	shared = channel_of_ints(2);
-	assert_int_equal(run_cancelled_in(send_until_cancelled, "channel"), 0);
-	assert_int_equal(results[0], -ECANCELED);
-	assert_int_equal(tmgr_channel_count(shared), 2);
-	assert_int_equal(receive_int(shared, &item), 0);
-	assert_int_equal(receive_int(shared, &item), 0);
-	assert_int_equal(receive_int(shared, &item), -ETIMEDOUT);
-	tmgr_channel_unref(shared);
-}
-
-/* Several send and several receive, some with deadlines; each item arrives once and in its sender's
- * order. */
-#define SENDERS 3
-#define RECEIVERS 3
-#define ITEMS 3000
-
-struct crowd {
-	struct tmgr_channel *channel;
-	atomic_int senders_left;
-	atomic_uchar seen[SENDERS][ITEMS];
-	atomic_int out_of_order;
-};
-
-struct crowd_sender {
-	struct crowd *crowd;
-	int number;
-};
-
-static void *crowd_send(void *argument)
-{
-	struct crowd_sender *sender = argument;
-
-	for (int i = 0; i < ITEMS;) {
-		int item = sender->number * ITEMS + i;
-		int64_t deadline = i % 5 == 0 ? tmgr_after(TMGR_MICROSECOND) : TMGR_NEVER;
-
-		if (tmgr_channel_send(NULL, sender->crowd->channel, &item, deadline) == 0)
-			i++;
-	}
-	if (atomic_fetch_sub(&sender->crowd->senders_left, 1) == 1)
-		tmgr_channel_close(sender->crowd->channel);
-	return NULL;
-}
-
-static void *crowd_receive(void *argument)
-{
-	struct crowd *crowd = argument;
-	int last[SENDERS], item, r;
-
-	memset(last, 0xff, sizeof(last));
-	for (int i = 0;; i++) {
-		int64_t deadline = i % 3 == 0 ? tmgr_after(TMGR_MICROSECOND) : TMGR_NEVER;
-
-		r = tmgr_channel_receive(NULL, crowd->channel, &item, deadline);
-		if (r == -ETIMEDOUT)
-			continue;
-		if (r != 0)
-			return NULL;
-		atomic_fetch_add(&crowd->seen[item / ITEMS][item % ITEMS], 1);
-		if (item % ITEMS <= last[item / ITEMS])
-			atomic_fetch_add(&crowd->out_of_order, 1);
-		last[item / ITEMS] = item % ITEMS;
-	}
-}
-
-static void each_item_arrives_once_in_its_senders_order(void **state)
-{
-	static const size_t capacities[] = { 0, 1, 16 };
-
-	(void)state;
-	for (size_t c = 0; c < 3; c++) {
-		struct crowd *crowd = calloc(1, sizeof(*crowd));
-		struct crowd_sender senders[SENDERS];
-		pthread_t threads[SENDERS + RECEIVERS];
-		int wrong = 0;
-
-		crowd->channel = channel_of_ints(capacities[c]);
-		crowd->senders_left = SENDERS;
-		for (int i = 0; i < SENDERS; i++) {
-			senders[i] = (struct crowd_sender){ crowd, i };
-			pthread_create(&threads[i], NULL, crowd_send, &senders[i]);
-		}
-		for (int i = 0; i < RECEIVERS; i++)
-			pthread_create(&threads[SENDERS + i], NULL, crowd_receive, crowd);
-		for (int i = 0; i < SENDERS + RECEIVERS; i++)
-			pthread_join(threads[i], NULL);
-		for (int i = 0; i < SENDERS * ITEMS; i++)
-			wrong += crowd->seen[i / ITEMS][i % ITEMS] != 1;
-		assert_int_equal(wrong, 0);
-		assert_int_equal(crowd->out_of_order, 0);
-		tmgr_channel_unref(crowd->channel);
-		free(crowd);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -593,9 +434,6 @@ int main(void)
 		leak_test(who_leaves_last_releases_what_has_no_user_any_more),
 		leak_test(who_was_told_of_the_end_needs_the_channel_no_more),
 		leak_test(a_failed_allocation_makes_no_channel),
-		leak_test(a_cancel_ends_a_receive_and_later_ones_take_nothing),
-		leak_test(a_cancel_ends_a_send_and_its_item_is_not_taken),
-		leak_test(each_item_arrives_once_in_its_senders_order),
 	};
 
 	return cmocka_run_group_tests_name("channel", tests, NULL, NULL);

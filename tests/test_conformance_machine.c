@@ -7,10 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-
 #include <taskmgr/tasks/machine.h>
 
+#include "tests/support/conformance.h"
 #include "tests/support/leak.h"
 
 #define STATES_MAX 12
@@ -33,13 +32,6 @@ struct replay {
 	size_t step;
 	char wrong[2 * TEXT_MAX];
 };
-
-static const char *text_of(json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text != NULL ? text : "";
-}
 
 static void add_text(char *text, const char *word)
 {
@@ -183,7 +175,7 @@ static bool handle(void *self, struct tmgr_machine_event *event)
 	if (!replay->recording)
 		return true;
 	add_text(replay->called, name);
-	snprintf(behaviour, sizeof(behaviour), "%s", text_of(replay->behaviour, name));
+	snprintf(behaviour, sizeof(behaviour), "%s", conformance_text(replay->behaviour, name));
 	for (what = strtok_r(behaviour, ";", &rest); what != NULL && accepted;
 		what = strtok_r(NULL, ";", &rest))
 		accepted = act(replay, event, what);
@@ -248,8 +240,8 @@ static void play_step(struct replay *replay, json_t *step)
 	char word[32];
 
 	replay->called[0] = '\0';
-	expect(replay, "result", result_name(mutate(replay, text_of(step, "op"))),
-		text_of(step, "result"));
+	expect(replay, "result", result_name(mutate(replay, conformance_text(step, "op"))),
+		conformance_text(step, "result"));
 	join(wanted, json_object_get(step, "handlers"));
 	expect(replay, "handlers", replay->called, wanted);
 	got[0] = '\0';
@@ -271,13 +263,13 @@ static void play_step(struct replay *replay, json_t *step)
 static bool replay_case(json_t *all, bool quiet)
 {
 	struct replay *replay = calloc(1, sizeof(*replay));
-	const char *init = text_of(all, "init");
+	const char *init = conformance_text(all, "init");
 	char set[256];
 	json_t *step;
 	size_t i;
 	bool right;
 
-	replay->name = text_of(all, "name");
+	replay->name = conformance_text(all, "name");
 	replay->behaviour = json_object_get(all, "behaviour");
 	read_schema(replay, all);
 	assert_int_equal(tmgr_machine_create(replay->schema, NULL, &replay->machine), 0);
@@ -300,30 +292,19 @@ static bool replay_case(json_t *all, bool quiet)
 	return right;
 }
 
-static void replay_file(const char *name, int wanted)
+static void play(json_t *one, void *user)
 {
-	const char *top = getenv("TOP"), *only = getenv("CASE");
-	char path[4096], *line = NULL;
-	size_t size = 0;
-	int count = 0, wrong = 0;
-	FILE *file;
+	int *wrong = user;
 
-	snprintf(path, sizeof(path), "%s/tests/conformance/%s", top != NULL ? top : ".", name);
-	file = fopen(path, "re");
-	assert_non_null(file);
-	while (getline(&line, &size, file) > 0) {
-		json_t *all = json_loads(line, 0, NULL);
+	*wrong += !replay_case(one, *wrong > 5);
+}
 
-		assert_non_null(all);
-		if (only == NULL || strcmp(only, text_of(all, "name")) == 0)
-			wrong += !replay_case(all, wrong > 5);
-		json_decref(all);
-		count++;
-	}
-	free(line);
-	fclose(file);
+static void replay_file(const char *name, size_t wanted)
+{
+	int wrong = 0;
+
+	conformance_play(name, wanted, play, &wrong);
 	assert_int_equal(wrong, 0);
-	assert_int_equal(count, wanted);
 }
 
 static void the_golden_cases_replay(void **state)

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-
 #include <taskmgr/channel.h>
 #include <taskmgr/manager.h>
 #include <taskmgr/tasks/loop.h>
@@ -18,6 +16,7 @@
 #include "taskmgr/clock.h"
 
 #include "tests/support/actor.h"
+#include "tests/support/conformance.h"
 #include "tests/support/latch.h"
 #include "tests/support/leak.h"
 #include "tests/support/recorder.h"
@@ -55,13 +54,6 @@ struct replay {
 	size_t step;
 	char wrong[512]; /* the first thing that was not as it should be */
 };
-
-static const char *text_of(json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text != NULL ? text : "";
-}
 
 static int number_of(json_t *object, const char *key)
 {
@@ -218,7 +210,7 @@ static void quit(struct goroutine *goroutine)
 
 static void begin_select(struct replay *replay, json_t *step)
 {
-	struct goroutine *goroutine = goroutine_named(replay, text_of(step, "goroutine"));
+	struct goroutine *goroutine = goroutine_named(replay, conformance_text(step, "goroutine"));
 	json_t *cases = json_object_get(step, "cases"), *one;
 	size_t i;
 
@@ -228,12 +220,12 @@ static void begin_select(struct replay *replay, json_t *step)
 		return;
 	json_array_foreach(cases, i, one)
 	{
-		const char *op = text_of(one, "op");
+		const char *op = conformance_text(one, "op");
 		struct tmgr_select_case *made = &goroutine->cases[i];
 
 		*made = (struct tmgr_select_case){ .result = 99, .item = &goroutine->items[i] };
 		goroutine->items[i] = number_of(one, "value");
-		made->channel = channel_named(replay, text_of(one, "channel"));
+		made->channel = channel_named(replay, conformance_text(one, "channel"));
 		made->at = EPOCH + number_of(one, "at") * TMGR_MILLISECOND;
 		if (strcmp(op, "send") == 0)
 			made->op = TMGR_SELECT_SEND;
@@ -252,8 +244,8 @@ static void begin_select(struct replay *replay, json_t *step)
 /* What one goroutine's select fired, against what it should have. */
 static void check_fire(struct replay *replay, json_t *fire)
 {
-	struct goroutine *goroutine = goroutine_named(replay, text_of(fire, "goroutine"));
-	const char *kind = text_of(fire, "kind");
+	struct goroutine *goroutine = goroutine_named(replay, conformance_text(fire, "goroutine"));
+	const char *kind = conformance_text(fire, "kind");
 	int index = number_of(fire, "case");
 	const struct tmgr_select_case *one = &goroutine->cases[index];
 
@@ -283,16 +275,16 @@ static void check_fire(struct replay *replay, json_t *fire)
 
 static void play_step(struct replay *replay, json_t *step, bool *busy)
 {
-	const char *op = text_of(step, "op");
+	const char *op = conformance_text(step, "op");
 	json_t *fires = json_object_get(step, "fires"), *fire;
 	size_t i;
 
 	if (strcmp(op, "select") == 0) {
 		begin_select(replay, step);
-		busy[goroutine_named(replay, text_of(step, "goroutine")) - replay->goroutines] =
-			true;
+		busy[goroutine_named(replay, conformance_text(step, "goroutine")) -
+			replay->goroutines] = true;
 	} else if (strcmp(op, "close") == 0) {
-		tmgr_channel_close(channel_named(replay, text_of(step, "channel")));
+		tmgr_channel_close(channel_named(replay, conformance_text(step, "channel")));
 	} else {
 		tmgr__virtual_clock_set(
 			&replay->clock, EPOCH + number_of(step, "now") * TMGR_MILLISECOND);
@@ -303,8 +295,8 @@ static void play_step(struct replay *replay, json_t *step, bool *busy)
 	json_array_foreach(fires, i, fire)
 	{
 		check_fire(replay, fire);
-		busy[goroutine_named(replay, text_of(fire, "goroutine")) - replay->goroutines] =
-			false;
+		busy[goroutine_named(replay, conformance_text(fire, "goroutine")) -
+			replay->goroutines] = false;
 	}
 	for (i = 0; i < replay->goroutine_count; i++) {
 		if (busy[i])
@@ -357,7 +349,7 @@ static void make_channels(struct replay *replay, json_t *channels)
 	json_array_foreach(channels, i, one)
 	{
 		snprintf(replay->channel_names[i], sizeof(replay->channel_names[i]), "%s",
-			text_of(one, "name"));
+			conformance_text(one, "name"));
 		assert_int_equal(tmgr_channel_create(sizeof(int),
 					 (size_t)number_of(one, "capacity"), &replay->channels[i]),
 			0);
@@ -374,8 +366,8 @@ static struct tmgr_manager *make_goroutines(struct replay *replay, json_t *steps
 
 	json_array_foreach(steps, i, step)
 	{
-		if (strcmp(text_of(step, "op"), "select") == 0)
-			goroutine_named(replay, text_of(step, "goroutine"));
+		if (strcmp(conformance_text(step, "op"), "select") == 0)
+			goroutine_named(replay, conformance_text(step, "goroutine"));
 	}
 	if (replay->loop != NULL)
 		assert_int_equal(tmgr_manager_add_task(manager, "loop",
@@ -396,8 +388,9 @@ static struct tmgr_manager *make_goroutines(struct replay *replay, json_t *steps
 	return manager;
 }
 
-static void replay_case(json_t *all, bool on_loop)
+static void replay_case(json_t *all, void *user)
 {
+	bool on_loop = *(bool *)user;
 	struct replay *replay = calloc(1, sizeof(*replay));
 	json_t *steps = json_object_get(all, "steps"), *step;
 	bool busy[GOROUTINES_MAX] = { false };
@@ -406,7 +399,7 @@ static void replay_case(json_t *all, bool on_loop)
 	static char wrong[512];
 	size_t i;
 
-	replay->name = text_of(all, "name");
+	replay->name = conformance_text(all, "name");
 	if (on_loop)
 		assert_int_equal(tmgr_loop_create(NULL, &replay->loop), 0);
 	tmgr__virtual_clock_init(&replay->clock, EPOCH);
@@ -448,26 +441,7 @@ static void replay_case(json_t *all, bool on_loop)
 
 static void replay_all(bool on_loop)
 {
-	const char *top = getenv("TOP"), *only = getenv("CASE");
-	char path[4096], *line = NULL;
-	size_t size = 0, count = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/tests/conformance/select.jsonl", top != NULL ? top : ".");
-	file = fopen(path, "re");
-	assert_non_null(file);
-	while (getline(&line, &size, file) > 0) {
-		json_t *all = json_loads(line, 0, NULL);
-
-		assert_non_null(all);
-		if (only == NULL || strcmp(only, text_of(all, "name")) == 0)
-			replay_case(all, on_loop);
-		json_decref(all);
-		count++;
-	}
-	free(line);
-	fclose(file);
-	assert_int_equal(count, 400);
+	conformance_play("select.jsonl", 400, replay_case, &on_loop);
 }
 
 static void all_cases_replay_with_real_threads(void **state)

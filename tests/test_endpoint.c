@@ -22,7 +22,6 @@ struct visit {
 	struct tmgr_endpoint to;
 	struct tmgr_connect_options options;
 	struct tmgr_listener *listener;
-	struct tmgr_stream *accepted;
 	int64_t deadline;
 	int r;
 };

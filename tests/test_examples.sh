@@ -5,9 +5,11 @@ set -u
 cd "$(dirname "$0")/.." || exit
 
 BUILD=${BUILD:-build}
+scale=${TEST_TIMEOUT_SCALE:-1}
+# shellcheck source=tests/support/program.sh
+. tests/support/program.sh
 dir=$(mktemp -d)
 out=$dir/out
-pid=
 server=
 writer=
 
@@ -21,7 +23,6 @@ clean_up()
 
 trap clean_up EXIT
 chmod 755 "$dir"
-scale=${TEST_TIMEOUT_SCALE:-1}
 # stdbuf puts a library in front of the sanitizer's
 export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0"
 
@@ -32,54 +33,13 @@ die()
 	exit 1
 }
 
-# A shell's background programs ignore SIGINT, so it is given back.
-start() # start PROGRAM ARGUMENT...
-{
-	: >"$out"
-	env --default-signal=INT stdbuf -oL "$@" >"$out" 2>&1 </dev/null &
-	pid=$!
-}
-
-wait_for() # wait_for PATTERN
-{
-	tries=$((400 * scale))
-	until grep -q -e "$1" "$out"; do
-		tries=$((tries - 1))
-		[ "$tries" -gt 0 ] || die "no line \"$1\" after $((20 * scale)) seconds"
-		kill -0 "$pid" 2>/dev/null || grep -q -e "$1" "$out" || die "ended without \"$1\""
-		sleep 0.05
-	done
-}
-
-ends_with() # ends_with EXIT_CODE
-{
-	(
-		sleep $((20 * scale)) &
-		sleeper=$!
-		trap 'kill "$sleeper"; exit' TERM
-		wait "$sleeper"
-		kill -KILL "$pid"
-	) >/dev/null 2>&1 &
-	killer=$!
-	wait "$pid"
-	status=$?
-	pid=
-	kill "$killer" 2>/dev/null
-	wait "$killer" 2>/dev/null
-	[ "$status" -eq "$1" ] || die "exit code $status, not $1"
-}
-
-says() # says PATTERN
-{
-	grep -q -e "$1" "$out" || die "does not say \"$1\""
-}
+start() { launch stdbuf -oL "$@"; } # start PROGRAM ARGUMENT...
 
 hello_ticks_and_stops()
 {
 	start "$BUILD/examples/hello"
 	wait_for '^tick$'
-	kill -INT "$pid"
-	ends_with 0
+	interrupt
 }
 
 force_shutdown_names_its_task()
@@ -99,8 +59,7 @@ pubsub_drains()
 {
 	start "$BUILD/examples/pubsub"
 	wait_for '^publisher 1: sent 8$'
-	kill -INT "$pid"
-	ends_with 0
+	interrupt
 	published=$(sed -n 's/^published //p' "$out")
 	[ "${published:-0}" -gt 0 ] || die "published nothing"
 	[ "$(grep -c ': sent ' "$out")" -eq "$published" ] || die "published another number than it sent"
@@ -149,8 +108,7 @@ privileges_as_root()
 	grep -q "already running as pid $pid" "$dir/second" || die "$(cat "$dir/second")"
 	[ "$(cat "$file")" = "$pid" ] || die "the second instance touched the pid file"
 
-	kill -INT "$pid"
-	ends_with 0
+	interrupt
 	[ ! -e "$file" ] || die "the pid file is still there"
 
 	keeps_pid_file 913 "$@"
@@ -180,8 +138,7 @@ privileges_as_user()
 	# shellcheck disable=SC2086 # a command with arguments, or none
 	keeps_pid_file 10913 $as "$dir/privileges" --pid-file "$file" --port 10913
 	says 'no privileges to drop'
-	kill -INT "$pid"
-	ends_with 0
+	interrupt
 	[ ! -e "$file" ] || die "the pid file is still there"
 
 	[ "$(cat /proc/sys/net/ipv4/ip_unprivileged_port_start)" -gt 913 ] || return 0
@@ -312,14 +269,8 @@ a_connection_is_kept()
 	start "$BUILD/examples/keeper"
 	wait_for 'the server has gone'
 	# Ready before that, and again.
-	tries=$((400 * scale))
-	until [ "$(grep -c '+Ready' "$out")" -eq 2 ]; do
-		tries=$((tries - 1))
-		[ "$tries" -gt 0 ] || die "is not ready again"
-		sleep 0.05
-	done
-	kill -INT "$pid"
-	ends_with 0
+	wait_until 'ready again' printed_times '+Ready' 2
+	interrupt
 	says 'Connection refused: nobody is there'
 	says 'Permission denied: a wrong password'
 	says 'Authenticating was active for 2000 ms'
@@ -353,15 +304,7 @@ serve_somewhere()
 	die "the upstream does not serve: $(cat "$dir/served")"
 }
 
-ready_times() # ready_times NUMBER
-{
-	tries=$((400 * scale))
-	until [ "$(grep -c '+Ready' "$out")" -ge "$1" ]; do
-		tries=$((tries - 1))
-		[ "$tries" -gt 0 ] || die "was ready $(grep -c '+Ready' "$out") times, not $1"
-		sleep 0.05
-	done
-}
+ready_times() { wait_until "ready $1 times" printed_times '+Ready' "$1"; } # ready_times NUMBER
 
 an_upstream_is_kept_that_is_killed_and_started_again()
 {
@@ -371,12 +314,7 @@ an_upstream_is_kept_that_is_killed_and_started_again()
 		ready_times "$round"
 		kill -KILL "$server"
 		wait "$server" 2>/dev/null
-		tries=$((400 * scale))
-		until [ "$(grep -c -e '-Ready' "$out")" -ge "$round" ]; do
-			tries=$((tries - 1))
-			[ "$tries" -gt 0 ] || die "does not see that the upstream has gone"
-			sleep 0.05
-		done
+		wait_until 'it sees that the upstream has gone' printed_times '-Ready' "$round"
 		serve "$port" || die "the upstream does not serve again: $(cat "$dir/served")"
 	done
 	ready_times 4
@@ -385,8 +323,7 @@ an_upstream_is_kept_that_is_killed_and_started_again()
 	wait_for 'Connection timed out: no answer'
 	kill -CONT "$server"
 	ready_times 5
-	kill -INT "$pid"
-	ends_with 0
+	interrupt
 	says '+Stopped'
 	kill -KILL "$server"
 	wait "$server" 2>/dev/null
@@ -404,8 +341,7 @@ counter_goes_on_after_a_kill()
 	last=$(sed -n 's/^count //p' "$out" | tail -n 1)
 	start "$@"
 	wait_for "^count $((last + 2))\$"
-	kill -INT "$pid"
-	ends_with 0
+	interrupt
 	first=$(sed -n 's/^count //p' "$out" | head -n 1)
 	case $first in
 	"$last" | $((last + 1))) ;;

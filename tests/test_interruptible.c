@@ -12,6 +12,13 @@ static void send_signal(int signo)
 	kill(getpid(), signo);
 }
 
+static void start_and_interrupt(struct hosted *hosted, struct probe *probe, int signo)
+{
+	hosted_start(hosted, tmgr_interruptible(probe_task(probe), signo));
+	assert_true(latch_arrived(&probe->executing, 1));
+	send_signal(signo);
+}
+
 static void a_signal_ends_cleans_up_initializes_and_executes_again(void **state)
 {
 	struct recorder recorder = RECORDER_INIT;
@@ -20,9 +27,7 @@ static void a_signal_ends_cleans_up_initializes_and_executes_again(void **state)
 	struct ending ending;
 
 	(void)state;
-	hosted_start(&hosted, tmgr_interruptible(probe_task(&probe), SIGUSR1));
-	assert_true(latch_arrived(&probe.executing, 1));
-	send_signal(SIGUSR1);
+	start_and_interrupt(&hosted, &probe, SIGUSR1);
 	assert_true(latch_arrived(&probe.executing, 2));
 	send_signal(SIGUSR1);
 	assert_true(latch_arrived(&probe.executing, 3));
@@ -39,9 +44,7 @@ static void hup_interrupts_instead_of_stopping(void **state)
 	struct hosted hosted;
 
 	(void)state;
-	hosted_start(&hosted, tmgr_interruptible(probe_task(&probe), SIGHUP));
-	assert_true(latch_arrived(&probe.executing, 1));
-	send_signal(SIGHUP);
+	start_and_interrupt(&hosted, &probe, SIGHUP);
 	assert_true(latch_arrived(&probe.executing, 2));
 	assert_int_equal(hosted_stop(&hosted).result, 0);
 }
@@ -135,9 +138,7 @@ static void an_error_of_an_execute_that_was_interrupted_is_passed_on(void **stat
 	struct ending ending;
 
 	(void)state;
-	hosted_start(&hosted, tmgr_interruptible(probe_task(&probe), SIGUSR1));
-	assert_true(latch_arrived(&probe.executing, 1));
-	send_signal(SIGUSR1);
+	start_and_interrupt(&hosted, &probe, SIGUSR1);
 	ending = hosted_end(&hosted);
 	assert_int_equal(ending.result, -EIO);
 	assert_string_equal(ending.text, "broke");
@@ -160,9 +161,7 @@ static void an_initialize_that_fails_in_between_ends_it_without_cleanup(void **s
 	struct ending ending;
 
 	(void)state;
-	hosted_start(&hosted, tmgr_interruptible(probe_task(&probe), SIGUSR1));
-	assert_true(latch_arrived(&probe.executing, 1));
-	send_signal(SIGUSR1);
+	start_and_interrupt(&hosted, &probe, SIGUSR1);
 	ending = hosted_end(&hosted);
 	assert_int_equal(ending.result, -ENOENT);
 	assert_string_equal(ending.text, "no configuration");
@@ -177,9 +176,7 @@ static void a_stop_while_it_begins_anew_ends_it_cleanly_and_cleaned_up_once(void
 	struct hosted hosted;
 
 	(void)state;
-	hosted_start(&hosted, tmgr_interruptible(probe_task(&probe), SIGUSR1));
-	assert_true(latch_arrived(&probe.executing, 1));
-	send_signal(SIGUSR1);
+	start_and_interrupt(&hosted, &probe, SIGUSR1);
 	assert_true(latch_arrived(&hold, 1));
 	tmgr_manager_cancel(hosted.manager);
 	latch_open(&hold);
@@ -203,9 +200,7 @@ static void the_task_can_see_which_signal_it_was(void **state)
 	struct hosted hosted;
 
 	(void)state;
-	hosted_start(&hosted, tmgr_interruptible(probe_task(&probe), SIGUSR2));
-	assert_true(latch_arrived(&probe.executing, 1));
-	send_signal(SIGUSR2);
+	start_and_interrupt(&hosted, &probe, SIGUSR2);
 	assert_true(latch_arrived(&probe.executing, 2));
 	hosted_stop(&hosted);
 	assert_int_equal(cause.reason, TMGR_REASON_SIGNAL);

@@ -1,9 +1,7 @@
 /* The reader of JSON beside jansson's, on documents that are good, odd, and broken at random. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <jansson.h>
 
@@ -12,6 +10,7 @@
 #include "taskmgr/base/check.h"
 
 #include "tests/support/leak.h"
+#include "tests/support/seeded.h"
 
 #define DOCUMENT_MAX 512
 
@@ -278,15 +277,11 @@ static size_t spoil(char *document, size_t length, unsigned *seed)
 
 static void what_chance_makes_of_documents_is_read_as_jansson_reads_it(void **state)
 {
-	unsigned seed = (unsigned)time(NULL);
-	const char *given = getenv("SEED");
+	unsigned seed = (unsigned)seed_of_this_run();
 	struct tmgr_state_memory *memory;
 	unsigned accepted = 0;
 
 	(void)state;
-	if (given)
-		seed = (unsigned)strtoul(given, NULL, 0);
-	print_message("SEED=%u\n", seed);
 	assert_int_equal(tmgr_state_memory_create(&memory), 0);
 	for (int round = 0; round < 60000; round++) {
 		const char *from = documents[(size_t)rand_r(&seed) % ARRAY_SIZE(documents)];

@@ -22,8 +22,6 @@
 static char path[64], name[64];
 
 struct visit {
-	struct tmgr_endpoint to;
-	struct tmgr_connect_options options;
 	struct tmgr_listener *listener;
 	struct tmgr_stream *accepted;
 	int64_t deadline;

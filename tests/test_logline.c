@@ -12,6 +12,8 @@
 
 #include "internal/examples/pkg/logline/logline.h"
 
+#include "tests/support/seeded.h"
+
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* 2026-11-21 04:00:00 UTC */
@@ -226,13 +228,9 @@ static void text_is_utf8_without_nul(void **state)
  * size. */
 static void any_bytes_are_parsed_within_their_bounds(void **state)
 {
-	unsigned seed = (unsigned)time(NULL);
-	const char *given = getenv("SEED");
+	unsigned seed = (unsigned)seed_of_this_run();
 
 	(void)state;
-	if (given)
-		seed = (unsigned)strtoul(given, NULL, 0);
-	print_message("SEED=%u\n", seed);
 	for (int round = 0; round < 100000; round++) {
 		const char *from = formats[(size_t)rand_r(&seed) % ARRAY_SIZE(formats)].line;
 		size_t length = strlen(from);

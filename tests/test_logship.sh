@@ -4,14 +4,15 @@ set -u
 cd "$(dirname "$0")/.." || exit
 
 BUILD=${BUILD:-build}
+scale=${TEST_TIMEOUT_SCALE:-1}
+# shellcheck source=tests/support/program.sh
+. tests/support/program.sh
 logship=$BUILD/examples/logship
 dir=$(mktemp -d)
 out=$dir/out
 log=$dir/app.log
 db=$dir/logs.db
-pid=
 trap '[ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null; rm -rf "$dir"' EXIT
-scale=${TEST_TIMEOUT_SCALE:-1}
 
 die()
 {
@@ -20,57 +21,10 @@ die()
 	exit 1
 }
 
-# A shell's background programs ignore SIGINT, so it is given back.
-start() # start ARGUMENT...
-{
-	: >"$out"
-	env --default-signal=INT "$logship" --database "$db" "$@" >"$out" 2>&1 </dev/null &
-	pid=$!
-}
-
-until_true() # until_true WHAT COMMAND...
-{
-	what=$1
-	shift
-	tries=$((400 * scale))
-	until "$@"; do
-		tries=$((tries - 1))
-		[ "$tries" -gt 0 ] || die "$what: not after $((20 * scale)) seconds"
-		kill -0 "$pid" 2>/dev/null || die "$what: logship has ended"
-		sleep 0.05
-	done
-}
-
-printed() { grep -q -e "$1" "$out"; }
-wait_for() { until_true "a line \"$1\"" printed "$1"; }
+start() { launch "$logship" --database "$db" "$@"; } # start ARGUMENT...
 ask() { sqlite3 -cmd '.timeout 5000' "$db" "$1"; }
 has_lines() { [ "$(ask 'SELECT count(*) FROM lines' 2>/dev/null)" = "$1" ]; }
-wait_for_lines() { until_true "$1 lines" has_lines "$1"; }
-says() { printed "$1" || die "does not say \"$1\""; }
-
-ends_with() # ends_with EXIT_CODE
-{
-	(
-		sleep $((20 * scale)) &
-		sleeper=$!
-		trap 'kill "$sleeper"; exit' TERM
-		wait "$sleeper"
-		kill -KILL "$pid"
-	) >/dev/null 2>&1 &
-	killer=$!
-	wait "$pid"
-	status=$?
-	pid=
-	kill "$killer" 2>/dev/null
-	wait "$killer" 2>/dev/null
-	[ "$status" -eq "$1" ] || die "exit code $status, not $1"
-}
-
-interrupt()
-{
-	kill -INT "$pid"
-	ends_with 0
-}
+wait_for_lines() { wait_until "$1 lines" has_lines "$1"; }
 
 # The messages in the order they were written.
 messages() { ask 'SELECT group_concat(raw) FROM (SELECT raw FROM lines ORDER BY id)'; }
@@ -209,10 +163,7 @@ a_full_disk_is_reported_and_nothing_is_lost()
 	start --once "$log"
 	ends_with 0
 	trap '' XFSZ
-	: >"$out"
-	env --default-signal=INT prlimit --fsize=1500000:unlimited "$logship" --database "$db" "$log" \
-		>"$out" 2>&1 </dev/null &
-	pid=$!
+	launch prlimit --fsize=1500000:unlimited "$logship" --database "$db" "$log"
 	trap - XFSZ
 	wait_for 'files: ready'
 	seq 20001 200000 >>"$log"
@@ -228,11 +179,8 @@ a_full_disk_is_reported_and_nothing_is_lost()
 a_terminal_gets_a_status_line()
 {
 	seq 1000 >"$log"
-	: >"$out"
-	env --default-signal=INT SHELL=/bin/sh script -qec \
-		"echo \$\$ >'$dir/pid'; exec '$logship' --database '$db' '$log'" /dev/null \
-		>"$out" 2>&1 </dev/null &
-	pid=$!
+	launch SHELL=/bin/sh script -qec \
+		"echo \$\$ >'$dir/pid'; exec '$logship' --database '$db' '$log'" /dev/null
 	wait_for '1 files, 1000 lines'
 	kill -INT "$(cat "$dir/pid")" || die 'it cannot be sent a signal'
 	ends_with 0

@@ -4,8 +4,6 @@
  * SEED takes a seed back that was printed.
  */
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <taskmgr/tasks/machine_tracer.h>
@@ -14,6 +12,7 @@
 #include "tests/support/drawn.h"
 #include "tests/support/fault.h"
 #include "tests/support/leak.h"
+#include "tests/support/seeded.h"
 
 #define SCHEMAS 600
 #define MUTATIONS 60
@@ -268,19 +267,10 @@ static void end_world(struct world *world)
 	tmgr_schema_unref(world->schema);
 }
 
-static uint64_t first_seed(void)
-{
-	const char *given = getenv("SEED");
-	uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)tmgr_now();
-
-	print_message("SEED=%llu\n", (unsigned long long)seed);
-	return seed;
-}
-
 static void play(bool wild)
 {
 	static struct world world;
-	uint64_t seed = first_seed();
+	uint64_t seed = seed_of_this_run();
 	long transitions = 0, cancelled = 0, committed = 0;
 
 	for (int i = 0; i < SCHEMAS; i++, seed += 1000003) {
@@ -316,7 +306,7 @@ static void the_laws_hold_whatever_handlers_do(void **state)
 static void the_resolver_agrees_with_the_rules_by_the_letter(void **state)
 {
 	static struct world world;
-	uint64_t seed = first_seed();
+	uint64_t seed = seed_of_this_run();
 
 	for (int i = 0; i < SCHEMAS; i++, seed += 1000003) {
 		struct drawn_machine model;
@@ -355,7 +345,7 @@ static void the_resolver_agrees_with_the_rules_by_the_letter(void **state)
 static void without_implied_states_nobody_is_there_who_is_removed(void **state)
 {
 	static struct world world;
-	uint64_t seed = first_seed();
+	uint64_t seed = seed_of_this_run();
 	struct drawn_list active;
 	long looked = 0;
 
@@ -382,7 +372,7 @@ static void without_implied_states_nobody_is_there_who_is_removed(void **state)
 static void no_transition_of_any_schema_allocates(void **state)
 {
 	static struct world world;
-	uint64_t seed = first_seed();
+	uint64_t seed = seed_of_this_run();
 
 	for (int i = 0; i < 50; i++, seed += 1000003) {
 		long before;

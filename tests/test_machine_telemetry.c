@@ -1,12 +1,10 @@
-/* Telemetry of machines: the ring and its lines of JSON, metrics, what a step looks like. */
+/* Telemetry of machines: the ring and its lines of JSON; what all of it costs; threads and loops. */
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,10 +13,10 @@
 
 #include <taskmgr/taskmgr.h>
 
+#include "taskmgr/base/check.h"
+
 #include "tests/support/fault.h"
 #include "tests/support/turnstile.h"
-
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* ---- The ring ------------------------------------------------------------------------------- */
 
@@ -195,197 +193,6 @@ static void lines_are_written_whole_or_not_at_all(void **state)
 	}
 	tmgr_machine_ring_destroy(ring);
 	tmgr_machine_unref(machine);
-}
-
-/* ---- Metrics -------------------------------------------------------------------------------- */
-
-static const char *metrics_text(struct tmgr_machine_metrics *const *metrics, size_t count)
-{
-	static char text[32768];
-	size_t length = tmgr_machine_metrics_format(metrics, count, text, sizeof(text));
-
-	assert_in_range(length, 1, sizeof(text) - 1);
-	assert_int_equal(length, strlen(text));
-	assert_int_equal(tmgr_machine_metrics_format(metrics, count, NULL, 0), length);
-	return text;
-}
-
-static void expect_sample(const char *text, const char *line)
-{
-	const char *at = strstr(text, line);
-
-	if (!at || (at != text && at[-1] != '\n') || at[strlen(line)] != '\n')
-		fail_msg("there is no line \"%s\" in:\n%s", line, text);
-}
-
-static void metrics_count_what_happened(void **state)
-{
-	struct handling handling = { .refuse = TMGR_STATES_END, .fail = TMGR_STATES_END };
-	struct tmgr_machine *one = turnstile_make("one", &handling);
-	struct tmgr_machine *two = turnstile_make("t\"w\\o\n\xff", NULL);
-	struct tmgr_machine_metrics *metrics[3] = { NULL };
-	const char *text;
-
-	assert_int_equal(tmgr_machine_metrics_create(one, &metrics[0]), 0);
-	assert_int_equal(tmgr_machine_metrics_create(two, &metrics[2]), 0);
-	tmgr_machine_add(one, TURNSTILE_LOCKED, NULL);
-	tmgr_machine_add(one, TURNSTILE_COIN, NULL);
-	tmgr_machine_remove(one, TURNSTILE_COIN, NULL);
-	handling.refuse = TURNSTILE_LOCKED;
-	tmgr_machine_set(one, TURNSTILE_LOCKED, NULL);
-	handling.refuse = TMGR_STATES_END;
-	handling.fail = TURNSTILE_COIN;
-	tmgr_machine_toggle(one, TURNSTILE_COIN, NULL);
-
-	text = metrics_text(metrics, 3);
-#define T "taskmgr_machine_"
-	expect_sample(text, "# TYPE " T "transitions_total counter");
-	expect_sample(
-		text, T "transitions_total{machine=\"one\",kind=\"add\",result=\"executed\"} 3");
-	expect_sample(
-		text, T "transitions_total{machine=\"one\",kind=\"add\",result=\"failed\"} 1");
-	expect_sample(
-		text, T "transitions_total{machine=\"one\",kind=\"remove\",result=\"executed\"} 1");
-	expect_sample(
-		text, T "transitions_total{machine=\"one\",kind=\"set\",result=\"cancelled\"} 1");
-	expect_sample(
-		text, T "transitions_total{machine=\"one\",kind=\"set\",result=\"executed\"} 0");
-	expect_sample(text, T "transition_duration_seconds_bucket{machine=\"one\",le=\"+Inf\"} 6");
-	expect_sample(text, T "transition_duration_seconds_count{machine=\"one\"} 6");
-	expect_sample(text, T "errors_total{machine=\"one\"} 1");
-	expect_sample(text, T "slow_handlers_total{machine=\"one\"} 0");
-	expect_sample(text, T "dropped_mutations_total{machine=\"one\"} 0");
-	expect_sample(text, T "queued_mutations{machine=\"one\"} 0");
-	expect_sample(text, T "waits{machine=\"one\"} 0");
-	expect_sample(text, T "state_active{machine=\"one\",state=\"Exception\"} 1");
-	expect_sample(text, T "state_active{machine=\"one\",state=\"Coin\"} 0");
-	expect_sample(text, T "state_ticks_total{machine=\"one\",state=\"Coin\"} 4");
-	expect_sample(
-		text, T "state_active{machine=\"t\\\"w\\\\o\\n\xef\xbf\xbd\",state=\"Locked\"} 0");
-	/* One head for the samples of all machines. */
-	assert_null(strstr(strstr(text, "# TYPE " T "waits") + 1, "# TYPE " T "waits"));
-	for (size_t i = 0; i < ARRAY_SIZE(metrics); i++)
-		tmgr_machine_metrics_destroy(metrics[i]);
-	tmgr_machine_unref(one);
-	tmgr_machine_unref(two);
-}
-
-static void the_histogram_only_grows(void **state)
-{
-	static const char *const bounds[] = { "0.000001", "0.00001", "0.0001", "0.001", "0.01",
-		"0.1", "1", "+Inf" };
-	struct tmgr_machine *machine = turnstile_make("m", NULL);
-	struct tmgr_machine_metrics *metrics;
-	unsigned long long last = 0;
-	const char *text;
-
-	assert_int_equal(tmgr_machine_metrics_create(machine, &metrics), 0);
-	for (int i = 0; i < 1000; i++)
-		tmgr_machine_add(machine, TURNSTILE_COIN, NULL);
-	text = metrics_text(&metrics, 1);
-	for (size_t i = 0; i < ARRAY_SIZE(bounds); i++) {
-		unsigned long long counted;
-		char line[128];
-		const char *at;
-
-		snprintf(line, sizeof(line),
-			T "transition_duration_seconds_bucket{machine=\"m\",le=\"%s\"} ",
-			bounds[i]);
-		at = strstr(text, line);
-		assert_non_null(at);
-		counted = strtoull(at + strlen(line), NULL, 10);
-		assert_true(counted >= last);
-		last = counted;
-	}
-	assert_int_equal(last, 1000);
-	tmgr_machine_metrics_destroy(metrics);
-	tmgr_machine_unref(machine);
-}
-
-/* ---- Steps ---------------------------------------------------------------------------------- */
-
-static const char *const names[] = { "A", "B", "Exception" };
-static const struct tmgr_step_machine step_machine = { "m", "s", names, 3 };
-static const unsigned numbers[] = { 0, 1, 2 };
-static const uint64_t ticks[] = { 7, 8, 9 };
-
-static void a_step_is_a_line_for_people(void **state)
-{
-	struct tmgr_machine_step step = {
-		.machine = &step_machine,
-		.number = 12,
-		.time = 1234567890123,
-		.time_of_day = INT64_C(1795233600123456789),
-		.duration_ns = 1250,
-		.kind = TMGR_MUTATION_SET,
-		.called = { numbers, 2 },
-		.exits = { numbers, 1 },
-		.enters = { numbers + 1, 1 },
-		.active = { numbers + 1, 1 },
-		.exit_ticks = ticks + 1,
-		.enter_ticks = ticks,
-		.error = { .state = TMGR_STATES_END, .handler = TMGR_HANDLER_KINDS },
-	};
-	char text[256];
-
-	tmgr_step_format(&step, text, sizeof(text));
-	assert_string_equal(
-		text, "12 2026-11-21T04:00:00.123456Z set A, B: -A:8 +B:7; active: B; 1.2 us");
-	step.time_of_day = 0;
-	step.duration_ns = 0;
-	step.exits.count = step.enters.count = step.active.count = 0;
-	step.origin = TMGR_ORIGIN_TIMEOUT;
-	tmgr_step_format(&step, text, sizeof(text));
-	assert_string_equal(
-		text, "12 1234.567890 set A, B (timeout): nothing changes; active: none");
-	step.result = TMGR_STEP_CANCELLED;
-	step.active.count = 1;
-	step.exits.count = 1;
-	step.error = (struct tmgr_machine_error){ -EIO, TMGR_HANDLER_ANY_ENTER, 0, "\033[m" };
-	tmgr_step_format(&step, text, sizeof(text));
-	assert_string_equal(text, "12 1234.567890 set A, B (timeout): cancelled; active: B; "
-				  "error: Input/output error, of A, in any-enter: \\x1b[m");
-	for (size_t size = 0; size < sizeof(text); size++) {
-		char cut[256];
-
-		memset(cut, 'x', sizeof(cut));
-		assert_int_equal(tmgr_step_format(&step, cut, size), strlen(text));
-		for (size_t i = 0; i + 1 < size && i < strlen(text); i++)
-			assert_int_equal(cut[i], text[i]);
-		if (size > 0)
-			assert_non_null(memchr(cut, '\0', size));
-		assert_int_equal(cut[size], 'x');
-	}
-}
-
-static void json_is_valid_whatever_the_text(void **state)
-{
-	struct tmgr_machine_step step = {
-		.machine = &step_machine,
-		.error = { .code = -EIO, .state = TMGR_STATES_END, .handler = TMGR_HANDLER_KINDS },
-	};
-	unsigned random = 1;
-
-	for (int round = 0; round < 20000; round++) {
-		char text[2048];
-		size_t length;
-		json_t *json;
-
-		for (size_t i = 0; i < sizeof(step.error.text); i++) {
-			static const unsigned char some[] = { 0xc2, 0xa0, 0xe0, 0x9f, 0xed, 0xbf,
-				0xf0, 0x90, 0xf4, 0x8f, 0x80, '"', '\\', 1, 0x7f, 'x' };
-
-			random = random * 1103515245 + 12345;
-			step.error.text[i] = (char)(round % 2 ? some[random >> 16 & 15]
-							      : random >> 16);
-		}
-		step.error.text[random >> 16 & 63] = '\0';
-		length = tmgr_step_json(&step, text, sizeof(text));
-		json = json_loadb(text, length, 0, NULL);
-		if (!json)
-			fail_msg("round %d: %s", round, text);
-		json_decref(json);
-	}
 }
 
 /* ---- Costs ---------------------------------------------------------------------------------- */
@@ -614,10 +421,6 @@ int main(void)
 		cmocka_unit_test(what_was_refused_or_failed_is_told_as_such),
 		cmocka_unit_test(a_full_ring_keeps_the_last),
 		cmocka_unit_test(lines_are_written_whole_or_not_at_all),
-		cmocka_unit_test(metrics_count_what_happened),
-		cmocka_unit_test(the_histogram_only_grows),
-		cmocka_unit_test(a_step_is_a_line_for_people),
-		cmocka_unit_test(json_is_valid_whatever_the_text),
 		cmocka_unit_test(nothing_is_allocated_while_a_machine_is_watched),
 		cmocka_unit_test(without_memory_nothing_is_watched_and_nothing_leaks),
 		cmocka_unit_test(bad_arguments_are_refused),

@@ -6,14 +6,14 @@ set -u
 cd "$(dirname "$0")/.." || exit
 
 BUILD=${BUILD:-build}
+scale=${TEST_TIMEOUT_SCALE:-1}
+# shellcheck source=tests/support/program.sh
+. tests/support/program.sh
 minimq=$BUILD/examples/minimq
 dir=$(mktemp -d)
 out=$dir/out
-pid=
 port=
 trap 'kill -KILL ${pid:+"$pid"} $(jobs -p) 2>/dev/null; rm -rf "$dir"' EXIT
-scale=${TEST_TIMEOUT_SCALE:-1}
-limit=$((20 * scale))
 
 die()
 {
@@ -27,39 +27,15 @@ for program in redis-cli redis-benchmark; do
 	command -v "$program" >/dev/null || die "there is no $program (Debian: redis-tools)"
 done
 
-# A shell's background programs ignore SIGINT, so it is given back.
-launch() # launch ARGUMENT...
-{
-	: >"$out"
-	env --default-signal=INT "$minimq" "$@" >"$out" 2>&1 </dev/null &
-	pid=$!
-}
-
 start() # start ARGUMENT...
 {
-	launch --port 0 --loops 2 "$@"
+	launch "$minimq" --port 0 --loops 2 "$@"
 	wait_for '^listening on '
 	port=$(sed -n 's/^listening on .* port //p' "$out")
 }
 
-until_true() # until_true WHAT COMMAND...
-{
-	what=$1
-	shift
-	tries=$((400 * scale))
-	until "$@"; do
-		tries=$((tries - 1))
-		[ "$tries" -gt 0 ] || die "$what: not after $limit seconds"
-		kill -0 "$pid" 2>/dev/null || "$@" || die "$what: minimq has ended"
-		sleep 0.05
-	done
-}
-
-printed() { grep -q -e "$1" "$out"; }
-wait_for() { until_true "a line \"$1\"" printed "$1"; }
-says() { printed "$1" || die "does not say \"$1\""; }
 contains() { grep -q -e "$2" "$1"; } # contains FILE PATTERN
-wait_in() { until_true "\"$2\" in $1" contains "$1" "$2"; }
+wait_in() { wait_until "\"$2\" in $1" contains "$1" "$2"; }
 cli() { timeout "$limit" redis-cli -p "$port" "$@"; }
 benchmark() { timeout $((limit * 2)) redis-benchmark -p "$port" -q "$@" >"$dir/benchmark" 2>&1; }
 
@@ -83,22 +59,6 @@ talk() # talk TEXT
 }
 
 figure() { cli info | tr -d '\r' | sed -n "s/^$1://p"; }
-
-# No subshell that is killed: bash may run the trap for its own end in it.
-ends_with() # ends_with EXIT_CODE
-{
-	timeout "$limit" tail -s 0.02 --pid="$pid" -f /dev/null || kill -KILL "$pid"
-	wait "$pid"
-	status=$?
-	pid=
-	[ "$status" -eq "$1" ] || die "exit code $status, not $1"
-}
-
-interrupt()
-{
-	kill -INT "$pid"
-	ends_with 0
-}
 
 subscribe() # subscribe FILE COMMAND NAME
 {
@@ -184,7 +144,7 @@ redis_benchmark_is_served()
 		benchmark -n 20000 $arguments publish nobody hello || die "$arguments: $(cat "$dir/benchmark")"
 	done
 	! grep -q -i -e error -e warning "$dir/benchmark" || die "$(cat "$dir/benchmark")"
-	until_true 'all others have left' has connected_clients 1
+	wait_until 'all others have left' has connected_clients 1
 	interrupt
 	says ', published 80000, delivered 0, dropped 0$'
 }
@@ -220,7 +180,7 @@ one_that_is_killed_is_subscribed_no_more()
 	subscribe "$dir/news" subscribe news
 	expect 1 publish news hello
 	kill -KILL "$subscriber"
-	until_true 'nobody is subscribed' answers 0 publish news lost
+	wait_until 'nobody is subscribed' answers 0 publish news lost
 	interrupt
 }
 
@@ -230,11 +190,11 @@ a_slow_subscriber_is_disconnected_and_others_are_not_disturbed()
 	exec 7<>/dev/tcp/127.0.0.1/"$port"
 	printf 'SUBSCRIBE slow\r\n' >&7
 	subscribe "$dir/fast" subscribe slow
-	until_true 'both are subscribed' answers 2 publish slow first
+	wait_until 'both are subscribed' answers 2 publish slow first
 	# 32 MB, more than the system keeps and the 8 MiB of an outbox; but never so much that the other is slow, too.
 	for round in 1 2 3 4 5 6 7 8 9 10; do
 		benchmark -n 50 -c 2 publish slow "$(printf '%065536d' 1)" || die "$(cat "$dir/benchmark")"
-		until_true 'the fast one has got all' has_long_lines "$dir/fast" $((50 * round))
+		wait_until 'the fast one has got all' has_long_lines "$dir/fast" $((50 * round))
 	done
 	wait_for 'disconnected: reads too slowly'
 	[ "$(figure clients_ended_slow)" = 1 ] || die 'not one was too slow'
@@ -292,7 +252,7 @@ too_many_are_refused()
 	[ "$answer" = $'+PONG\r' ] || die "answers $answer"
 	[ "$(talk '')" = '-ERR max number of clients reached' ] || die 'a second one was served'
 	exec 7>&-
-	until_true 'there is room again' answers PONG ping
+	wait_until 'there is room again' answers PONG ping
 	interrupt
 	says '^refused [1-9]'
 }
@@ -312,11 +272,11 @@ bad_usage_gives_2()
 	for arguments in '--port x' '--port 65536' '--port -1' '--port' '--loops 0' '--loops 65' '--max-clients 0' \
 		'--idle forever' '--listen localhost' '--unknown' 'more'; do
 		# shellcheck disable=SC2086 # several words
-		launch $arguments
+		launch "$minimq" $arguments
 		ends_with 2
 		says 'usage: minimq'
 	done
-	launch --help
+	launch "$minimq" --help
 	ends_with 0
 	says 'usage: minimq'
 }

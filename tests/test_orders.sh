@@ -10,10 +10,13 @@ set -u
 cd "$(dirname "$0")/.." || exit
 
 BUILD=${BUILD:-build}
+scale=${TEST_TIMEOUT_SCALE:-1}
+limit=$((30 * scale))
+# shellcheck source=tests/support/program.sh
+. tests/support/program.sh
 orders=$BUILD/examples/orders
 kills=${ORDERS_KILLS:-12}
 count=${ORDERS:-40}
-scale=${TEST_TIMEOUT_SCALE:-1}
 seed=${SEED:-$$}
 dir=$(mktemp -d)
 daemon=
@@ -37,18 +40,6 @@ die()
 	echo "FAIL: $1 (SEED=$seed)"
 	tail -n 20 "$dir"/*.out
 	exit 1
-}
-
-wait_until() # wait_until WHAT COMMAND...
-{
-	what=$1
-	shift
-	tries=$((300 * scale))
-	until "$@"; do
-		tries=$((tries - 1))
-		[ "$tries" -gt 0 ] || die "$what: not after $((30 * scale)) seconds"
-		sleep 0.1
-	done
 }
 
 listens() # listens FILE

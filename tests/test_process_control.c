@@ -286,15 +286,24 @@ static void it_stops_while_programs_are_connected(void **state)
 	close(busy);
 }
 
-static void one_that_was_left_behind_is_replaced(void **state)
+/* Another one's. */
+static int socket_at(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	struct daemon daemon;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	make(&daemon, NULL);
-	strcpy(address.sun_path, daemon.path);
+	strcpy(address.sun_path, path);
 	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+static void one_that_was_left_behind_is_replaced(void **state)
+{
+	struct daemon daemon;
+	int fd;
+
+	make(&daemon, NULL);
+	fd = socket_at(daemon.path);
 	close(fd);
 	runner_start(&daemon.runner, daemon.manager, NULL);
 	assert_true(manager_reaches(daemon.manager, TMGR_MANAGER_RUNNING));
@@ -306,13 +315,11 @@ static void one_that_was_left_behind_is_replaced(void **state)
 
 static void what_another_one_listens_on_is_left_alone(void **state)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	struct daemon daemon;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd;
 
 	make(&daemon, NULL);
-	strcpy(address.sun_path, daemon.path);
-	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	fd = socket_at(daemon.path);
 	assert_int_equal(listen(fd, 1), 0);
 	assert_int_equal(tmgr_manager_run(daemon.manager, NULL), -EADDRINUSE);
 	assert_int_equal(access(daemon.path, F_OK), 0);

@@ -1,77 +1,12 @@
-/* Steps of durable processes: all or nothing, once, in order; what a method may declare. */
+/* Steps of durable processes: all or nothing, once, in order; goroutines, cancelling. */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tests/support/durable.h"
-#include "tests/support/leak.h"
-
-/* What methods write down, outside of all processes: kept over kills. */
-static char seen[4096];
-
-static void see(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static void see(const char *format, ...)
-{
-	size_t length = strlen(seen);
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(seen + length, sizeof(seen) - length, format, arguments);
-	va_end(arguments);
-}
-
-static int forget(void **state)
-{
-	seen[0] = '\0';
-	return leak_setup(state);
-}
-
-#define steps_test(function) cmocka_unit_test_setup_teardown(function, forget, leak_teardown)
-
-static const char *text_of(const struct tmgr_message *message)
-{
-	return message->value.data;
-}
+#include "tests/support/seen.h"
 
 /* ---- The counter ----------------------------------------------------------------------------- */
-
-struct counter {
-	int64_t count;
-};
-
-static const struct tmgr_state_field counter_fields[] = {
-	TMGR_FIELD(struct counter, count),
-};
-
-static int main_done(struct tmgr_process *process, void *state, const struct tmgr_message *message)
-{
-	char result[32];
-
-	snprintf(result, sizeof(result), "%lld", (long long)((struct counter *)state)->count);
-	return tmgr_process_finish(process, bytes_of(result));
-}
-
-static int main_count(struct tmgr_process *process, void *state, const struct tmgr_message *message)
-{
-	struct counter *self = state;
-
-	self->count++;
-	tmgr_process_receive(process, "count", main_count);
-	tmgr_process_after(process, TMGR_HOUR, main_done);
-	return 0;
-}
-
-static const struct tmgr_process_definition counter_definition = {
-	.name = "counter",
-	.version = 1,
-	.state = TMGR_STATE(struct counter, counter_fields),
-	.start = main_count,
-	.methods = (const struct tmgr_process_method[]){ { .name = "Main_Count",
-								 .function = main_count },
-		{ .name = "Main_Done", .function = main_done }, { 0 } },
-};
 
 static const struct tmgr_process_definition *const counters[] = { &counter_definition, NULL };
 
@@ -211,7 +146,7 @@ static int fickle_try(struct tmgr_process *process, void *state, const struct tm
 		fails_left--;
 		return tmgr_process_fail(process, -EIO, "the upstream is down");
 	}
-	tmgr_process_receive(process, id, main_done);
+	tmgr_process_receive(process, id, counter_done);
 	return 0;
 }
 
@@ -222,7 +157,7 @@ static const struct tmgr_process_definition fickle_definition = {
 	.start = fickle_try,
 	.methods = (const struct tmgr_process_method[]){ { .name = "Main_Try",
 								 .function = fickle_try },
-		{ .name = "Main_Done", .function = main_done }, { 0 } },
+		{ .name = "Main_Done", .function = counter_done }, { 0 } },
 };
 
 static const struct tmgr_process_definition *const fickles[] = { &fickle_definition,
@@ -329,7 +264,7 @@ static int talk_listen(
 	struct tmgr_process *process, void *state, const struct tmgr_message *message)
 {
 	if (message->arrival == TMGR_ARRIVED_MESSAGE)
-		see("[%s from %s]", text_of(message), message->from);
+		see("[%s from %s]", (const char *)message->value.data, message->from);
 	if (message->arrival == TMGR_ARRIVED_CLOSED)
 		return 0;
 	return tmgr_process_receive(process, "talk", talk_listen);
@@ -404,221 +339,6 @@ static void going_with_a_live_name_is_eexist_and_fails_the_step(void **state)
 	durable_end(&durable);
 }
 
-/* ---- Calls ----------------------------------------------------------------------------------- */
-
-static int parent_end(struct tmgr_process *process, void *state, const struct tmgr_message *message)
-{
-	see("[%s: %d %s %s]", tmgr_process_id(process), message->error, message->from,
-		text_of(message));
-	return tmgr_process_finish(process, message->value);
-}
-
-static int parent_call(
-	struct tmgr_process *process, void *state, const struct tmgr_message *message)
-{
-	return tmgr_process_call(process,
-		&(struct tmgr_process_child){
-			&counter_definition, "shared", &(struct counter){ .count = 41 } },
-		parent_end);
-}
-
-static int parent_own(struct tmgr_process *process, void *state, const struct tmgr_message *message)
-{
-	char id[TMGR_PROCESS_ID_MAX + 1];
-
-	tmgr_process_spawn(
-		process, &(struct tmgr_process_child){ &counter_definition, NULL, NULL }, id);
-	see("[%s]", id);
-	if (fails_left > 0) {
-		fails_left--;
-		return -EIO;
-	}
-	return tmgr_process_call(process,
-		&(struct tmgr_process_child){ &counter_definition, NULL, NULL }, parent_end);
-}
-
-static const struct tmgr_process_definition parent_definition = {
-	.name = "parent",
-	.version = 1,
-	.start = parent_call,
-	.methods = (const struct tmgr_process_method[]){ { .name = "Main_Call",
-								 .function = parent_call },
-		{ .name = "Main_Own", .function = parent_own },
-		{ .name = "Main_End", .function = parent_end }, { 0 } },
-};
-
-static const struct tmgr_process_definition own_definition = {
-	.name = "own",
-	.version = 1,
-	.start = parent_own,
-	.methods = (const struct tmgr_process_method[]){ { .name = "Main_Own",
-								 .function = parent_own },
-		{ .name = "Main_End", .function = parent_end }, { 0 } },
-};
-
-static const struct tmgr_process_definition *const parents[] = { &parent_definition,
-	&own_definition, &counter_definition, NULL };
-
-static void calls_of_one_id_attach_to_it_with_many_waiters_finished_or_not(void **state)
-{
-	struct durable durable = { 0 };
-
-	durable_begin(&durable, parents);
-	assert_int_equal(durable_start(&durable, &parent_definition, "p1"), 0);
-	assert_int_equal(durable_start(&durable, &parent_definition, "p2"), 0);
-	assert_string_equal(durable_state(&durable, "shared"), "{\"count\":42}");
-	durable_kill(&durable);
-	durable_advance(&durable, TMGR_HOUR);
-	assert_non_null(strstr(seen, "[p1: 0 shared 42]"));
-	assert_non_null(strstr(seen, "[p2: 0 shared 42]"));
-	assert_int_equal(durable_start(&durable, &parent_definition, "p3"), 0);
-	assert_non_null(strstr(seen, "[p3: 0 shared 42]"));
-	assert_string_equal(durable_result(&durable, "p3"), "42");
-	durable_end(&durable);
-}
-
-static void the_caller_of_a_cancelled_process_is_told_so(void **state)
-{
-	struct durable durable = { 0 };
-	char wanted[64];
-
-	durable_begin(&durable, parents);
-	assert_int_equal(durable_start(&durable, &parent_definition, "p"), 0);
-	assert_int_equal(
-		durable_do(&durable, &(struct tmgr_process_command){ .kind = TMGR_PROCESS_CANCEL,
-					     .id = "shared" }),
-		0);
-	snprintf(wanted, sizeof(wanted), "[p: %d shared ]", -ECANCELED);
-	assert_string_equal(seen, wanted);
-	assert_int_equal(durable_status(&durable, "shared"), TMGR_PROCESS_CANCELLED);
-	durable_end(&durable);
-}
-
-static void ids_made_in_a_step_are_the_same_when_it_runs_again(void **state)
-{
-	struct durable durable = { 0 };
-	char *second;
-
-	fails_left = 1;
-	durable_begin(&durable, parents);
-	assert_int_equal(durable_start(&durable, &own_definition, "p"), 0);
-	durable_kill(&durable);
-	durable_advance(&durable, 100 * TMGR_MILLISECOND);
-	second = strchr(seen + 1, '[');
-	assert_non_null(second);
-	assert_int_equal(strlen(second) * 2, strlen(seen));
-	assert_memory_equal(seen, second, strlen(second));
-	durable_end(&durable);
-}
-
-/* ---- Effects --------------------------------------------------------------------------------- */
-
-static int effects_done;
-
-static int effect(void *self, const char *key, struct tmgr_bytes *ret)
-{
-	see("[%s]", key);
-	effects_done++;
-	*ret = bytes_of("paid");
-	return 0;
-}
-
-static int failing_effect(void *self, const char *key, struct tmgr_bytes *ret)
-{
-	return -ECONNREFUSED;
-}
-
-static int pay_main(struct tmgr_process *process, void *state, const struct tmgr_message *message)
-{
-	struct tmgr_bytes result;
-	int r = tmgr_process_once(process, "pay", effect, NULL, &result);
-
-	if (r != 0)
-		return r;
-	assert_int_equal(result.size, 4);
-	if (fails_left > 0) {
-		fails_left--;
-		return -EIO;
-	}
-	return tmgr_process_finish(process, result);
-}
-
-static int pay_fail(struct tmgr_process *process, void *state, const struct tmgr_message *message)
-{
-	assert_int_equal(
-		tmgr_process_once(process, "pay", failing_effect, NULL, NULL), -ECONNREFUSED);
-	return tmgr_process_default(process, pay_main);
-}
-
-static const struct tmgr_process_definition pay_definition = {
-	.name = "pay",
-	.version = 1,
-	.start = pay_fail,
-	.methods = (const struct tmgr_process_method[]){ { .name = "Main_Fail",
-								 .function = pay_fail },
-		{ .name = "Main_Pay", .function = pay_main }, { 0 } },
-};
-
-static const struct tmgr_process_definition *const pays[] = { &pay_definition, NULL };
-
-static void an_effect_is_done_once_and_its_result_given_again_also_after_a_kill(void **state)
-{
-	struct durable durable = { 0 };
-
-	fails_left = 3;
-	effects_done = 0;
-	durable_begin(&durable, pays);
-	assert_int_equal(durable_start(&durable, &pay_definition, "p"), 0);
-	assert_int_equal(effects_done, 1);
-	durable_kill(&durable);
-	durable_advance(&durable, TMGR_SECOND);
-	durable_kill(&durable);
-	durable_advance(&durable, TMGR_SECOND);
-	assert_int_equal(effects_done, 1);
-	assert_string_equal(durable_result(&durable, "p"), "paid");
-	durable_end(&durable);
-}
-
-static int keys_main(struct tmgr_process *process, void *state, const struct tmgr_message *message)
-{
-	char first[TMGR_PROCESS_KEY_MAX + 1], second[TMGR_PROCESS_KEY_MAX + 1];
-
-	tmgr_process_key(process, first);
-	tmgr_process_key(process, second);
-	assert_string_not_equal(first, second);
-	see("%s %s\n", first, second);
-	if (fails_left-- > 0)
-		return -EIO;
-	return message->arrival == TMGR_ARRIVED_DEFAULT ? 0
-							: tmgr_process_default(process, keys_main);
-}
-
-static const struct tmgr_process_definition keys_definition = {
-	.name = "keys",
-	.version = 1,
-	.start = keys_main,
-	.methods = (const struct tmgr_process_method[]){ { .name = "Main_Keys",
-								 .function = keys_main },
-		{ 0 } },
-};
-
-static void keys_are_those_of_the_step_and_of_no_other(void **state)
-{
-	struct durable durable = { 0 };
-	const struct tmgr_process_definition *const keys[] = { &keys_definition, NULL };
-	char *second, *third;
-
-	fails_left = 1;
-	durable_begin(&durable, keys);
-	assert_int_equal(durable_start(&durable, &keys_definition, "k"), 0);
-	durable_advance(&durable, TMGR_SECOND);
-	second = strchr(seen, '\n') + 1;
-	third = strchr(second, '\n') + 1;
-	assert_memory_equal(seen, second, (size_t)(second - seen));
-	assert_memory_not_equal(second, third, (size_t)(third - second));
-	durable_end(&durable);
-}
-
 /* ---- Cancel, finish -------------------------------------------------------------------------- */
 
 static int saga_undo(struct tmgr_process *process, void *state, const struct tmgr_message *message)
@@ -675,22 +395,16 @@ static void cancel_ends_the_goroutines_and_runs_the_cancel_method_last(void **st
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		steps_test(the_counter_counts_and_ends_an_hour_after_the_last_message),
-		steps_test(state_and_waits_survive_a_kill_between_any_two_steps),
-		steps_test(
-			killed_after_any_number_of_moves_nothing_acknowledged_is_lost_or_doubled),
-		steps_test(starting_an_id_twice_is_eexist_also_when_it_is_over),
-		steps_test(the_state_given_at_the_start_is_the_first_methods),
-		steps_test(a_method_that_fails_leaves_nothing_and_is_tried_again_with_backoff),
-		steps_test(after_ten_attempts_it_is_failed_with_its_error_and_can_be_resumed),
-		steps_test(two_goroutines_of_one_process_talk_and_the_last_that_ends_ends_it),
-		steps_test(going_with_a_live_name_is_eexist_and_fails_the_step),
-		steps_test(calls_of_one_id_attach_to_it_with_many_waiters_finished_or_not),
-		steps_test(the_caller_of_a_cancelled_process_is_told_so),
-		steps_test(ids_made_in_a_step_are_the_same_when_it_runs_again),
-		steps_test(an_effect_is_done_once_and_its_result_given_again_also_after_a_kill),
-		steps_test(keys_are_those_of_the_step_and_of_no_other),
-		steps_test(cancel_ends_the_goroutines_and_runs_the_cancel_method_last),
+		seen_test(the_counter_counts_and_ends_an_hour_after_the_last_message),
+		seen_test(state_and_waits_survive_a_kill_between_any_two_steps),
+		seen_test(killed_after_any_number_of_moves_nothing_acknowledged_is_lost_or_doubled),
+		seen_test(starting_an_id_twice_is_eexist_also_when_it_is_over),
+		seen_test(the_state_given_at_the_start_is_the_first_methods),
+		seen_test(a_method_that_fails_leaves_nothing_and_is_tried_again_with_backoff),
+		seen_test(after_ten_attempts_it_is_failed_with_its_error_and_can_be_resumed),
+		seen_test(two_goroutines_of_one_process_talk_and_the_last_that_ends_ends_it),
+		seen_test(going_with_a_live_name_is_eexist_and_fails_the_step),
+		seen_test(cancel_ends_the_goroutines_and_runs_the_cancel_method_last),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

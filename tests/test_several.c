@@ -12,29 +12,8 @@
 #include "tests/support/child.h"
 #include "tests/support/crowd.h"
 #include "tests/support/fault.h"
+#include "tests/support/futures.h"
 #include "tests/support/leak.h"
-
-#define FUTURES 4
-
-static int answer = 42;
-static struct tmgr_future futures[FUTURES];
-
-static void fresh(void)
-{
-	for (int i = 0; i < FUTURES; i++)
-		tmgr_future_init(&futures[i]);
-}
-
-static void fini_all(void)
-{
-	for (int i = 0; i < FUTURES; i++)
-		tmgr_future_fini(&futures[i]);
-}
-
-static void complete(int i, int error)
-{
-	assert_int_equal(tmgr_future_complete(&futures[i], error, error == 0 ? &answer : NULL), 0);
-}
 
 /* ---- Several -------------------------------------------------------------------------------- */
 
@@ -62,11 +41,11 @@ static void several_that_are_done_count_in_order_of_their_index(void **state)
 		struct tmgr_several several;
 		int kinds = n % 81, error = 0, r, kind[FUTURES];
 
-		fresh();
+		futures_fresh();
 		for (size_t i = 0; i < FUTURES; i++, kinds /= 3) {
 			kind[i] = kinds % 3;
 			if (kind[i] > 0)
-				complete((int)i, kind[i] == 1 ? 0 : -100 - (int)i);
+				futures_complete((int)i, kind[i] == 1 ? 0 : -100 - (int)i);
 		}
 		for (size_t i = 0; i < FUTURES && index == FUTURES; i++) {
 			if (kind[i] == 0)
@@ -90,7 +69,7 @@ static void several_that_are_done_count_in_order_of_their_index(void **state)
 			assert_int_equal(several.error, error);
 			assert_int_equal(several.error_index, error_index);
 		}
-		fini_all();
+		futures_fini();
 	}
 }
 
@@ -154,11 +133,11 @@ static void several_end_the_wait_as_their_mode_says(void **state)
 		for (enum seat seat = 0; seat < SEATS; seat++) {
 			struct member member = { .user = (void *)(intptr_t)waits[n].mode };
 
-			fresh();
+			futures_fresh();
 			crowd_enter(&crowd, &member, seat, wait_for_mode);
 			for (int i = 0; i < waits[n].count; i++) {
 				assert_true(member_waits(&member, "futures"));
-				complete(waits[n].order[i], waits[n].errors[i]);
+				futures_complete(waits[n].order[i], waits[n].errors[i]);
 			}
 			assert_true(member_leaves(&member));
 			assert_int_equal(member.r[0], 0);
@@ -170,7 +149,7 @@ static void several_end_the_wait_as_their_mode_says(void **state)
 				done += tmgr_future_done(&futures[i]);
 				assert_true(done <= waits[n].count);
 			}
-			fini_all();
+			futures_fini();
 		}
 	}
 	assert_int_equal(crowd_end(&crowd), 0);
@@ -183,12 +162,12 @@ static void one_future_may_be_given_twice(void **state)
 	struct tmgr_several several = { .cases = cases, .count = 2 };
 
 	(void)state;
-	fresh();
+	futures_fresh();
 	assert_int_equal(tmgr_wait_several(NULL, &several, TMGR_SEVERAL_ALL, TMGR_NOW), -ETIMEDOUT);
-	complete(0, -EIO);
+	futures_complete(0, -EIO);
 	assert_int_equal(tmgr_wait_several(NULL, &several, TMGR_SEVERAL_ALL, TMGR_NOW), 0);
 	assert_int_equal(several.error_index, 1);
-	fini_all();
+	futures_fini();
 }
 
 /* ---- Races ---------------------------------------------------------------------------------- */
@@ -226,7 +205,7 @@ static void race_once(struct tmgr_context *context, int round, unsigned *seed)
 		atomic_fetch_add(&wrong, 1);
 	r = tmgr_await(context, &shield.future, soon(seed), NULL);
 	/* It was copied before anybody went on. */
-	if (r == 0 && copy != answer)
+	if (r == 0 && copy != futures_answer)
 		atomic_fetch_add(&wrong, 1);
 	atomic_fetch_add(r == 0 ? &through : &gave_up, 1);
 	tmgr_future_remove_write(&race[round], &write);
@@ -258,7 +237,7 @@ static void nobody_is_forgotten_or_touched_too_late(void **state)
 		crowd_enter(&crowd, &members[i], (enum seat)(i % SEATS), race_all);
 	}
 	for (int i = 0; i < ROUNDS; i++) {
-		assert_int_equal(tmgr_future_complete(&race[i], 0, &answer), 0);
+		assert_int_equal(tmgr_future_complete(&race[i], 0, &futures_answer), 0);
 		if (i % 10 == 0)
 			tmgr_sleep(NULL, 100 * TMGR_MICROSECOND);
 		if (i == ROUNDS / 2)
@@ -284,17 +263,17 @@ static void they_allocate_nothing(void **state)
 	int r, copy;
 
 	(void)state;
-	fresh();
+	futures_fresh();
 	assert_int_equal(tmgr_shield_init(&shield, &futures[0]), 0);
 	assert_int_equal(tmgr_future_write_to(&futures[0], &write, &copy, sizeof(copy)), 0);
 	wait_for(cases, TMGR_SEVERAL_ALL, NULL, tmgr_after(TMGR_MILLISECOND), &r);
 	assert_int_equal(r, -ETIMEDOUT);
 	assert_int_equal(
 		tmgr_await(NULL, &shield.future, tmgr_after(TMGR_MILLISECOND), NULL), -ETIMEDOUT);
-	complete(0, 0);
+	futures_complete(0, 0);
 	tmgr_shield_fini(&shield);
 	assert_int_equal(fault_allocations(), before);
-	fini_all();
+	futures_fini();
 }
 
 static void await_on_thread(void *argument, struct tmgr_context *context)
@@ -323,10 +302,10 @@ static void ending_a_shield_that_is_awaited_stops_the_program(void **state)
 	struct child child;
 
 	(void)state;
-	fresh();
+	futures_fresh();
 	assert_int_equal(child_run(&child, end_a_shield_that_is_awaited, NULL), 1000 + SIGABRT);
 	assert_non_null(strstr(child.text, "future"));
-	fini_all();
+	futures_fini();
 }
 
 int main(void)

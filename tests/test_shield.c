@@ -8,29 +8,8 @@
 #include <taskmgr/shield.h>
 
 #include "tests/support/crowd.h"
+#include "tests/support/futures.h"
 #include "tests/support/leak.h"
-
-#define FUTURES 4
-
-static int answer = 42;
-static struct tmgr_future futures[FUTURES];
-
-static void fresh(void)
-{
-	for (int i = 0; i < FUTURES; i++)
-		tmgr_future_init(&futures[i]);
-}
-
-static void fini_all(void)
-{
-	for (int i = 0; i < FUTURES; i++)
-		tmgr_future_fini(&futures[i]);
-}
-
-static void complete(int i, int error)
-{
-	assert_int_equal(tmgr_future_complete(&futures[i], error, error == 0 ? &answer : NULL), 0);
-}
 
 /* What stands behind a future, and counts how often it is told to stop. */
 struct engine {
@@ -51,22 +30,22 @@ static void a_shield_is_done_with_its_future(void **state)
 	void *value = NULL;
 
 	(void)state;
-	fresh();
+	futures_fresh();
 	assert_int_equal(tmgr_shield_init(NULL, &futures[0]), -EINVAL);
 	assert_int_equal(tmgr_shield_init(&shield, NULL), -EINVAL);
 	tmgr_shield_fini(NULL);
 	assert_int_equal(tmgr_shield_init(&shield, &futures[0]), 0);
 	assert_int_equal(tmgr_await(NULL, &shield.future, TMGR_NOW, &value), -ETIMEDOUT);
-	complete(0, 0);
+	futures_complete(0, 0);
 	assert_int_equal(tmgr_await(NULL, &shield.future, TMGR_NEVER, &value), 0);
-	assert_ptr_equal(value, &answer);
+	assert_ptr_equal(value, &futures_answer);
 	tmgr_shield_fini(&shield);
 	/* Of one that is done. */
-	complete(1, -EIO);
+	futures_complete(1, -EIO);
 	assert_int_equal(tmgr_shield_init(&shield, &futures[1]), 0);
 	assert_int_equal(tmgr_await(NULL, &shield.future, TMGR_NOW, &value), -EIO);
 	tmgr_shield_fini(&shield);
-	fini_all();
+	futures_fini();
 }
 
 static void cancelling_a_shield_leaves_the_future_alone(void **state)
@@ -74,15 +53,15 @@ static void cancelling_a_shield_leaves_the_future_alone(void **state)
 	struct tmgr_shield shield;
 
 	(void)state;
-	fresh();
+	futures_fresh();
 	assert_int_equal(tmgr_shield_init(&shield, &futures[0]), 0);
 	assert_int_equal(tmgr_future_cancel(&shield.future, 0, NULL), 0);
 	assert_int_equal(tmgr_await(NULL, &shield.future, TMGR_NOW, NULL), -ECANCELED);
 	assert_false(tmgr_future_done(&futures[0]));
-	complete(0, 0);
+	futures_complete(0, 0);
 	assert_int_equal(tmgr_await(NULL, &shield.future, TMGR_NOW, NULL), -ECANCELED);
 	tmgr_shield_fini(&shield);
-	fini_all();
+	futures_fini();
 }
 
 static void a_shield_can_be_taken_back(void **state)
@@ -90,7 +69,7 @@ static void a_shield_can_be_taken_back(void **state)
 	struct tmgr_shield *shields[3];
 
 	(void)state;
-	fresh();
+	futures_fresh();
 	for (int i = 0; i < 3; i++) {
 		shields[i] = malloc(sizeof(*shields[i]));
 		assert_non_null(shields[i]);
@@ -101,8 +80,8 @@ static void a_shield_can_be_taken_back(void **state)
 		tmgr_shield_fini(shields[i % 3]);
 		free(shields[i % 3]);
 	}
-	complete(0, 0);
-	fini_all();
+	futures_complete(0, 0);
+	futures_fini();
 }
 
 static void shields_of_shields_go_so_deep(void **state)
@@ -111,20 +90,20 @@ static void shields_of_shields_go_so_deep(void **state)
 	struct tmgr_future *of = &futures[0];
 
 	(void)state;
-	fresh();
+	futures_fresh();
 	for (int i = 0; i < TMGR_SHIELD_DEPTH_MAX; i++) {
 		assert_int_equal(tmgr_shield_init(&shields[i], of), 0);
 		of = &shields[i].future;
 	}
 	assert_int_equal(tmgr_shield_init(&shields[TMGR_SHIELD_DEPTH_MAX], of), -ELOOP);
 	assert_int_equal(tmgr_future_cancel(&shields[8].future, 0, NULL), 0);
-	complete(0, -EIO);
+	futures_complete(0, -EIO);
 	for (int i = TMGR_SHIELD_DEPTH_MAX - 1; i >= 0; i--) {
 		assert_int_equal(tmgr_await(NULL, &shields[i].future, TMGR_NOW, NULL),
 			i < 8 ? -EIO : -ECANCELED);
 		tmgr_shield_fini(&shields[i]);
 	}
-	fini_all();
+	futures_fini();
 }
 
 struct called {
@@ -147,19 +126,19 @@ static void the_callbacks_of_a_shield_are_called_with_it(void **state)
 	struct tmgr_shield shield;
 
 	(void)state;
-	fresh();
+	futures_fresh();
 	assert_int_equal(tmgr_shield_init(&shield, &futures[0]), 0);
 	assert_int_equal(
 		tmgr_future_on_done(&shield.future, &of_shield.callback, note_call, &of_shield), 0);
 	assert_int_equal(
 		tmgr_future_on_done(&futures[0], &of_future.callback, note_call, &of_future), 0);
-	complete(0, 0);
+	futures_complete(0, 0);
 	assert_int_equal(of_shield.count, 1);
 	assert_ptr_equal(of_shield.future, &shield.future);
 	assert_int_equal(of_future.count, 1);
 	assert_ptr_equal(of_future.future, &futures[0]);
 	tmgr_shield_fini(&shield);
-	fini_all();
+	futures_fini();
 }
 
 static void await_shielded(struct member *member, struct tmgr_context *context)
@@ -205,29 +184,29 @@ static void a_value_is_copied_on_success_only(void **state)
 	int copy = 1;
 
 	(void)state;
-	fresh();
+	futures_fresh();
 	assert_int_equal(tmgr_future_write_to(NULL, &write, &copy, sizeof(copy)), -EINVAL);
 	assert_int_equal(tmgr_future_write_to(&futures[0], NULL, &copy, sizeof(copy)), -EINVAL);
 	assert_int_equal(tmgr_future_write_to(&futures[0], &write, NULL, sizeof(copy)), -EINVAL);
 	assert_int_equal(tmgr_future_write_to(&futures[0], &write, &copy, sizeof(copy)), 0);
 	assert_int_equal(copy, 1);
-	complete(0, 0);
-	assert_int_equal(copy, answer);
+	futures_complete(0, 0);
+	assert_int_equal(copy, futures_answer);
 	assert_int_equal(tmgr_future_remove_write(&futures[0], &write), -ENOENT);
 	/* At once. */
 	copy = 1;
 	assert_int_equal(tmgr_future_write_to(&futures[0], &write, &copy, sizeof(copy)), 0);
-	assert_int_equal(copy, answer);
+	assert_int_equal(copy, futures_answer);
 	copy = 1;
 	assert_int_equal(tmgr_future_write_to(&futures[1], &write, &copy, sizeof(copy)), 0);
-	assert_int_equal(tmgr_future_complete(&futures[1], -EIO, &answer), 0);
+	assert_int_equal(tmgr_future_complete(&futures[1], -EIO, &futures_answer), 0);
 	assert_int_equal(copy, 1);
 	assert_int_equal(tmgr_future_write_to(&futures[1], &write, &copy, sizeof(copy)), 0);
 	assert_int_equal(copy, 1);
 	assert_int_equal(tmgr_future_write_to(&futures[2], &write, &copy, sizeof(copy)), 0);
 	assert_int_equal(tmgr_future_complete(&futures[2], 0, NULL), 0);
 	assert_int_equal(copy, 1);
-	fini_all();
+	futures_fini();
 }
 
 static void a_copy_can_be_taken_back(void **state)
@@ -236,15 +215,15 @@ static void a_copy_can_be_taken_back(void **state)
 	int copy = 1;
 
 	(void)state;
-	fresh();
+	futures_fresh();
 	assert_int_equal(tmgr_future_remove_write(&futures[0], NULL), -EINVAL);
 	assert_int_equal(tmgr_future_remove_write(NULL, &write), -EINVAL);
 	assert_int_equal(tmgr_future_write_to(&futures[0], &write, &copy, sizeof(copy)), 0);
 	assert_int_equal(tmgr_future_remove_write(&futures[0], &write), 0);
 	assert_int_equal(tmgr_future_remove_write(&futures[0], &write), -ENOENT);
-	complete(0, 0);
+	futures_complete(0, 0);
 	assert_int_equal(copy, 1);
-	fini_all();
+	futures_fini();
 }
 
 static void a_shield_of_a_value_is_copied_too(void **state)
@@ -254,13 +233,13 @@ static void a_shield_of_a_value_is_copied_too(void **state)
 	int copy = 1;
 
 	(void)state;
-	fresh();
+	futures_fresh();
 	assert_int_equal(tmgr_shield_init(&shield, &futures[0]), 0);
 	assert_int_equal(tmgr_future_write_to(&shield.future, &write, &copy, sizeof(copy)), 0);
-	complete(0, 0);
-	assert_int_equal(copy, answer);
+	futures_complete(0, 0);
+	assert_int_equal(copy, futures_answer);
 	tmgr_shield_fini(&shield);
-	fini_all();
+	futures_fini();
 }
 
 int main(void)

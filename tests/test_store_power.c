@@ -3,17 +3,14 @@
  * where the disk fails; and that leaving out a sync would be seen.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <taskmgr/taskmgr.h>
 
 #include "tests/support/leak.h"
 #include "tests/support/power.h"
 #include "tests/support/random_steps.h"
+#include "tests/support/seeded.h"
 #include "tests/support/steps.h"
 #include "tests/support/store_file.h"
 
@@ -75,20 +72,9 @@ static void forget(struct program *program)
 
 static bool has(struct store_file *survivor, struct rows_model *model)
 {
-	struct rows_model loaded = { .rows = NULL };
 	char difference[1200];
-	bool same;
 
-	for (size_t i = model->count; i-- > 0;) {
-		if (model->rows[i].kind != TMGR_STORE_EVENT)
-			continue;
-		free(model->rows[i].text);
-		model->rows[i] = model->rows[--model->count];
-	}
-	same = survivor->store->ops->load(survivor->store, 0, rows_visit, &loaded) == 0 &&
-	       rows_same(&loaded, model, difference, sizeof(difference));
-	rows_clear(&loaded);
-	return same;
+	return store_file_has(survivor, model, difference, sizeof(difference));
 }
 
 /* Whether what survived is what was acknowledged, or that and the batch that was on its way. */
@@ -110,15 +96,6 @@ static bool survives(struct program *program, enum power_loss loss, unsigned *se
 	}
 	store_file_fini(&survivor);
 	return good;
-}
-
-static unsigned seed_of_this_run(void)
-{
-	const char *given = getenv("SEED");
-	unsigned seed = given ? (unsigned)strtoul(given, NULL, 0) : (unsigned)time(NULL);
-
-	print_message("SEED=%u\n", seed);
-	return seed;
 }
 
 /* Cut at the n-th operation; the number of losses that were not survived. 0 past the end: *ret_end. */
@@ -148,7 +125,7 @@ static int cut_at(long n, unsigned seed, bool no_log, bool no_database, bool *re
 
 static void nothing_acknowledged_is_lost_wherever_the_power_is_cut(void **state)
 {
-	unsigned seed = seed_of_this_run();
+	unsigned seed = (unsigned)seed_of_this_run();
 	const char *each = getenv("POWER_EACH");
 	long step = each ? atol(each) : 9, n;
 	bool end = false;
@@ -163,7 +140,7 @@ static void nothing_acknowledged_is_lost_wherever_the_power_is_cut(void **state)
 
 static void leaving_out_the_sync_of_the_log_is_seen(void **state)
 {
-	unsigned seed = seed_of_this_run();
+	unsigned seed = (unsigned)seed_of_this_run();
 	bool end = false;
 	int lost = 0;
 
@@ -175,7 +152,7 @@ static void leaving_out_the_sync_of_the_log_is_seen(void **state)
 
 static void leaving_out_the_sync_of_the_database_is_seen(void **state)
 {
-	unsigned seed = seed_of_this_run();
+	unsigned seed = (unsigned)seed_of_this_run();
 	bool end = false;
 	int lost = 0;
 
@@ -189,7 +166,7 @@ static void leaving_out_the_sync_of_the_database_is_seen(void **state)
 
 static void a_batch_for_which_there_is_no_room_is_not_there_and_goes_on_later(void **state)
 {
-	struct program program = { .random.seed = seed_of_this_run() };
+	struct program program = { .random.seed = (unsigned)seed_of_this_run() };
 	int refused = 0;
 
 	(void)state;
@@ -276,7 +253,7 @@ static bool fail_at(long n, unsigned seed, void (*inject)(long n))
 
 static void after_a_sync_that_failed_all_is_copied_to_a_new_file_before_anything_else(void **state)
 {
-	unsigned seed = seed_of_this_run();
+	unsigned seed = (unsigned)seed_of_this_run();
 	long n = 1;
 
 	(void)state;
@@ -288,7 +265,7 @@ static void after_a_sync_that_failed_all_is_copied_to_a_new_file_before_anything
 
 static void a_write_that_fails_ends_the_store(void **state)
 {
-	unsigned seed = seed_of_this_run();
+	unsigned seed = (unsigned)seed_of_this_run();
 	long n = 1;
 
 	(void)state;

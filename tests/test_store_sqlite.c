@@ -1,18 +1,16 @@
 /* The store on SQLite: what is given to it is there, again and again, and what it refuses. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <taskmgr/taskmgr.h>
 
-#include "tests/support/child.h"
 #include "tests/support/leak.h"
 #include "tests/support/random_steps.h"
+#include "tests/support/seeded.h"
 #include "tests/support/steps.h"
 #include "tests/support/store_file.h"
 
@@ -44,18 +42,9 @@ static struct tmgr_store_health health(void)
 	return health;
 }
 
-static unsigned seed_of_this_run(void)
-{
-	const char *given = getenv("SEED");
-	unsigned seed = given ? (unsigned)strtoul(given, NULL, 0) : (unsigned)time(NULL);
-
-	print_message("SEED=%u\n", seed);
-	return seed;
-}
-
 static void what_was_committed_is_there_however_it_was_copied(void **state)
 {
-	struct random_steps random = { .seed = seed_of_this_run() };
+	struct random_steps random = { .seed = (unsigned)seed_of_this_run() };
 	struct rows_model model = { .rows = NULL };
 
 	(void)state;
@@ -87,7 +76,7 @@ static void what_was_committed_is_there_however_it_was_copied(void **state)
 /* As a kill -9 leaves it: no close(). */
 static void what_was_committed_is_there_when_nothing_was_closed(void **state)
 {
-	struct random_steps random = { .seed = seed_of_this_run() };
+	struct random_steps random = { .seed = (unsigned)seed_of_this_run() };
 	struct rows_model model = { .rows = NULL };
 
 	(void)state;

@@ -2,10 +2,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "tests/support/followed.h"
+#include "tests/support/seeded.h"
 
 struct history {
 	unsigned seed;
@@ -91,12 +91,8 @@ static void expect_each_once(struct fixture *fixture, unsigned written)
 static void whatever_happens_each_line_comes_once(void **state)
 {
 	struct fixture *fixture = *state;
-	struct history history = { .seed = (unsigned)time(NULL) };
-	const char *given = getenv("SEED");
+	struct history history = { .seed = (unsigned)seed_of_this_run() };
 
-	if (given)
-		history.seed = (unsigned)strtoul(given, NULL, 0);
-	print_message("SEED=%u\n", history.seed);
 	for (int round = 0; round < 20; round++) {
 		if (!history.writer) {
 			reopen(fixture, &history);

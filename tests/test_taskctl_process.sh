@@ -4,8 +4,10 @@ set -u
 cd "$(dirname "$0")/.." || exit
 
 BUILD=${BUILD:-build}
-taskctl=$BUILD/taskctl
 scale=${TEST_TIMEOUT_SCALE:-1}
+# shellcheck source=tests/support/program.sh
+. tests/support/program.sh
+taskctl=$BUILD/taskctl
 dir=$(mktemp -d)
 file=$dir/orders.db
 daemon=
@@ -27,18 +29,6 @@ die()
 	echo "FAIL: $test: $1"
 	tail -n 30 "$dir/out" "$dir/err" "$dir/daemon.out" 2>/dev/null
 	exit 1
-}
-
-wait_until() # wait_until WHAT COMMAND...
-{
-	what=$1
-	shift
-	tries=$((200 * scale))
-	until "$@"; do
-		tries=$((tries - 1))
-		[ "$tries" -gt 0 ] || die "$what: not after $((20 * scale)) seconds"
-		sleep 0.1
-	done
 }
 
 start_daemon() # start_daemon ARGUMENT...

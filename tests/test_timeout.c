@@ -167,17 +167,21 @@ static void a_time_that_is_not_above_0_is_refused_and_all_time_is_none(void **st
 	assert_int_equal(hosted_run(tmgr_timeout(probe_task(&good), INT64_MAX)).result, 0);
 }
 
+/* The argument is the time of one more around it, inside of the short one, or NULL. */
 static int leave_one_that_is_deaf(void *argument)
 {
 	static struct latch never = LATCH_INIT;
 	static struct probe deaf = PROBE(.name = "deaf", .hold_execute = &never);
 	struct tmgr_task_options options = { .stop_ns = 50 * TMGR_MILLISECOND };
 	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	struct tmgr_task task = probe_task(&deaf);
+	const int64_t *inner_ns = argument;
 	int64_t begun = tmgr_now();
 
-	(void)argument;
-	child_check_equal(tmgr_manager_add_task_with(manager, "deaf",
-				  tmgr_timeout(probe_task(&deaf), SHORT), TMGR_ERROR, &options),
+	if (inner_ns != NULL)
+		task = tmgr_timeout(task, *inner_ns);
+	child_check_equal(tmgr_manager_add_task_with(
+				  manager, "deaf", tmgr_timeout(task, SHORT), TMGR_ERROR, &options),
 		0);
 	child_check_equal(tmgr_manager_run(manager, NULL), -TMGR_ESTUCK);
 	child_check(tmgr_now() - begun >= SHORT + 50 * TMGR_MILLISECOND);
@@ -194,30 +198,13 @@ static void one_that_does_not_end_after_its_time_is_stuck_by_its_stop_deadline(v
 	assert_int_equal(child_run(&child, leave_one_that_is_deaf, NULL), 0);
 }
 
-static int leave_one_that_is_deaf_in_two(void *argument)
-{
-	static struct latch never = LATCH_INIT;
-	static struct probe deaf = PROBE(.name = "deaf", .hold_execute = &never);
-	struct tmgr_task_options options = { .stop_ns = 50 * TMGR_MILLISECOND };
-	struct tmgr_manager *manager = tmgr_manager_create(NULL);
-	int64_t begun = tmgr_now();
-
-	(void)argument;
-	child_check_equal(tmgr_manager_add_task_with(manager, "deaf",
-				  tmgr_timeout(tmgr_timeout(probe_task(&deaf), TMGR_HOUR), SHORT),
-				  TMGR_ERROR, &options),
-		0);
-	child_check_equal(tmgr_manager_run(manager, NULL), -TMGR_ESTUCK);
-	child_check(tmgr_now() - begun >= SHORT + 50 * TMGR_MILLISECOND);
-	return 0;
-}
-
 static void one_inside_that_has_more_time_does_not_put_that_off(void **state)
 {
+	int64_t inner_ns = TMGR_HOUR;
 	struct child child;
 
 	(void)state;
-	assert_int_equal(child_run(&child, leave_one_that_is_deaf_in_two, NULL), 0);
+	assert_int_equal(child_run(&child, leave_one_that_is_deaf, &inner_ns), 0);
 }
 
 static int wait_in_time_then_long(struct probe *probe, struct tmgr_context *context)

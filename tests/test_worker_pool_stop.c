@@ -7,22 +7,33 @@
 #include "tests/support/leak.h"
 #include "tests/support/workshop.h"
 
+typedef int work_function(void *self, struct tmgr_context *context, void *job);
+
+/* Stop a pool while each worker is held in its first job, and let them go then; how it ended. */
+static struct ending stop_while_held(struct workshop *shop, work_function *function,
+	const struct tmgr_worker_pool_options *options, int jobs)
+{
+	struct latch hold = LATCH_INIT;
+	struct hosted hosted;
+
+	shop->hold = &hold;
+	open_shop(shop, 8);
+	hosted_start(&hosted, tmgr_worker_pool(shop->channel, function, shop, options));
+	submit_all(shop, jobs);
+	assert_true(latch_arrived(&hold, (unsigned)options->workers));
+	tmgr_manager_cancel(hosted.manager);
+	latch_open(&hold);
+	return hosted_end(&hosted);
+}
+
 static void at_the_stop_what_was_submitted_is_done(void **state)
 {
 	const struct tmgr_worker_pool_options two = { .workers = 2 };
-	struct latch hold = LATCH_INIT;
 	static struct workshop shop;
-	struct hosted hosted;
 
 	(void)state;
-	shop = (struct workshop)WORKSHOP(.hold = &hold);
-	open_shop(&shop, 8);
-	hosted_start(&hosted, tmgr_worker_pool(shop.channel, work, &shop, &two));
-	submit_all(&shop, 8);
-	assert_true(latch_arrived(&hold, 2));
-	tmgr_manager_cancel(hosted.manager);
-	latch_open(&hold);
-	assert_int_equal(hosted_end(&hosted).result, 0);
+	shop = (struct workshop)WORKSHOP();
+	assert_int_equal(stop_while_held(&shop, work, &two, 8).result, 0);
 	assert_int_equal(atomic_load(&shop.done), 8);
 	assert_int_equal(submit(&shop, 9, TMGR_NOW), -EPIPE);
 	tmgr_channel_unref(shop.channel);
@@ -52,19 +63,11 @@ static void a_pool_that_drains_in_time_drops_nothing(void **state)
 		.drain_ns = TMGR_HOUR,
 		.drop = drop,
 	};
-	struct latch hold = LATCH_INIT;
 	static struct workshop shop;
-	struct hosted hosted;
 
 	(void)state;
-	shop = (struct workshop)WORKSHOP(.hold = &hold);
-	open_shop(&shop, 8);
-	hosted_start(&hosted, tmgr_worker_pool(shop.channel, work, &shop, &patient));
-	submit_all(&shop, 5);
-	assert_true(latch_arrived(&hold, 1));
-	tmgr_manager_cancel(hosted.manager);
-	latch_open(&hold);
-	assert_int_equal(hosted_end(&hosted).result, 0);
+	shop = (struct workshop)WORKSHOP();
+	assert_int_equal(stop_while_held(&shop, work, &patient, 5).result, 0);
 	assert_int_equal(atomic_load(&shop.done), 5);
 	assert_int_equal(atomic_load(&shop.dropped), 0);
 	tmgr_channel_unref(shop.channel);
@@ -91,20 +94,12 @@ static void jobs_that_drain_for_too_long_end_with_a_timeout(void **state)
 		.drain_ns = 20 * TMGR_MILLISECOND,
 		.drop = drop,
 	};
-	struct latch hold = LATCH_INIT;
 	static struct workshop shop;
-	struct hosted hosted;
 	struct ending ending;
 
 	(void)state;
-	shop = (struct workshop)WORKSHOP(.hold = &hold);
-	open_shop(&shop, 8);
-	hosted_start(&hosted, tmgr_worker_pool(shop.channel, last_for_ever, &shop, &brief));
-	submit_all(&shop, 4);
-	assert_true(latch_arrived(&hold, 1));
-	tmgr_manager_cancel(hosted.manager);
-	latch_open(&hold);
-	ending = hosted_end(&hosted);
+	shop = (struct workshop)WORKSHOP();
+	ending = stop_while_held(&shop, last_for_ever, &brief, 4);
 	assert_int_equal(ending.result, -ETIMEDOUT);
 	assert_int_equal(atomic_load(&shop.done), 1);
 	/* The second uses up the time, unless that passed before it began; the others never do. */
@@ -120,19 +115,11 @@ static void at_the_stop_what_was_submitted_is_dropped_where_asked(void **state)
 		.on_stop = TMGR_WORKER_POOL_DROP,
 		.drop = drop,
 	};
-	struct latch hold = LATCH_INIT;
 	static struct workshop shop;
-	struct hosted hosted;
 
 	(void)state;
-	shop = (struct workshop)WORKSHOP(.hold = &hold);
-	open_shop(&shop, 8);
-	hosted_start(&hosted, tmgr_worker_pool(shop.channel, work, &shop, &dropping));
-	submit_all(&shop, 5);
-	assert_true(latch_arrived(&hold, 1));
-	tmgr_manager_cancel(hosted.manager);
-	latch_open(&hold);
-	assert_int_equal(hosted_end(&hosted).result, 0);
+	shop = (struct workshop)WORKSHOP();
+	assert_int_equal(stop_while_held(&shop, work, &dropping, 5).result, 0);
 	assert_int_equal(atomic_load(&shop.done), 1);
 	assert_int_equal(atomic_load(&shop.dropped), 4);
 	assert_int_equal(submit(&shop, 9, TMGR_NOW), -EPIPE);
@@ -225,20 +212,12 @@ static void a_pool_that_is_run_again_after_an_error_drains_as_before(void **stat
 static void an_error_while_draining_does_not_stop_it_and_is_what_it_ends_with(void **state)
 {
 	const struct tmgr_worker_pool_options one = { .workers = 1 };
-	struct latch hold = LATCH_INIT;
 	static struct workshop shop;
-	struct hosted hosted;
 	struct ending ending;
 
 	(void)state;
-	shop = (struct workshop)WORKSHOP(.hold = &hold, .fails = 3);
-	open_shop(&shop, 8);
-	hosted_start(&hosted, tmgr_worker_pool(shop.channel, work, &shop, &one));
-	submit_all(&shop, 5);
-	assert_true(latch_arrived(&hold, 1));
-	tmgr_manager_cancel(hosted.manager);
-	latch_open(&hold);
-	ending = hosted_end(&hosted);
+	shop = (struct workshop)WORKSHOP(.fails = 3);
+	ending = stop_while_held(&shop, work, &one, 5);
 	assert_int_equal(ending.result, -EIO);
 	assert_string_equal(ending.text, "job 3");
 	assert_int_equal(atomic_load(&shop.done), 4);

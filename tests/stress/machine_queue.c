@@ -5,9 +5,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <taskmgr/tasks/machine_wait.h>
 
@@ -51,14 +49,29 @@ struct worker {
 	int *finished; /* how many have */
 };
 
-static void run(struct worker *workers, size_t count, void *(*work)(void *argument))
+/* Have them all work on it until that time; none finds anything wrong. How much they have done. */
+static long run(struct tmgr_machine *machine, void *(*work)(void *argument), int64_t until)
 {
-	for (size_t i = 0; i < count; i++) {
-		workers[i].number = (unsigned)i;
+	struct worker workers[THREADS];
+	long done = 0, wrong = 0;
+	int finished = 0;
+
+	for (unsigned i = 0; i < THREADS; i++) {
+		workers[i] = (struct worker){
+			.machine = machine,
+			.until = until,
+			.number = i,
+			.finished = &finished,
+		};
 		assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
 	}
-	for (size_t i = 0; i < count; i++)
+	for (unsigned i = 0; i < THREADS; i++) {
 		pthread_join(workers[i].thread, NULL);
+		done += workers[i].done;
+		wrong += workers[i].wrong;
+	}
+	assert_int_equal(wrong, 0);
+	return done;
 }
 
 /* ---- Nothing is lost -------------------------------------------------------------------------- */
@@ -101,22 +114,11 @@ static void *add_many(void *argument)
 
 static void no_mutation_is_lost_when_the_drainer_leaves(void **state)
 {
-	struct worker workers[THREADS];
 	struct tmgr_machine *machine = make(NULL);
-	long entered = 0, done = 0, wrong = 0;
+	long entered = 0, done;
 
 	assert_int_equal(tmgr_machine_bind(machine, &counting, &entered), 0);
-	for (size_t i = 0; i < THREADS; i++)
-		workers[i] = (struct worker){
-			.machine = machine,
-			.until = tmgr_after(seconds() * TMGR_SECOND),
-		};
-	run(workers, THREADS, add_many);
-	for (size_t i = 0; i < THREADS; i++) {
-		done += workers[i].done;
-		wrong += workers[i].wrong;
-	}
-	assert_int_equal(wrong, 0);
+	done = run(machine, add_many, tmgr_after(seconds() * TMGR_SECOND));
 	assert_int_equal(tmgr_machine_wait(NULL, machine, &TMGR_WHEN_DRAINED, SOON), 0);
 	assert_int_equal(entered, done);
 	assert_int_equal(tmgr_machine_tick(machine, COUNTED), 2 * done - 1);
@@ -142,22 +144,11 @@ static void *add_blocking(void *argument)
 static void who_waits_for_room_gets_it(void **state)
 {
 	struct tmgr_machine_options options = { .queue_max = 1, .queue_full = TMGR_QUEUE_BLOCK };
-	struct worker workers[THREADS];
 	struct tmgr_machine *machine = make(&options);
-	long entered = 0, done = 0, wrong = 0;
+	long entered = 0, done;
 
 	assert_int_equal(tmgr_machine_bind(machine, &counting, &entered), 0);
-	for (size_t i = 0; i < THREADS; i++)
-		workers[i] = (struct worker){
-			.machine = machine,
-			.until = tmgr_after(seconds() * TMGR_SECOND),
-		};
-	run(workers, THREADS, add_blocking);
-	for (size_t i = 0; i < THREADS; i++) {
-		done += workers[i].done;
-		wrong += workers[i].wrong;
-	}
-	assert_int_equal(wrong, 0);
+	done = run(machine, add_blocking, tmgr_after(seconds() * TMGR_SECOND));
 	assert_int_equal(tmgr_machine_wait(NULL, machine, &TMGR_WHEN_DRAINED, SOON), 0);
 	assert_int_equal(entered, done);
 	tmgr_machine_unref(machine);
@@ -189,24 +180,11 @@ static void *take_turns(void *argument)
 
 static void no_wait_misses_what_was_there_for_a_moment(void **state)
 {
-	struct worker workers[THREADS];
 	struct tmgr_machine *machine = make(NULL);
-	long done = 0, wrong = 0;
-	int finished = 0;
+	long done;
 
 	tmgr_machine_add(machine, A, NULL);
-	for (size_t i = 0; i < THREADS; i++)
-		workers[i] = (struct worker){
-			.machine = machine,
-			.until = tmgr_after(seconds() * TMGR_SECOND),
-			.finished = &finished,
-		};
-	run(workers, THREADS, take_turns);
-	for (size_t i = 0; i < THREADS; i++) {
-		done += workers[i].done;
-		wrong += workers[i].wrong;
-	}
-	assert_int_equal(wrong, 0);
+	done = run(machine, take_turns, tmgr_after(seconds() * TMGR_SECOND));
 	print_message("%ld turns\n", done);
 	tmgr_machine_unref(machine);
 }
@@ -249,20 +227,10 @@ static void *come_and_go(void *argument)
 
 static void what_was_taken_back_is_not_called(void **state)
 {
-	struct worker workers[THREADS];
 	struct tmgr_machine *machine = make(NULL);
 	struct tmgr_machine_stats stats;
-	long wrong = 0;
 
-	for (size_t i = 0; i < THREADS; i++)
-		workers[i] = (struct worker){
-			.machine = machine,
-			.until = tmgr_after(seconds() * TMGR_SECOND),
-		};
-	run(workers, THREADS, come_and_go);
-	for (size_t i = 0; i < THREADS; i++)
-		wrong += workers[i].wrong;
-	assert_int_equal(wrong, 0);
+	run(machine, come_and_go, tmgr_after(seconds() * TMGR_SECOND));
 	assert_int_equal(tmgr_machine_stats(machine, &stats), 0);
 	assert_int_equal(stats.waits, 0);
 	tmgr_machine_unref(machine);
@@ -307,20 +275,10 @@ static void *read_and_bind(void *argument)
 
 static void readers_see_one_moment_and_what_is_unbound_is_not_called(void **state)
 {
-	struct worker workers[THREADS];
 	struct tmgr_machine *machine = make(NULL);
-	long wrong = 0;
 
 	tmgr_machine_add(machine, A, NULL);
-	for (size_t i = 0; i < THREADS; i++)
-		workers[i] = (struct worker){
-			.machine = machine,
-			.until = tmgr_after(seconds() * TMGR_SECOND),
-		};
-	run(workers, THREADS, read_and_bind);
-	for (size_t i = 0; i < THREADS; i++)
-		wrong += workers[i].wrong;
-	assert_int_equal(wrong, 0);
+	run(machine, read_and_bind, tmgr_after(seconds() * TMGR_SECOND));
 	tmgr_machine_unref(machine);
 }
 
@@ -348,16 +306,9 @@ static void disposing_lets_everybody_go(void **state)
 	long rounds = 0;
 
 	for (; tmgr_now() < until; rounds++) {
-		struct worker workers[THREADS];
 		struct tmgr_machine *machine = make(NULL);
-		long wrong = 0;
 
-		for (size_t i = 0; i < THREADS; i++)
-			workers[i] = (struct worker){ .machine = machine };
-		run(workers, THREADS, use_until_disposed);
-		for (size_t i = 0; i < THREADS; i++)
-			wrong += workers[i].wrong;
-		assert_int_equal(wrong, 0);
+		run(machine, use_until_disposed, TMGR_NEVER);
 		tmgr_machine_unref(machine);
 	}
 	print_message("%ld rounds\n", rounds);

@@ -6,24 +6,20 @@
  *
  * SEED repeats a run, though not the moments of the kills; SECONDS says for how long to kill at random.
  */
-#include <errno.h>
-#include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <taskmgr/taskmgr.h>
 
+#include "tests/support/killed.h"
 #include "tests/support/leak.h"
 #include "tests/support/power.h"
 #include "tests/support/random_steps.h"
+#include "tests/support/seeded.h"
 #include "tests/support/steps.h"
-#include "tests/support/store_file.h"
 
 #define PROCESSES 9
 #define ROUNDS_OF_A_FILE 25 /* then another one is begun: the model is played from its beginning */
@@ -108,15 +104,6 @@ static void work(struct source *source)
 	_exit(7);
 }
 
-static void must_have_been_killed(pid_t pid)
-{
-	int status = 0;
-
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
-		fail_msg("the program ended by itself: status %x", status);
-}
-
 /* ---- What must be there ---- */
 
 static void must_be_whole(bool of_any_kind, unsigned seed)
@@ -175,40 +162,24 @@ static pid_t start(bool of_any_kind, unsigned seed, long kill_at)
 	return pid;
 }
 
-static unsigned seed_of_this_run(void)
+static unsigned long long batches(void)
 {
-	const char *given = getenv("SEED");
-	unsigned seed = given ? (unsigned)strtoul(given, NULL, 0) : (unsigned)time(NULL);
-
-	print_message("SEED=%u\n", seed);
-	return seed;
-}
-
-/*
- * Sleeps are what chooses the moment here; nothing is waited for. From before the file is open to well
- * into the work: how long that is on this machine shows in whether anything was acknowledged.
- */
-static void kill_some_time_later(pid_t pid, int64_t *longest_ns, unsigned *seed)
-{
-	unsigned long long before = atomic_load(&shared->batches);
-	int64_t ns = *longest_ns / 1000 * (1 + rand_r(seed) % 1000);
-	struct timespec wait = { ns / TMGR_SECOND, ns % TMGR_SECOND };
-
-	nanosleep(&wait, NULL);
-	kill(pid, SIGKILL);
-	must_have_been_killed(pid);
-	if (atomic_load(&shared->batches) > before + 20 && *longest_ns > 10 * TMGR_MILLISECOND)
-		*longest_ns = *longest_ns * 3 / 4;
-	else if (atomic_load(&shared->batches) == before && *longest_ns < 2 * TMGR_SECOND)
-		*longest_ns = *longest_ns * 5 / 4;
+	return atomic_load(&shared->batches);
 }
 
 static void nothing_acknowledged_is_lost_or_done_twice_when_it_is_killed_at_random(void **state)
 {
 	const char *seconds = getenv("SECONDS");
 	int64_t until = now() + (seconds ? atol(seconds) : 4) * TMGR_SECOND;
-	unsigned seed = seed_of_this_run(), of_file;
-	int64_t longest_ns = 40 * TMGR_MILLISECOND;
+	unsigned seed = (unsigned)seed_of_this_run(), of_file;
+	/* From before the file is open to well into the work. */
+	struct killed_when when = {
+		.longest_ns = 40 * TMGR_MILLISECOND,
+		.longest_min_ns = 10 * TMGR_MILLISECOND,
+		.longest_max_ns = 2 * TMGR_SECOND,
+		.enough = 20,
+		.done = batches,
+	};
 	int kills = 0, files = 0;
 
 	(void)state;
@@ -217,7 +188,7 @@ static void nothing_acknowledged_is_lost_or_done_twice_when_it_is_killed_at_rand
 		new_file();
 		of_file = (unsigned)rand_r(&seed);
 		for (int i = 0; i < ROUNDS_OF_A_FILE && now() < until; i++, kills++) {
-			kill_some_time_later(start(of_any_kind, of_file, 0), &longest_ns, &seed);
+			kill_some_time_later(start(of_any_kind, of_file, 0), &when, &seed);
 			/* Some are killed again, while they recover. */
 			if (rand_r(&seed) % 3)
 				must_be_whole(of_any_kind, of_file);
@@ -234,7 +205,7 @@ static void nothing_acknowledged_is_lost_or_done_twice_when_it_is_killed_at_any_
 {
 	const char *given = getenv("KILL_EACH");
 	long each = given ? atol(given) : 9, last = given ? 900 : 400;
-	unsigned seed = seed_of_this_run();
+	unsigned seed = (unsigned)seed_of_this_run();
 	int kills = 0;
 
 	(void)state;
@@ -251,20 +222,13 @@ static void nothing_acknowledged_is_lost_or_done_twice_when_it_is_killed_at_any_
 
 static int set_up(void **state)
 {
-	int r = leak_setup(state);
-
-	shared = mmap(
-		NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (r || shared == MAP_FAILED)
-		return -1;
-	return store_file_init(&file);
+	shared = killed_begin(state, &file, sizeof(*shared));
+	return shared ? 0 : -1;
 }
 
 static int tear_down(void **state)
 {
-	store_file_fini(&file);
-	munmap(shared, sizeof(*shared));
-	return leak_teardown(state);
+	return killed_end(state, &file, shared, sizeof(*shared));
 }
 
 int main(void)

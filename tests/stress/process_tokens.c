@@ -8,14 +8,10 @@
  * SEED repeats a run, though not the moments of the kills; SECONDS says for how long.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <sqlite3.h>
@@ -24,8 +20,9 @@
 
 #include <taskmgr/tasks/process_runtime.h>
 
+#include "tests/support/killed.h"
 #include "tests/support/leak.h"
-#include "tests/support/store_file.h"
+#include "tests/support/seeded.h"
 
 #define SENDERS 4
 #define LENGTH 3 /* relays of each chain */
@@ -326,46 +323,38 @@ static unsigned long long tokens(void)
 	return sum;
 }
 
-static void kill_some_time_later(int64_t *longest_ns, unsigned *seed)
+static pid_t start_program(void)
 {
-	unsigned long long before = tokens();
-	int64_t ns = *longest_ns / 1000 * (1 + rand_r(seed) % 1000);
-	struct timespec wait = { ns / TMGR_SECOND, ns % TMGR_SECOND };
-	int status = 0;
 	pid_t pid = fork();
 
 	if (pid == 0)
 		run_until_killed();
 	assert_true(pid > 0);
-	/* This chooses the moment; nothing is waited for. */
-	nanosleep(&wait, NULL);
-	kill(pid, SIGKILL);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
-		fail_msg("the program ended by itself: status %x", status);
-	if (tokens() > before + 200 && *longest_ns > 20 * TMGR_MILLISECOND)
-		*longest_ns = *longest_ns * 3 / 4;
-	else if (tokens() == before && *longest_ns < 4 * TMGR_SECOND)
-		*longest_ns = *longest_ns * 5 / 4;
+	return pid;
 }
 
 static void tokens_arrive_once_and_in_order_however_often_it_is_killed(void **state)
 {
-	const char *seconds = getenv("SECONDS"), *given = getenv("SEED");
+	const char *seconds = getenv("SECONDS");
 	int64_t until = tmgr_now() + (seconds ? atol(seconds) : 5) * TMGR_SECOND;
-	unsigned seed = given ? (unsigned)strtoul(given, NULL, 0) : (unsigned)time(NULL);
-	int64_t longest_ns = 200 * TMGR_MILLISECOND;
+	unsigned seed = (unsigned)seed_of_this_run();
+	struct killed_when when = {
+		.longest_ns = 200 * TMGR_MILLISECOND,
+		.longest_min_ns = 20 * TMGR_MILLISECOND,
+		.longest_max_ns = 4 * TMGR_SECOND,
+		.enough = 200,
+		.done = tokens,
+	};
 	unsigned long long arrived = 0;
 	int kills = 0;
 
 	(void)state;
-	print_message("SEED=%u\n", seed);
 	do {
 		unsigned long long counts[SENDERS];
 
 		new_file();
 		for (int i = 0; i < ROUNDS_OF_A_FILE && tmgr_now() < until; i++, kills++) {
-			kill_some_time_later(&longest_ns, &seed);
+			kill_some_time_later(start_program(), &when, &seed);
 			/* What the journal has is looked at as it is. */
 			assert_int_equal(store_file_check(&file), 0);
 			must_be_in_order(counts);
@@ -380,20 +369,13 @@ static void tokens_arrive_once_and_in_order_however_often_it_is_killed(void **st
 
 static int set_up(void **state)
 {
-	int r = leak_setup(state);
-
-	shared = mmap(
-		NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (r || shared == MAP_FAILED)
-		return -1;
-	return store_file_init(&file);
+	shared = killed_begin(state, &file, sizeof(*shared));
+	return shared ? 0 : -1;
 }
 
 static int tear_down(void **state)
 {
-	store_file_fini(&file);
-	munmap(shared, sizeof(*shared));
-	return leak_teardown(state);
+	return killed_end(state, &file, shared, sizeof(*shared));
 }
 
 int main(void)

@@ -3,18 +3,16 @@
  * against the reference of tests/support/traffic.c. SEED takes a seed back that was printed, SECONDS says for how long.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include <taskmgr/channel.h>
 
 #include "tests/support/fault.h"
 #include "tests/support/leak.h"
 #include "tests/support/looped.h"
+#include "tests/support/seeded.h"
 #include "tests/support/traffic.h"
 
 #define ACTORS_MAX 160
@@ -22,8 +20,6 @@
 #define LOOPS 3
 #define CHILDREN_MAX 6
 #define LEFT_MAX 64
-/* A run that takes longer hangs. */
-#define HANG_S 60
 
 struct program {
 	struct tmgr_channel *channels[CHANNELS];
@@ -47,18 +43,9 @@ struct part {
 
 static struct part parts[ACTORS_MAX];
 
-static uint64_t draw(uint64_t *state)
-{
-	uint64_t z = (*state += UINT64_C(0x9E3779B97F4A7C15));
-
-	z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-	z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
-	return z ^ z >> 31;
-}
-
 static unsigned one_of(struct part *part, unsigned n)
 {
-	return (unsigned)(draw(&part->random) % n);
+	return (unsigned)(seeded_draw(&part->random) % n);
 }
 
 static struct traffic_actor *seen(struct part *part)
@@ -147,7 +134,7 @@ static void spawn_one(struct part *part, struct tmgr_context *context)
 	*child = (struct part){ .program = program,
 		.number = number,
 		.depth = part->depth + 1,
-		.random = draw(&part->random) };
+		.random = seeded_draw(&part->random) };
 	if (tmgr_loop_current() != NULL && one_of(part, 3) > 0) {
 		struct tmgr_coroutine_options options = { .name = "child",
 			.at_once = one_of(part, 4) == 0 };
@@ -262,8 +249,8 @@ static int act_as_task(void *self, struct tmgr_context *context)
 
 static void add_actors(struct program *program, struct tmgr_manager *manager, uint64_t *random)
 {
-	int count = 2 + (int)(draw(random) % 6);
-	bool threads = draw(random) % 2 == 0;
+	int count = 2 + (int)(seeded_draw(random) % 6);
+	bool threads = seeded_draw(random) % 2 == 0;
 
 	for (int i = 0; i < count; i++) {
 		int number = atomic_fetch_add(&program->actors, 1);
@@ -271,7 +258,7 @@ static void add_actors(struct program *program, struct tmgr_manager *manager, ui
 		char name[16];
 
 		parts[number] = (struct part){
-			.program = program, .number = number, .random = draw(random)
+			.program = program, .number = number, .random = seeded_draw(random)
 		};
 		if (!threads || i % 2 == 0)
 			on.loop = program->loops[i % program->loop_count];
@@ -307,17 +294,15 @@ static void run_program(uint64_t seed)
 
 	for (int i = 0; i < CHANNELS; i++)
 		tmgr_channel_create(
-			sizeof(int), i == 0 ? 0 : draw(&random) % 5, &program->channels[i]);
-	program->loop_count = 1 + (int)(draw(&random) % LOOPS);
+			sizeof(int), i == 0 ? 0 : seeded_draw(&random) % 5, &program->channels[i]);
+	program->loop_count = 1 + (int)(seeded_draw(&random) % LOOPS);
 	for (int i = 0; i < program->loop_count; i++) {
 		char name[] = { 'a' + (char)i, '\0' };
 
 		program->loops[i] = looped_add(manager, name, NULL);
 	}
 	add_actors(program, manager, &random);
-	alarm(HANG_S);
 	result = tmgr_manager_run(manager, NULL);
-	alarm(0);
 	tmgr_manager_destroy(manager);
 	left_count = drain(program, left);
 	actors = (size_t)atomic_load(&program->actors);
@@ -331,31 +316,10 @@ static void run_program(uint64_t seed)
 	free(program);
 }
 
-static void say_hang(int signo)
-{
-	static const char text[] = "a run hangs: see the seed printed first\n";
-
-	(void)signo;
-	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
-	_exit(1);
-}
-
 static void no_program_loses_an_item_or_an_end(void **state)
 {
-	const char *given = getenv("SEED"), *seconds = getenv("SECONDS");
-	int64_t end = tmgr_after((seconds != NULL ? atol(seconds) : 5) * TMGR_SECOND);
-	uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)tmgr_now();
-	unsigned long rounds = 0;
-
 	(void)state;
-	signal(SIGALRM, say_hang);
-	print_message("SEED=%llu\n", (unsigned long long)seed);
-	do {
-		run_program(seed++);
-		rounds++;
-	} while (tmgr_now() < end);
-	print_message(
-		"%lu programs, the last was SEED=%llu\n", rounds, (unsigned long long)seed - 1);
+	seeded_runs("programs", run_program);
 }
 
 int main(void)

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <taskmgr/manager.h>
 #include <taskmgr/tasks/loop.h>
@@ -18,12 +17,11 @@
 #include "tests/support/fault.h"
 #include "tests/support/leak.h"
 #include "tests/support/model.h"
+#include "tests/support/seeded.h"
 
 #define LONG_MAX_COUNT 5
 #define ADDERS 2
 #define HELPERS (ADDERS + 2)
-/* A run that takes longer hangs. */
-#define HANG_S 60
 
 /* What one task is going to do; drawn before the run. */
 struct plan {
@@ -58,18 +56,9 @@ struct seat {
 
 static struct seat seats[MODEL_TASKS_MAX];
 
-static uint64_t draw(uint64_t *state)
-{
-	uint64_t z = (*state += UINT64_C(0x9E3779B97F4A7C15));
-
-	z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-	z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
-	return z ^ z >> 31;
-}
-
 static bool one_in(uint64_t *state, unsigned n)
 {
-	return draw(state) % n == 0;
+	return seeded_draw(state) % n == 0;
 }
 
 static long now(struct schedule *schedule)
@@ -275,8 +264,8 @@ static void draw_plans(struct schedule *schedule, bool calm, bool quiet)
 	for (size_t i = 0; i < MODEL_TASKS_MAX; i++) {
 		struct plan *plan = &schedule->plans[i];
 
-		schedule->model.tasks[i].policy = (enum model_policy)(draw(state) % 3);
-		plan->spin = (unsigned)(draw(state) % 2000);
+		schedule->model.tasks[i].policy = (enum model_policy)(seeded_draw(state) % 3);
+		plan->spin = (unsigned)(seeded_draw(state) % 2000);
 		if (quiet)
 			schedule->model.tasks[i].policy = MODEL_ERROR;
 		plan->waits = !quiet && (!one_in(state, 3) || i < 2);
@@ -287,14 +276,14 @@ static void draw_plans(struct schedule *schedule, bool calm, bool quiet)
 		if (calm)
 			continue;
 		plan->cancels = one_in(state, 40);
-		plan->execute_result = one_in(state, 8) ? errors[draw(state) % 4] : 0;
+		plan->execute_result = one_in(state, 8) ? errors[seeded_draw(state) % 4] : 0;
 		if (plan->execute_result == 0 && one_in(state, 4))
 			plan->execute_result = -ECANCELED;
-		plan->initialize_result = one_in(state, 25) ? errors[draw(state) % 4] : 0;
-		plan->cleanup_result = one_in(state, 25) ? errors[draw(state) % 4] : 0;
+		plan->initialize_result = one_in(state, 25) ? errors[seeded_draw(state) % 4] : 0;
+		plan->cleanup_result = one_in(state, 25) ? errors[seeded_draw(state) % 4] : 0;
 	}
-	schedule->how_to_cancel = (unsigned)draw(state);
-	schedule->cancel_after = (unsigned)(draw(state) % 20000);
+	schedule->how_to_cancel = (unsigned)seeded_draw(state);
+	schedule->cancel_after = (unsigned)(seeded_draw(state) % 20000);
 }
 
 static void read_report(struct schedule *schedule, const struct tmgr_report *report)
@@ -336,7 +325,7 @@ static void run_schedule(uint64_t seed)
 	schedule->random = seed;
 	quiet = one_in(&schedule->random, 4);
 	draw_plans(schedule, quiet || one_in(&schedule->random, 4), quiet);
-	schedule->longs = 1 + draw(&schedule->random) % LONG_MAX_COUNT;
+	schedule->longs = 1 + seeded_draw(&schedule->random) % LONG_MAX_COUNT;
 	tmgr_token_create(NULL, &schedule->token);
 	if (quiet) {
 		options.when_quiet = TMGR_QUIET_RETURN;
@@ -351,7 +340,6 @@ static void run_schedule(uint64_t seed)
 		add_one(schedule, true);
 	for (int i = 0; quiet && i < 20; i++)
 		add_one(schedule, false);
-	alarm(HANG_S);
 	for (int i = 0; i < helpers; i++)
 		pthread_create(&threads[i], NULL,
 			i < ADDERS ? add_from_outside : cancellers[i - ADDERS], schedule);
@@ -359,7 +347,6 @@ static void run_schedule(uint64_t seed)
 	model->run_ended = now(schedule);
 	for (int i = 0; i < helpers; i++)
 		pthread_join(threads[i], NULL);
-	alarm(0);
 
 	model->count = atomic_load(&schedule->next);
 	if (model->count > MODEL_TASKS_MAX)
@@ -380,31 +367,10 @@ static void run_schedule(uint64_t seed)
 	free(schedule);
 }
 
-static void say_hang(int signo)
-{
-	static const char text[] = "a run hangs: see the seed printed first\n";
-
-	(void)signo;
-	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
-	_exit(1);
-}
-
 static void no_schedule_loses_or_invents_an_error(void **state)
 {
-	const char *given = getenv("SEED"), *seconds = getenv("SECONDS");
-	int64_t end = tmgr_after((seconds != NULL ? atol(seconds) : 5) * TMGR_SECOND);
-	uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)tmgr_now();
-	unsigned long rounds = 0;
-
 	(void)state;
-	signal(SIGALRM, say_hang);
-	print_message("SEED=%llu\n", (unsigned long long)seed);
-	do {
-		run_schedule(seed++);
-		rounds++;
-	} while (tmgr_now() < end);
-	print_message(
-		"%lu schedules, the last was SEED=%llu\n", rounds, (unsigned long long)seed - 1);
+	seeded_runs("schedules", run_schedule);
 }
 
 int main(void)

@@ -52,22 +52,30 @@ int store_file_close(struct store_file *file)
 	return r;
 }
 
-void store_file_must_have(struct store_file *file, struct rows_model *model)
+bool store_file_has(
+	struct store_file *file, struct rows_model *model, char *difference, size_t size)
 {
 	struct rows_model loaded = { .rows = NULL };
-	char difference[1200] = "";
 	bool same;
 
+	snprintf(difference, size, "it cannot be loaded");
 	for (size_t i = model->count; i-- > 0;) {
 		if (model->rows[i].kind != TMGR_STORE_EVENT)
 			continue;
 		free(model->rows[i].text);
 		model->rows[i] = model->rows[--model->count];
 	}
-	assert_int_equal(file->store->ops->load(file->store, 0, rows_visit, &loaded), 0);
-	same = rows_same(&loaded, model, difference, sizeof(difference));
+	same = file->store->ops->load(file->store, 0, rows_visit, &loaded) == 0 &&
+	       rows_same(&loaded, model, difference, size);
 	rows_clear(&loaded);
-	if (!same)
+	return same;
+}
+
+void store_file_must_have(struct store_file *file, struct rows_model *model)
+{
+	char difference[1200];
+
+	if (!store_file_has(file, model, difference, sizeof(difference)))
 		fail_msg("%s", difference);
 }
 

@@ -27,7 +27,12 @@ void store_file_fini(struct store_file *file);
 int store_file_open(struct store_file *file);
 /* Close and destroy it: what close() gives. */
 int store_file_close(struct store_file *file);
-/* Fail the test unless load() gives these rows. Events in the model are not looked at. */
+/*
+ * Whether load() gives these rows, and if not, how they differ. Events in the model are not looked at;
+ * and the same, where it must.
+ */
+bool store_file_has(
+	struct store_file *file, struct rows_model *model, char *difference, size_t size);
 void store_file_must_have(struct store_file *file, struct rows_model *model);
 /* What the checker says: how many findings; each is printed. */
 int store_file_check(struct store_file *file);
