@@ -27,7 +27,7 @@ static int wake_late(struct tmgr_process *process, void *state, const struct tmg
 {
 	for (int i = 0; i < TIMERS_EACH; i++)
 		measure_check("after",
-			tmgr_process_after(process, TMGR_HOUR + rand() % TMGR_HOUR, wake_late));
+			tmgr_process_after(process, TMGR_HOUR + i * TMGR_MINUTE, wake_late));
 	return 0;
 }
 
