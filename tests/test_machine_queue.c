@@ -7,7 +7,9 @@
 
 #include "taskmgr/base/check.h"
 
+#include "tests/support/actor.h"
 #include "tests/support/latch.h"
+#include "tests/support/looped.h"
 #include "tests/support/rig.h"
 
 static const struct tmgr_machine_state plain[] = {
@@ -282,6 +284,53 @@ static void while_somebody_else_mutates_it_is_queued(void **state)
 	rig_end(&rig);
 }
 
+struct binding {
+	struct rig *rig;
+	struct tmgr_machine_handlers table;
+	int bound, unbound;
+};
+
+static void bind_and_unbind(void *argument, struct tmgr_context *context)
+{
+	struct binding *binding = argument;
+
+	(void)context;
+	binding->bound = tmgr_machine_bind(binding->rig->machine, &binding->table, binding);
+	binding->unbound = tmgr_machine_unbind(binding->rig->machine, &binding->table, binding);
+}
+
+/* Nothing else is queued that would have it look. */
+static void bind_while_somebody_mutates(const struct tmgr_machine_options *options)
+{
+	struct elsewhere elsewhere;
+	struct rig rig = { .act = NULL };
+	struct binding binding = { .rig = &rig, .bound = 1, .unbound = 1 };
+	struct actor actor = ACTOR_INIT;
+	struct latch inside;
+
+	rig_make(&rig, plain, PLAIN_COUNT, options);
+	begin_elsewhere(&elsewhere, &rig, &inside);
+	actor_start(&actor);
+	actor_begin(&actor, bind_and_unbind, &binding);
+	assert_true(actor_settles_blocked(&actor));
+	assert_int_equal(end_elsewhere(&elsewhere), TMGR_MUTATION_EXECUTED);
+	assert_true(actor_finishes(&actor));
+	actor_quit(&actor);
+	assert_int_equal(binding.bound, 0);
+	assert_int_equal(binding.unbound, 0);
+	rig_end(&rig);
+}
+
+static void who_binds_while_somebody_else_mutates_waits_for_no_more_than_that(void **state)
+{
+	struct looped looped;
+
+	bind_while_somebody_mutates(NULL);
+	looped_start(&looped, NULL);
+	bind_while_somebody_mutates(&(struct tmgr_machine_options){ .loop = looped.loop });
+	looped_stop(&looped);
+}
+
 static void *add_b(void *argument)
 {
 	struct elsewhere *elsewhere = argument;
@@ -469,6 +518,7 @@ int main(void)
 		leak_test(what_waits_can_be_looked_at),
 		leak_test(a_full_queue_rejects_or_drops_the_oldest),
 		leak_test(while_somebody_else_mutates_it_is_queued),
+		leak_test(who_binds_while_somebody_else_mutates_waits_for_no_more_than_that),
 		leak_test(who_finds_a_full_queue_waits_for_room),
 		leak_test(disposing_lets_those_go_who_wait_for_room),
 		leak_test(a_postponed_mutation_comes_back_when_the_active_set_changes),

@@ -111,7 +111,8 @@ struct tmgr_machine {
 
 	/* Under the lock. */
 	bool draining, scheduled, disposing, disposed;
-	bool used;           /* something was queued since the queue was drained */
+	bool filled;         /* something may be in the queue */
+	bool used;           /* by what its loop has to come for, since the queue was drained */
 	const void *drainer; /* a thread */
 	uint8_t queue_full;
 	uint32_t queue_max;

@@ -113,6 +113,7 @@ void tmgr__queue_append(struct tmgr_machine *machine, struct tmgr__item *item)
 	if (!item->function && item->about.ticket == 0)
 		item->about.ticket = ++machine->tickets;
 	tmgr__list_append(list, &item->node);
+	machine->filled = true;
 	/* A change of bindings is nothing that a loop has to come for. */
 	machine->used |= !item->anywhere;
 }
@@ -121,15 +122,17 @@ struct tmgr__item *tmgr__queue_pop(struct tmgr_machine *machine)
 {
 	struct tmgr__list *node;
 
-	if (!machine->used)
+	if (!machine->filled)
 		return NULL;
 	node = tmgr__list_pop(&machine->front);
 	if (!node)
 		node = tmgr__list_pop(&machine->high);
 	if (!node)
 		node = tmgr__list_pop(&machine->normal);
-	if (!node)
+	if (!node) {
+		machine->filled = false;
 		return NULL;
+	}
 	machine->queued -= is_counted(container_of(node, struct tmgr__item, node));
 	return container_of(node, struct tmgr__item, node);
 }
