@@ -57,7 +57,7 @@ static void after_switch(struct tmgr_loop *loop)
 }
 
 /* How long those took that ran since the last look at the clock. */
-static void look_at_clock(struct tmgr_loop *loop)
+static __attribute__((noinline)) void look_at_clock(struct tmgr_loop *loop)
 {
 	uint64_t ticks = tmgr__ticks();
 
@@ -70,7 +70,8 @@ static void look_at_clock(struct tmgr_loop *loop)
 /* The next is about to run. */
 static inline void note_switch(struct tmgr_loop *loop, struct tmgr_coroutine *next)
 {
-	if (!next || loop->recent_count == TMGR__LOOP_RECENT || loop->watch_each)
+	if (__builtin_expect(
+		    !next || loop->recent_count == TMGR__LOOP_RECENT || loop->watch_each, 0))
 		look_at_clock(loop);
 	__atomic_store_n(&loop->running, next, __ATOMIC_RELEASE);
 	if (next) {
@@ -89,7 +90,7 @@ static inline struct tmgr_coroutine *pick(struct tmgr_loop *loop)
 {
 	struct tmgr_coroutine *next, *second;
 
-	if (loop->budget == 0)
+	if (__builtin_expect(loop->budget == 0, 0))
 		return NULL;
 	next = pop(loop);
 	second = loop->run_first;
@@ -374,7 +375,7 @@ static void live(struct tmgr_loop *loop, struct tmgr_coroutine *coroutine)
 	*loop->current = NULL;
 	after_switch(loop);
 	coroutine->begun = true;
-	if (coroutine->hosted)
+	if (__builtin_expect(coroutine->hosted != NULL, 0))
 		tmgr_hosted_run(coroutine->hosted, &tmgr__coroutine_waiter_ops, coroutine);
 	else
 		run_strand(coroutine);

@@ -53,13 +53,14 @@ static inline __attribute__((always_inline)) int make(struct tmgr_context *paren
 	if (max > 0 && __atomic_load_n(&loop->coroutines, __ATOMIC_RELAXED) >= max)
 		return -EAGAIN;
 	coroutine = here ? tmgr__coroutine_make_warm(loop) : NULL;
-	if (!coroutine)
+	if (__builtin_expect(!coroutine, 0)) {
 		coroutine = tmgr__coroutine_make(loop);
-	if (!coroutine)
-		return -ENOMEM;
+		if (!coroutine)
+			return -ENOMEM;
+	}
 	tmgr__coroutine_set_name(coroutine, options ? options->name : NULL);
 	coroutine->family = family_below(spawner, loop);
-	if (coroutine->strand) {
+	if (__builtin_expect(coroutine->strand != NULL, 1)) {
 		coroutine->context = coroutine->strand;
 		tmgr_strand_init_again(coroutine->strand, parent, alike);
 		*ret_coroutine = coroutine;
