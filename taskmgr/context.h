@@ -130,7 +130,7 @@ static inline int tmgr__wait_begin(
 {
 	int r;
 
-	if (tmgr__wait_is_plain(context)) {
+	if (__builtin_expect(tmgr__wait_is_plain(context), 1)) {
 		tmgr__waiter_count(context->waiter);
 		tmgr__wait_set_plainly(wait, context, deadline);
 		return tmgr_token_fired(context->token) ? -ECANCELED : 0;

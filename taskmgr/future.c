@@ -219,7 +219,7 @@ static inline int wait_begun(struct tmgr__wait *wait, struct tmgr_future *future
 		tmgr__lock_release(tmgr__future_lock(future));
 		return 0;
 	}
-	if (wait->limit <= 0) {
+	if (__builtin_expect(wait->limit <= 0, 0)) {
 		tmgr__lock_release(tmgr__future_lock(future));
 		return tmgr__wait_late(wait);
 	}
@@ -227,7 +227,7 @@ static inline int wait_begun(struct tmgr__wait *wait, struct tmgr_future *future
 	tmgr__wait_arm_locked(wait);
 	tmgr__lock_release(tmgr__future_lock(future));
 	r = tmgr__wait_park(wait, what);
-	if (r < 0)
+	if (__builtin_expect(r < 0, 0))
 		tmgr__future_withdraw(future, &node);
 	return r;
 }
@@ -278,7 +278,7 @@ int tmgr_await(struct tmgr_context *context, struct tmgr_future *future, int64_t
 	if (r < 0)
 		return r;
 	r = wait_begun(&wait, future, "future");
-	if (r < 0)
+	if (__builtin_expect(r < 0, 0))
 		return cut_short(context, future, deadline, r);
 	/* Both ends of the wait came after the completer's unlocking: it writes no more. */
 	if (ret_value && future->error == 0)

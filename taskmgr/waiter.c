@@ -271,7 +271,8 @@ static bool is_parked(uint32_t state)
 /* Whether the wait has ended before it parked, by its own look at the token. */
 static bool cancel_own(struct tmgr__wait *wait)
 {
-	return wait->token && __atomic_load_n(&wait->token->fired, __ATOMIC_SEQ_CST) &&
+	return wait->token &&
+	       __builtin_expect(__atomic_load_n(&wait->token->fired, __ATOMIC_SEQ_CST), 0) &&
 	       leave(wait->waiter, TMGR__WAITER_WAITING, TMGR__WAITER_CANCELLED);
 }
 
