@@ -27,12 +27,18 @@ struct pair {
 static int hand_over(void *self, struct tmgr_context *context)
 {
 	struct pair *pair = self;
+	struct tmgr_mutation give = { .kind = TMGR_MUTATION_SET,
+		.states = TMGR_STATES(pair->others) };
+	uint64_t ticket;
 	int r = 0;
 
 	for (int i = 0; i < pair->rounds && r == 0; i++) {
 		r = tmgr_machine_wait(context, pair->machine, &TMGR_WHEN(pair->mine), SOON);
-		if (r == 0)
-			tmgr_machine_set(pair->machine, pair->others, NULL);
+		/* While the other one is still about to leave the machine it is only queued. */
+		if (r == 0 &&
+			tmgr_machine_mutate(pair->machine, &give, &ticket) == TMGR_MUTATION_QUEUED)
+			r = tmgr_machine_wait(
+				context, pair->machine, &TMGR_WHEN_TICKET(ticket), SOON);
 	}
 	return r;
 }
