@@ -69,6 +69,7 @@ struct waking {
 	int called[2];
 	/* What main waits for, in turns, and for nothing else that would end its sleep. */
 	bool reads;
+	int turns;
 	int ends[2];
 	struct tmgr_future turn;
 };
@@ -116,7 +117,8 @@ static int sleep_either_way(void *self, struct tmgr_context *context)
 
 	while (!__atomic_load_n(&waking->over, __ATOMIC_ACQUIRE)) {
 		waking->reads = true;
-		tmgr_wait_fd(context, waking->ends[0], TMGR_FD_READ, TMGR_NEVER);
+		if (tmgr_wait_fd(context, waking->ends[0], TMGR_FD_READ, TMGR_NEVER) > 0)
+			waking->turns++;
 		IS(read(waking->ends[0], &byte, 1), 1);
 		tmgr_future_init(&waking->turn);
 		waking->reads = false;
@@ -150,6 +152,8 @@ static void who_posts_wakes_a_loop_with_descriptors_and_without(void **state)
 	assert_int_equal(looped_stop(&looped).result, 0);
 	assert_int_equal(waking.called[0], WAKES);
 	assert_int_equal(waking.called[1], WAKES);
+	/* It went from one way to the other and back. */
+	assert_true(waking.turns > 1);
 	close(waking.ends[0]);
 	close(waking.ends[1]);
 }
