@@ -36,14 +36,21 @@ static int polyglot(void *self, struct tmgr_context *context)
 
 static void look_from_a_call(void *self)
 {
+	bool *looked = self;
+
 	IS(tmgr_context_current() == NULL, true);
+	*looked = true;
 }
 
 static int two_polyglots(void *self, struct tmgr_context *context)
 {
 	struct tmgr_loop_call call;
+	bool looked = false;
 
-	tmgr_loop_post(tmgr_loop_current(), &call, look_from_a_call, NULL);
+	IS(tmgr_loop_post(tmgr_loop_current(), &call, look_from_a_call, &looked), 0);
+	/* A sleep need not park, and the call must not outlive us. */
+	while (!looked)
+		tmgr_yield(context);
 	spawn(context, "other", polyglot, NULL);
 	return polyglot(NULL, context);
 }
