@@ -88,7 +88,7 @@ static void heed_outer(struct tmgr_manager *manager)
 	if (deadline == TMGR_NEVER)
 		return;
 	rest = deadline > now ? deadline - now : 0;
-	margin = earlier(rest / 10, 100 * TMGR_MILLISECOND);
+	margin = earlier(rest / 10, 500 * TMGR_MILLISECOND);
 	deadline = now + rest - margin;
 	tmgr__manager_lock(manager);
 	manager->outer_looked = true;

@@ -353,12 +353,19 @@ static void an_error_of_a_handler_concerns_its_connection_only(void **state)
 	}
 }
 
+struct noted {
+	struct recorder recorder;
+	struct latch one;
+};
+
 static void note_text(void *self, const struct tmgr_event *event)
 {
-	struct recorder *recorder = self;
+	struct noted *noted = self;
 
-	if (event->kind == TMGR_EVENT_LOG)
-		recorder_add(recorder, "(%s)", event->text);
+	if (event->kind != TMGR_EVENT_LOG)
+		return;
+	recorder_add(&noted->recorder, "(%s)", event->text);
+	latch_arrive(&noted->one);
 }
 
 static int serve_here(void *self, struct tmgr_context *context)
@@ -389,22 +396,24 @@ static void why_a_connection_ended_is_an_event(void **state)
 		struct service service = { .options = { .handler = put_and_return } };
 		struct tmgr_manager *manager = tmgr_manager_create(NULL);
 		struct tmgr_task_options on = { .loop = NULL };
-		struct recorder recorder = RECORDER_INIT;
+		struct noted noted = { RECORDER_INIT, LATCH_INIT };
 		struct runner runner;
 
 		service.options.self = &service;
 		service.listener = listen_here(&service.at);
 		if (h == 1)
 			on.loop = looped_add(manager, "loop", NULL);
-		tmgr_manager_observe(manager, TMGR_LEVEL_INFO, note_text, &recorder);
+		tmgr_manager_observe(manager, TMGR_LEVEL_INFO, note_text, &noted);
 		tmgr_manager_add_task_with(manager, "server",
 			tmgr_task_function(serve_here, &service), TMGR_STRICT, &on);
 		runner_start(&runner, manager, NULL);
-		for (int i = 0; i < 3; i++) {
+		for (unsigned i = 0; i < 3; i++) {
 			struct tmgr_stream *stream = client(&service);
 
 			tmgr_stream_write(NULL, stream, i == 1 ? "odd\n" : "bad\n", 4, NEVER);
 			assert_true(has_ended(stream));
+			/* Its client may see the end of a connection before the event of it. */
+			assert_true(latch_arrived(&noted.one, i + 1));
 			tmgr_stream_destroy(stream);
 		}
 		tmgr_manager_cancel(manager);
@@ -412,7 +421,7 @@ static void why_a_connection_ended_is_an_event(void **state)
 		assert_int_equal(last_error(manager, "server"), -EBADMSG);
 		tmgr_manager_destroy(manager);
 		tmgr_listener_destroy(service.listener);
-		assert_string_equal(recorder_text(&recorder),
+		assert_string_equal(recorder_text(&noted.recorder),
 			"(a connection ended: no such command: 'bad': Bad message) "
 			"(a connection ended: failed) "
 			"(a connection ended: no such command: 'bad': Bad message)");
