@@ -105,7 +105,10 @@ static inline void tmgr__wait_arm(struct tmgr__wait *wait)
 {
 	uint32_t state = wait->shielded ? TMGR__WAITER_SHIELDED : TMGR__WAITER_WAITING;
 
-	__atomic_exchange_n(&wait->waiter->state, state, __ATOMIC_SEQ_CST);
+	/* Another one may have looked at the same time as this one, before either armed. */
+	state = __atomic_exchange_n(&wait->waiter->state, state, __ATOMIC_SEQ_CST);
+	if (__builtin_expect(state != TMGR__WAITER_IDLE, 0))
+		tmgr__wait_misused(wait);
 }
 /*
  * The same where a lock is given back next, before the wait parks: on this processor that is a full
