@@ -91,8 +91,15 @@ struct tmgr_token *tmgr_context_token(struct tmgr_context *context)
 
 bool tmgr_context_cancelled(const struct tmgr_context *context)
 {
-	return context &&
-	       (tmgr_token_fired(context->token) || tmgr_token_fired(context->parent_token));
+	if (!context)
+		return false;
+	if (tmgr_token_fired(context->token))
+		return true;
+	if (!tmgr_token_fired(context->parent_token))
+		return false;
+	/* The waits look at the own one, which may be about to be marked. */
+	tmgr__token_have_marked(context->parent_token);
+	return true;
 }
 
 struct tmgr_manager *tmgr_context_manager(const struct tmgr_context *context)

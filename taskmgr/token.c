@@ -188,6 +188,12 @@ static bool mark(struct tmgr_token *token, const struct tmgr_token *source,
 	return true;
 }
 
+void tmgr__token_have_marked(struct tmgr_token *token)
+{
+	tmgr__lock_acquire(&token->lock);
+	tmgr__lock_release(&token->lock);
+}
+
 static struct tmgr_token_callback *pop_callback(struct tmgr_token *token)
 {
 	struct tmgr_token_callback *callback = token->callbacks;

@@ -120,6 +120,8 @@ static inline bool tmgr__token_alone(const struct tmgr_token *token)
 {
 	return __atomic_load_n(&token->refs, __ATOMIC_ACQUIRE) == 1;
 }
+/* Of a token that has fired: have all that is linked below it fired, too. */
+void tmgr__token_have_marked(struct tmgr_token *token);
 /* Fire it if its deadline, or an ancestor's, has passed at `now`. */
 bool tmgr__token_expire(struct tmgr_token *token, int64_t now);
 

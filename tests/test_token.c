@@ -3,9 +3,12 @@
 #include <poll.h>
 #include <string.h>
 
+#include <taskmgr/channel.h>
+
 #include "taskmgr/token.h"
 #include "tests/support/fault.h"
 #include "tests/support/leak.h"
+#include "tests/support/recorder.h"
 
 static struct tmgr_token *token_below(struct tmgr_token *parent)
 {
@@ -279,6 +282,66 @@ static void who_holds_one_that_its_owner_gave_back_holds_its_parent(void **state
 	tmgr_token_unref(parent);
 }
 
+/* What a task's waits say once it has seen that it is cancelled. */
+struct looker {
+	struct tmgr_token *own;
+	struct tmgr_channel *channel;
+	int r;
+};
+
+static int look_and_receive(struct probe *probe, struct tmgr_context *context)
+{
+	struct looker *looker = probe->user;
+	int item;
+
+	looker->own = tmgr_context_token(context);
+	latch_arrive(&probe->executing);
+	while (!tmgr_context_cancelled(context))
+		;
+	looker->r = tmgr_channel_receive(context, looker->channel, &item, TMGR_NOW);
+	return 0;
+}
+
+static void *cancel_token(void *token)
+{
+	tmgr_token_cancel(token, 0, NULL);
+	return NULL;
+}
+
+static bool has_fired(void *token)
+{
+	return tmgr_token_fired(token);
+}
+
+static void who_saw_that_it_is_cancelled_waits_for_nothing_more(void **state)
+{
+	struct tmgr_token *token = token_below(NULL);
+	struct looker looker = { .r = 77 };
+	struct probe probe = PROBE(.name = "looker", .on_execute = look_and_receive,
+		.end = PROBE_RETURNS, .user = &looker);
+	struct tmgr_manager *manager = probe_manager(NULL, &probe);
+	struct runner runner;
+	pthread_t thread;
+	int item = 1;
+
+	assert_int_equal(tmgr_channel_create(sizeof(item), 1, &looker.channel), 0);
+	assert_int_equal(tmgr_channel_send(NULL, looker.channel, &item, TMGR_NOW), 0);
+	runner_start(&runner, manager, token);
+	assert_true(latch_arrived(&probe.executing, 2));
+	/* Those above have fired, the task's own is about to. */
+	tmgr__lock_acquire(&looker.own->lock);
+	assert_int_equal(pthread_create(&thread, NULL, cancel_token, token), 0);
+	assert_true(eventually(has_fired, token));
+	tmgr_sleep(NULL, 20 * TMGR_MILLISECOND);
+	tmgr__lock_release(&looker.own->lock);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(runner_join(&runner), 0);
+	assert_int_equal(looker.r, -ECANCELED);
+	tmgr_manager_destroy(manager);
+	tmgr_channel_unref(looker.channel);
+	tmgr_token_unref(token);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +362,7 @@ int main(void)
 		leak_test(a_descriptor_asked_for_after_firing_is_readable),
 		leak_test(a_failed_allocation_makes_no_token),
 		leak_test(who_holds_one_that_its_owner_gave_back_holds_its_parent),
+		leak_test(who_saw_that_it_is_cancelled_waits_for_nothing_more),
 	};
 
 	return cmocka_run_group_tests_name("token", tests, NULL, NULL);

@@ -61,7 +61,7 @@ TMGR_API struct tmgr_token *tmgr_context_token(struct tmgr_context *context);
  *
  * @param context  NULL is never cancelled
  *
- * @return true from the moment the task's token fired
+ * @return true from the moment the task's token fired; then its waits end with -ECANCELED, too
  *
  * @thread any thread
  */
