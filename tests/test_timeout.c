@@ -143,7 +143,7 @@ static void all_attempts_of_a_retry_have_one_time(void **state)
 	const struct tmgr_retry_options slow = { .backoff_ns = TMGR_HOUR };
 	struct probe probe = PROBE(.name = "t", .end = PROBE_RETURNS, .execute_result = -EIO);
 	struct ending ending = hosted_run(
-		tmgr_timeout(tmgr_retry(probe_task(&probe), &slow), SHORT));
+		tmgr_timeout(tmgr_retry(probe_task(&probe), &slow), 40 * SHORT));
 
 	(void)state;
 	assert_int_equal(ending.result, -ETIMEDOUT);
