@@ -312,6 +312,7 @@ static int wait_with_deadline(struct probe *probe, struct tmgr_context *context)
 {
 	(void)probe;
 	spawn_child(context, NULL, 0);
+	wait_until_begun(context, 0);
 	seen.r[0] = tmgr_group_wait(context, NULL, TMGR_NOW);
 	seen.r[1] = tmgr_group_wait(context, NULL, tmgr_after(10 * TMGR_MILLISECOND));
 	return 0;
