@@ -191,8 +191,8 @@ static int leave_one_inside_stuck(void *argument)
 			    deaf = PROBE(.name = "deaf", .hold_execute = &never);
 	bool by_outer = *(const bool *)argument;
 	/* The inner one has a tenth less, which must do on a busy machine. */
-	struct tmgr_manager_options soon = { .shutdown_ns =
-						    (by_outer ? 2000 : 300) * TMGR_MILLISECOND };
+	struct tmgr_manager_options soon = { .shutdown_ns = (by_outer ? 2000 : 300) *
+							    TMGR_MILLISECOND };
 	struct tmgr_manager *inner = tmgr_manager_create(by_outer ? NULL : &soon);
 	struct tmgr_manager *outer = tmgr_manager_create(by_outer ? &soon : NULL);
 	const struct tmgr_report_entry *entry;
