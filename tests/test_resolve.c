@@ -281,6 +281,9 @@ static void a_forked_child_can_resolve_too(void **state)
 		crew_add(&crew, ask, &askers[i]);
 	}
 	assert_true(latch_arrived(&hold, 4));
+	/* Nobody is in the middle of making a thread, which the child would have half of. */
+	for (size_t i = 0; i < 6; i++)
+		assert_true(crew_waits(&crew, i, "future"));
 	child = fork();
 	if (child == 0) {
 		network_answer("127.0.0.1", 0, NULL);
