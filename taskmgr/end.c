@@ -188,8 +188,12 @@ static void retire_execute(struct tmgr__record *record, int64_t now)
 		tmgr__record_ref(record);
 		record->settle_ref = true;
 	}
-	if (record->handles && !record->failed)
+	if (record->handles && !record->failed) {
+		/* Snapshots show it for longer than its group's token is there. */
+		if (record->task_group)
+			record->context.parent_token = NULL;
 		return;
+	}
 	tmgr__list_remove(&record->node);
 	if (record->failed && record->task_group)
 		tmgr__child_keep_failed(record);

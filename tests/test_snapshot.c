@@ -6,6 +6,7 @@
 #include <taskmgr/future.h>
 #include <taskmgr/manager.h>
 
+#include "tests/support/expect.h"
 #include "tests/support/leak.h"
 #include "tests/support/recorder.h"
 
@@ -310,6 +311,40 @@ static void execute_tasks_that_failed_stay(void **state)
 	tmgr_manager_destroy(manager);
 }
 
+/* It never waited, so nothing of it refers to the group. */
+static int outlive_its_group(struct probe *probe, struct tmgr_context *context)
+{
+	struct tmgr_handle *handle = probe->user;
+	struct tmgr_snapshot *snapshot;
+	struct tmgr_group *group;
+
+	IS(tmgr_group_create(context, NULL, &group), 0);
+	IS(tmgr_spawn(context, group, tmgr_task_function(no_task, NULL), handle), 0);
+	IS(tmgr_group_wait(context, group, TMGR_NEVER), 0);
+	IS(tmgr_handle_wait(NULL, *handle, TMGR_NEVER), 0);
+	tmgr_group_destroy(group);
+	IS(tmgr_manager_snapshot(tmgr_context_manager(context), &snapshot), 0);
+	IS(task_in(snapshot, "parent#1") != NULL, true);
+	IS(task_in(snapshot, "parent#1")->state, TMGR_STATE_DONE);
+	tmgr_snapshot_destroy(snapshot);
+	tmgr_handle_release(*handle);
+	return tmgr_manager_cancel(tmgr_context_manager(context));
+}
+
+static void a_child_with_a_handle_is_shown_when_its_group_is_gone(void **state)
+{
+	struct tmgr_handle handle;
+	struct probe parent = PROBE(.name = "parent", .on_execute = outlive_its_group,
+		.end = PROBE_RETURNS, .user = &handle);
+	struct tmgr_manager *manager = probe_manager(NULL, &parent);
+
+	(void)state;
+	wrong = 0;
+	assert_int_equal(tmgr_manager_run(manager, NULL), 0);
+	assert_int_equal(wrong, 0);
+	tmgr_manager_destroy(manager);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -319,6 +354,7 @@ int main(void)
 		leak_test(it_shows_readiness_restarts_and_the_last_error),
 		leak_test(execute_tasks_leave_it_with_their_end_or_their_handle),
 		leak_test(execute_tasks_that_failed_stay),
+		leak_test(a_child_with_a_handle_is_shown_when_its_group_is_gone),
 	};
 
 	return cmocka_run_group_tests_name("snapshot", tests, NULL, NULL);
