@@ -255,7 +255,12 @@ static int fire(struct tmgr_token *token, const struct tmgr_cause *cause)
 {
 	struct tmgr_token *first = NULL, **last = &first;
 
-	if (tmgr_token_fired(token) || !mark(token, token, cause, &last))
+	if (tmgr_token_fired(token)) {
+		/* Who fired it may be at it still. */
+		tmgr__token_have_marked(token);
+		return -EALREADY;
+	}
+	if (!mark(token, token, cause, &last))
 		return -EALREADY;
 	call_marked(first);
 	return 0;

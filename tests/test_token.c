@@ -342,6 +342,41 @@ static void who_saw_that_it_is_cancelled_waits_for_nothing_more(void **state)
 	tmgr_token_unref(token);
 }
 
+struct second {
+	struct tmgr_token *token, *parent;
+	bool fired;
+};
+
+static void *cancel_too(void *self)
+{
+	struct second *second = self;
+
+	if (tmgr_token_cancel(second->parent, 0, NULL) == -EALREADY)
+		second->fired = tmgr_token_fired(second->token);
+	return NULL;
+}
+
+static void who_finds_a_token_fired_finds_all_below_it_fired(void **state)
+{
+	struct tmgr_token *parent = token_below(NULL), *first = token_below(parent);
+	struct second second = { .token = token_below(parent), .parent = parent };
+	pthread_t thread, late;
+
+	/* The one that fires comes to the first child, and no further. */
+	tmgr__lock_acquire(&first->lock);
+	assert_int_equal(pthread_create(&thread, NULL, cancel_token, parent), 0);
+	assert_true(eventually(has_fired, parent));
+	assert_int_equal(pthread_create(&late, NULL, cancel_too, &second), 0);
+	tmgr_sleep(NULL, 20 * TMGR_MILLISECOND);
+	tmgr__lock_release(&first->lock);
+	assert_int_equal(pthread_join(late, NULL), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_true(second.fired);
+	tmgr_token_unref(first);
+	tmgr_token_unref(second.token);
+	tmgr_token_unref(parent);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -363,6 +398,7 @@ int main(void)
 		leak_test(a_failed_allocation_makes_no_token),
 		leak_test(who_holds_one_that_its_owner_gave_back_holds_its_parent),
 		leak_test(who_saw_that_it_is_cancelled_waits_for_nothing_more),
+		leak_test(who_finds_a_token_fired_finds_all_below_it_fired),
 	};
 
 	return cmocka_run_group_tests_name("token", tests, NULL, NULL);
