@@ -263,9 +263,10 @@ void tmgr__record_skip(struct tmgr__record *record, int64_t now)
 
 bool tmgr__record_unsettled(const struct tmgr__record *record)
 {
+	/* Who waits by a handle that is released meanwhile refers to it. */
 	return !record->long_running &&
 	       (record->task.ops->destroy || record->handles || record->failed ||
-		       record->task_group || record->inner);
+		       record->task_group || record->inner || !tmgr__record_alone(record));
 }
 
 void tmgr__record_recycle(struct tmgr__record *record)

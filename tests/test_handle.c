@@ -3,6 +3,7 @@
 
 #include <taskmgr/manager.h>
 
+#include "tests/support/actor.h"
 #include "tests/support/child.h"
 #include "tests/support/leak.h"
 #include "tests/support/recorder.h"
@@ -424,6 +425,46 @@ static void a_handle_may_be_released_while_a_task_is_destroyed(void **state)
 	assert_int_equal(released_with[1], 0);
 }
 
+/* Without anything that would have it settled slowly: no wait of ours, no destroy. */
+static int wait_outside(void *self, struct tmgr_context *context)
+{
+	(void)context;
+	latch_wait(self);
+	return 0;
+}
+
+static void wait_by_handle(void *handle, struct tmgr_context *context)
+{
+	tmgr_handle_wait(context, *(struct tmgr_handle *)handle, TMGR_NEVER);
+}
+
+static void a_wait_by_a_handle_that_is_released_meanwhile_ends_with_the_task(void **state)
+{
+	static const struct tmgr_task_ops ops = { .kind = "outside", .execute = wait_outside };
+	struct tmgr_manager_options reverse = { .stop_order = TMGR_STOP_REVERSE };
+	struct tmgr_manager *manager = tmgr_manager_create(&reverse);
+	struct latch latch = LATCH_INIT;
+	struct tmgr_handle handle;
+	struct tmgr_task_options options = { .ret_handle = &handle };
+	struct actor waiter = ACTOR_INIT;
+	struct runner runner;
+
+	(void)state;
+	assert_int_equal(tmgr_manager_add_execute_task_with(manager, "outside",
+				 (struct tmgr_task){ &ops, &latch }, TMGR_ERROR, &options),
+		0);
+	actor_start(&waiter);
+	runner_start(&runner, manager, NULL);
+	assert_true(latch_arrived(&latch, 1));
+	actor_begin(&waiter, wait_by_handle, &handle);
+	assert_true(actor_settles_blocked(&waiter));
+	assert_int_equal(tmgr_handle_release(handle), 0);
+	latch_open(&latch);
+	assert_true(actor_finishes(&waiter));
+	actor_quit(&waiter);
+	finish(manager, &runner);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -442,6 +483,7 @@ int main(void)
 		leak_test(a_task_is_found_by_its_path_as_long_as_it_or_a_handle_is_there),
 		leak_test(a_stuck_one_has_the_result_estuck),
 		leak_test(a_handle_may_be_released_while_a_task_is_destroyed),
+		leak_test(a_wait_by_a_handle_that_is_released_meanwhile_ends_with_the_task),
 	};
 
 	return cmocka_run_group_tests_name("handle", tests, NULL, NULL);
