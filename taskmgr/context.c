@@ -70,6 +70,15 @@ static void cancel_wait(void *self)
 	tmgr__waiter_cancel(self);
 }
 
+/* Where the stop goes in reverse a task's token is below none, and has the run's timers itself. */
+static void watch_alone(struct tmgr_context *context)
+{
+	struct tmgr__timers *timers = context->record ? context->record->manager->timers : NULL;
+
+	if (timers)
+		tmgr__token_set_timers(context->token, timers);
+}
+
 struct tmgr_token *tmgr__context_attach(struct tmgr_context *context)
 {
 	if (!context->attached) {
@@ -77,6 +86,8 @@ struct tmgr_token *tmgr__context_attach(struct tmgr_context *context)
 			tmgr__token_attach(context->token, context->parent_token);
 		else if (context->token->parent && !context->token->linked)
 			tmgr__strand_link(context->token);
+		else if (!context->token->parent && !context->token->timers)
+			watch_alone(context);
 		tmgr_token_register(
 			context->token, &context->callback, cancel_wait, context->waiter);
 		context->attached = true;

@@ -303,7 +303,6 @@ void tmgr__token_attach(struct tmgr_token *token, struct tmgr_token *parent)
 {
 	tmgr_token_ref(parent);
 	token->depth = (uint16_t)(parent->depth + 1);
-	tmgr__token_lower_limit(token, __atomic_load_n(&parent->limit, __ATOMIC_ACQUIRE));
 	__atomic_store_n(&token->parent, parent, __ATOMIC_RELEASE);
 	tmgr__token_link(token);
 }
@@ -315,7 +314,11 @@ void tmgr__token_link(struct tmgr_token *token)
 	token->linked = true;
 	tmgr__lock_acquire(&parent->lock);
 	/* Whoever makes the parent's earlier finds this one in its list. */
-	tmgr__token_lower_limit(token, parent->limit);
+	if (tmgr__token_lower_limit(token, parent->limit)) {
+		tmgr__lock_acquire(&token->lock);
+		tmgr__token_lower_below(token, parent->limit);
+		tmgr__lock_release(&token->lock);
+	}
 	tmgr__list_append(&parent->children, &token->siblings);
 	if (parent->fired)
 		mark(token, parent->source, NULL, &last);

@@ -52,14 +52,19 @@ static void start_timer(struct tmgr__timers *timers, struct tmgr_token *token, i
 	tmgr__lock_release(&timers->lock);
 }
 
-void tmgr__token_set_timers(struct tmgr_token *token, struct tmgr__timers *timers)
+/* Under the token's lock: have these timers fire it at that time. */
+static void start_with(struct tmgr_token *token, struct tmgr__timers *timers, int64_t at)
 {
-	__atomic_fetch_add(&timers->refs, 1, __ATOMIC_RELAXED);
-	__atomic_store_n(&token->timers, timers, __ATOMIC_RELEASE);
+	if (!tmgr__token_timers(token)) {
+		__atomic_fetch_add(&timers->refs, 1, __ATOMIC_RELAXED);
+		__atomic_store_n(&token->timers, timers, __ATOMIC_RELEASE);
+	}
+	if (at != TMGR_NEVER)
+		start_timer(tmgr__token_timers(token), token, at);
 }
 
-/* Under the token's lock: tell those below it of an earlier deadline. */
-static void lower_children(struct tmgr_token *token, int64_t limit)
+/* Those below that were given a deadline when there was nobody to watch it. */
+static void start_below(struct tmgr_token *token, struct tmgr__timers *timers)
 {
 	struct tmgr__list *node;
 
@@ -67,8 +72,37 @@ static void lower_children(struct tmgr_token *token, int64_t limit)
 		struct tmgr_token *child = container_of(node, struct tmgr_token, siblings);
 
 		tmgr__lock_acquire(&child->lock);
-		if (tmgr__token_lower_limit(child, limit))
-			lower_children(child, limit);
+		if (!child->fired && child->deadline != TMGR_NEVER && !tmgr__token_timers(child))
+			start_with(child, timers, child->deadline);
+		start_below(child, timers);
+		tmgr__lock_release(&child->lock);
+	}
+}
+
+void tmgr__token_set_timers(struct tmgr_token *token, struct tmgr__timers *timers)
+{
+	tmgr__lock_acquire(&token->lock);
+	/* Of one that has fired the cause stands where the timer was. */
+	start_with(token, timers,
+		token->fired ? TMGR_NEVER : __atomic_load_n(&token->limit, __ATOMIC_ACQUIRE));
+	start_below(token, timers);
+	tmgr__lock_release(&token->lock);
+}
+
+void tmgr__token_lower_below(struct tmgr_token *token, int64_t limit)
+{
+	struct tmgr__list *node;
+
+	tmgr__list_for (node, &token->children) {
+		struct tmgr_token *child = container_of(node, struct tmgr_token, siblings);
+
+		tmgr__lock_acquire(&child->lock);
+		if (tmgr__token_lower_limit(child, limit)) {
+			/* Nobody may watch those above: who does it for this one looks upwards then. */
+			if (!child->fired && tmgr__token_timers(child))
+				start_timer(tmgr__token_timers(child), child, limit);
+			tmgr__token_lower_below(child, limit);
+		}
 		tmgr__lock_release(&child->lock);
 	}
 }
@@ -89,7 +123,7 @@ int tmgr_token_set_deadline(struct tmgr_token *token, int64_t deadline)
 	if (deadline < token->deadline) {
 		__atomic_store_n(&token->deadline, deadline, __ATOMIC_RELEASE);
 		if (tmgr__token_lower_limit(token, deadline))
-			lower_children(token, deadline);
+			tmgr__token_lower_below(token, deadline);
 		if (timers && !tmgr__token_timers(token))
 			__atomic_store_n(&token->timers, timers, __ATOMIC_RELEASE);
 		else

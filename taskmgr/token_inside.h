@@ -36,6 +36,9 @@ static inline bool tmgr__token_lower_limit(struct tmgr_token *token, int64_t lim
 	return false;
 }
 
+/* token_deadline.c: under the token's lock, tell those below it of an earlier deadline. */
+void tmgr__token_lower_below(struct tmgr_token *token, int64_t limit);
+
 /*
  * token_deadline.c: under its lock, take a token out of its timers; it will not be fired by them
  * afterwards. One that is its own source was taken out when it became that: its cause stands where
