@@ -207,9 +207,10 @@ static int64_t stop_deadline(struct look *look, struct tmgr__record *record, int
 	}
 	if (total < deadline)
 		deadline = total;
-	if (since && record->stop_ns > 0 && tmgr__time_add(since, record->stop_ns) < deadline)
-		deadline = tmgr__time_add(since, record->stop_ns);
-	return deadline;
+	if (!since || record->stop_ns <= 0)
+		return deadline;
+	/* One that was told before it began ends from then on. */
+	return earlier(deadline, tmgr__time_add(later(since, record->began), record->stop_ns));
 }
 
 static void look_at_running(struct look *look, struct tmgr__record *record)

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include <taskmgr/manager.h>
 
@@ -465,6 +466,46 @@ static void a_wait_by_a_handle_that_is_released_meanwhile_ends_with_the_task(voi
 	finish(manager, &runner);
 }
 
+static int wind_down(struct probe *probe, struct tmgr_context *context)
+{
+	const struct timespec a_little = { 0, 20000000 };
+
+	(void)probe;
+	/* The watcher looks at it now. */
+	tmgr_context_set_stop_timeout(context, 500 * TMGR_MILLISECOND);
+	nanosleep(&a_little, NULL);
+	return 0;
+}
+
+static void one_cancelled_before_it_began_has_its_stop_time_from_then(void **state)
+{
+	struct latch hold = LATCH_INIT;
+	struct probe a = PROBE(.name = "a", .hold_initialize = &hold);
+	struct probe b = PROBE(.name = "b", .on_execute = wind_down);
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	struct tmgr_handle handle = { 0 };
+	struct tmgr_task_options options = { .ret_handle = &handle,
+		.stop_ns = 500 * TMGR_MILLISECOND };
+	struct runner runner;
+
+	(void)state;
+	assert_int_equal(
+		tmgr_manager_add_task_with(manager, "b", probe_task(&b), TMGR_ERROR, &options), 0);
+	assert_int_equal(tmgr_manager_add_task(manager, "a", probe_task(&a), TMGR_STRICT), 0);
+	runner_start(&runner, manager, NULL);
+	assert_true(latch_arrived(&hold, 1));
+	assert_int_equal(tmgr_handle_cancel(handle, 0, NULL), 0);
+	tmgr_sleep(NULL, 600 * TMGR_MILLISECOND);
+	latch_open(&hold);
+	assert_int_equal(tmgr_handle_wait(NULL, handle, TMGR_NEVER), 0);
+	assert_true(latch_arrived(&a.executing, 1));
+	tmgr_manager_cancel(manager);
+	assert_int_equal(runner_join(&runner), 0);
+	assert_int_equal(tmgr_manager_report(manager)->stuck, 0);
+	assert_int_equal(tmgr_handle_release(handle), 0);
+	tmgr_manager_destroy(manager);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -484,6 +525,7 @@ int main(void)
 		leak_test(a_stuck_one_has_the_result_estuck),
 		leak_test(a_handle_may_be_released_while_a_task_is_destroyed),
 		leak_test(a_wait_by_a_handle_that_is_released_meanwhile_ends_with_the_task),
+		leak_test(one_cancelled_before_it_began_has_its_stop_time_from_then),
 	};
 
 	return cmocka_run_group_tests_name("handle", tests, NULL, NULL);
