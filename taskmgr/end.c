@@ -284,6 +284,20 @@ void tmgr__record_recycle(struct tmgr__record *record)
 		tmgr__record_unref(record);
 }
 
+/* Of one that failed the report tells what is in it. */
+static void let_go_of_inner(struct tmgr__record *record)
+{
+	struct tmgr_manager *inner;
+
+	if (!record->inner || record->failed)
+		return;
+	tmgr__manager_lock(record->manager);
+	inner = record->inner;
+	record->inner = NULL;
+	tmgr__manager_unlock(record->manager);
+	tmgr_manager_unref(inner);
+}
+
 void tmgr__record_settle(struct tmgr__record *record)
 {
 	struct tmgr_group *group = record->task_group;
@@ -303,6 +317,7 @@ void tmgr__record_settle(struct tmgr__record *record)
 	}
 	tmgr_task_destroy(record->task);
 	record->task = (struct tmgr_task){ NULL, NULL };
+	let_go_of_inner(record);
 	tmgr_future_complete(&record->done, 0, NULL);
 	/* A failed child is the group's from then on, and may be gone. */
 	if (group)

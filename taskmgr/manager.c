@@ -175,8 +175,6 @@ static void destroy_records(struct tmgr__list *list)
 		tmgr__host_release(record);
 		tmgr_task_destroy(record->task);
 		record->task = (struct tmgr_task){ NULL, NULL };
-		if (record->inner)
-			tmgr_manager_unref(record->inner);
 		tmgr__record_unref(record);
 	}
 }

@@ -14,6 +14,7 @@ static int set_outer(struct tmgr_manager *manager, struct tmgr_context *context)
 	struct tmgr__record *record = context->record;
 	size_t length = tmgr_context_path(context, NULL, 0);
 	char *prefix = malloc(length + 2);
+	struct tmgr_manager *before;
 
 	if (!prefix)
 		return -ENOMEM;
@@ -33,8 +34,11 @@ static int set_outer(struct tmgr_manager *manager, struct tmgr_context *context)
 	tmgr__manager_unlock(manager);
 	tmgr__manager_lock(record->manager);
 	record->manager->with_inner += record->long_running && !record->inner;
+	before = record->inner;
 	record->inner = tmgr_manager_ref(manager);
 	tmgr__manager_unlock(record->manager);
+	if (before)
+		tmgr_manager_unref(before);
 	return 0;
 }
 

@@ -144,6 +144,9 @@ void tmgr__record_unref(struct tmgr__record *record)
 		return;
 	if (record->cleanup)
 		tmgr_token_unref(record->cleanup->token);
+	/* The run inside one that failed, of which the report told. */
+	if (record->inner)
+		tmgr_manager_unref(record->inner);
 	tmgr__waiter_fini(&record->waiter);
 	tmgr_token_unref(&record->token);
 }

@@ -216,6 +216,41 @@ static void a_manager_runs_once_so_a_retry_of_it_ends_with_an_error(void **state
 	assert_int_equal(atomic_load(&one.cleaned_up), 1);
 }
 
+static int run_two_inside(void *self, struct tmgr_context *context)
+{
+	int r = 0;
+
+	(void)self;
+	for (int i = 0; i < 2 && r == 0; i++) {
+		struct tmgr_manager_options options = { .when_quiet = TMGR_QUIET_RETURN };
+		struct tmgr_manager *inner = tmgr_manager_create(&options);
+
+		r = tmgr_manager_start(inner, context);
+		if (r == 0)
+			r = tmgr_manager_wait(inner, context);
+		if (r == 0)
+			r = tmgr_manager_finish(inner, context);
+		tmgr_manager_destroy(inner);
+	}
+	return r;
+}
+
+static void a_task_that_runs_one_after_another_keeps_none_of_them(void **state)
+{
+	struct tmgr_manager_options options = { .when_quiet = TMGR_QUIET_RETURN };
+	struct tmgr_manager *outer = tmgr_manager_create(&options);
+
+	(void)state;
+	assert_int_equal(tmgr_manager_add_task(outer, "long",
+				 tmgr_task_function(run_two_inside, NULL), TMGR_ERROR),
+		0);
+	assert_int_equal(tmgr_manager_add_execute_task(outer, "short",
+				 tmgr_task_function(run_two_inside, NULL), TMGR_ERROR),
+		0);
+	assert_int_equal(tmgr_manager_run(outer, NULL), 0);
+	tmgr_manager_destroy(outer);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -230,6 +265,7 @@ int main(void)
 		leak_test(a_manager_has_initialize_and_is_no_execute_task),
 		leak_test(a_manager_that_could_not_be_created_is_out_of_memory),
 		leak_test(a_manager_runs_once_so_a_retry_of_it_ends_with_an_error),
+		leak_test(a_task_that_runs_one_after_another_keeps_none_of_them),
 	};
 
 	return cmocka_run_group_tests_name("nested manager", tests, NULL, NULL);
