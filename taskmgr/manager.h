@@ -103,7 +103,6 @@ struct tmgr_manager {
 	bool stopping; /* the stop has begun: nothing is added any more */
 	bool second_signal;
 	bool started, waited; /* by tmgr_manager_start() and _wait(); the run's thread only */
-	bool outer_looked;    /* shutdown_deadline heeds the outer manager's */
 	size_t stuck_executes;
 	struct tmgr_cause stop_cause;
 	int64_t began, stop_began, shutdown_deadline;

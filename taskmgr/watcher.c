@@ -22,6 +22,8 @@
 #define HANG_NS (50 * TMGR_MILLISECOND)
 /* What a task has that is told to stop only when the time of all is up, or nearly. */
 #define LATE_NS (40 * TMGR_MILLISECOND)
+/* How often a manager that stops looks whether the one around it stops, too. */
+#define OUTER_NS (50 * TMGR_MILLISECOND)
 
 void tmgr__watcher_wake(struct tmgr_manager *manager)
 {
@@ -65,38 +67,42 @@ static int64_t outer_deadline(struct tmgr_manager *outer, const struct tmgr__rec
 	int64_t deadline = TMGR_NEVER, since;
 
 	tmgr__manager_lock(outer);
+	since = hosting->stop_since;
 	if (outer->stopping) {
-		since = hosting->stop_since ? hosting->stop_since : outer->stop_began;
+		since = since ? since : outer->stop_began;
 		deadline = outer->shutdown_deadline;
 		if (outer->options.stop_order == TMGR_STOP_REVERSE)
 			deadline = later(deadline, since + LATE_NS);
-		if (hosting->stop_ns > 0)
-			deadline = earlier(deadline, tmgr__time_add(since, hosting->stop_ns));
 	}
+	if (since && hosting->stop_ns > 0)
+		deadline = earlier(deadline, tmgr__time_add(since, hosting->stop_ns));
 	tmgr__manager_unlock(outer);
 	return deadline;
 }
 
-/* The inner one has to be done a little before that. No lock held. */
-static void heed_outer(struct tmgr_manager *manager)
+/*
+ * The inner one has to be done a little before that. The outer one may begin to stop later, which
+ * wakes nobody here. When to look again; no lock held.
+ */
+static int64_t heed_outer(struct tmgr_manager *manager, int64_t now)
 {
-	int64_t deadline, now = tmgr__manager_now(manager), rest, margin;
+	int64_t deadline, rest, margin;
 
-	if (!manager->outer || manager->outer_looked)
-		return;
+	if (!manager->outer)
+		return TMGR_NEVER;
 	deadline = outer_deadline(manager->outer, manager->outer_record);
 	if (deadline == TMGR_NEVER)
-		return;
+		return now + OUTER_NS;
 	rest = deadline > now ? deadline - now : 0;
 	margin = earlier(rest / 10, 500 * TMGR_MILLISECOND);
 	deadline = now + rest - margin;
 	tmgr__manager_lock(manager);
-	manager->outer_looked = true;
 	if (manager->stopping && deadline < manager->shutdown_deadline) {
 		manager->shutdown_deadline = deadline;
 		manager->check_at = TMGR_NOW;
 	}
 	tmgr__manager_unlock(manager);
+	return now + OUTER_NS;
 }
 
 /* What is to be done about one record at a time, and when to look again. */
@@ -345,7 +351,7 @@ static void *watcher_main(void *self)
 		next = manager->signals ? tmgr__signals_deliver(manager, now) : TMGR_NEVER;
 		next = earlier(next, tmgr__timers_run(manager->timers, now));
 		if (tmgr_token_fired(manager->token))
-			heed_outer(manager);
+			next = earlier(next, heed_outer(manager, now));
 		next = earlier(next, look_at_records(manager, now));
 		next = earlier(next, tmgr__pool_run_tick(manager, now));
 		tmgr__clock_sleep(manager->clock, &manager->watch_word, word, next);

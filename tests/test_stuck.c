@@ -236,6 +236,43 @@ static void a_manager_in_another_is_done_a_little_before_the_outer_deadline(void
 	run_in_child_with(leave_one_inside_stuck, true);
 }
 
+/* The inner one stops by itself, and has its own time; then the outer one stops, with less. */
+static int stop_outer_later(void *argument)
+{
+	static struct latch never = LATCH_INIT;
+	static struct probe in = PROBE(.name = "in");
+	static struct probe deaf = PROBE(.name = "deaf", .hold_execute = &never);
+	struct tmgr_manager_options soon = { .shutdown_ns = 2000 * TMGR_MILLISECOND };
+	struct tmgr_manager *inner = tmgr_manager_create(NULL);
+	struct tmgr_manager *outer = tmgr_manager_create(&soon);
+	const struct tmgr_report_entry *entry;
+	struct runner runner;
+
+	(void)argument;
+	add(inner, &in);
+	add(inner, &deaf);
+	child_check_equal(
+		tmgr_manager_add_task(outer, "inner", tmgr_manager_task(inner), TMGR_STRICT), 0);
+	runner_start(&runner, outer, NULL);
+	child_check(latch_arrived(&never, 1));
+	child_check_equal(tmgr_manager_cancel(inner), 0);
+	child_check(manager_reaches(inner, TMGR_MANAGER_STOPPING));
+	tmgr_sleep(NULL, 100 * TMGR_MILLISECOND);
+	child_check_equal(tmgr_manager_cancel(outer), 0);
+	child_check_equal(runner_join(&runner), -TMGR_ESTUCK);
+	entry = find_entry(tmgr_manager_report(outer), TMGR_REPORT_STUCK, "inner");
+	child_check(entry != NULL && entry->inner != NULL);
+	child_check(find_entry(entry->inner, TMGR_REPORT_STUCK, "deaf") != NULL);
+	tmgr_manager_destroy(outer);
+	return 0;
+}
+
+static void a_stop_of_the_outer_manager_that_comes_later_is_heeded(void **state)
+{
+	(void)state;
+	run_in_child(stop_outer_later);
+}
+
 static int leave_the_last_of_three_stuck(void *argument)
 {
 	static struct latch never = LATCH_INIT;
@@ -354,6 +391,7 @@ int main(void)
 		leak_test(a_stuck_child_makes_its_parent_stuck),
 		leak_test(a_task_stuck_in_a_manager_makes_the_task_around_it_stuck),
 		leak_test(a_manager_in_another_is_done_a_little_before_the_outer_deadline),
+		leak_test(a_stop_of_the_outer_manager_that_comes_later_is_heeded),
 		leak_test(in_reverse_those_before_a_stuck_one_are_still_told_to_stop),
 		leak_test(a_stop_deadline_that_is_set_after_the_stop_holds),
 		leak_test(one_that_is_late_to_be_ready_and_then_stuck_counts_as_stuck),
