@@ -217,6 +217,7 @@ bool tmgr__record_end(struct tmgr__record *record, struct tmgr__end end, int64_t
 	 * back.
 	 */
 	if (record->inner_stuck) {
+		record->came_back = true;
 		tmgr__record_mark_stuck(record, now);
 		return true;
 	}

@@ -59,6 +59,7 @@ struct tmgr__record {
 	bool leaked;      /* stuck, or a stuck task may still use it: never destroyed */
 	bool failed;      /* entry is in the report, or in its group */
 	bool inner_stuck; /* a manager in it left a task behind */
+	bool came_back;   /* and its thread is over all the same */
 	bool by_handle;   /* cancelled by its handle */
 	/* atomic; long-running: its result stands, though who waits may not be told yet */
 	bool settled;

@@ -29,7 +29,7 @@ static void join_threads(struct tmgr_manager *manager)
 			continue;
 		record->thread_made = false;
 		manager->threads--;
-		if (record->state == TMGR_STATE_STUCK && !record->inner_stuck &&
+		if (record->state == TMGR_STATE_STUCK && !record->came_back &&
 			record->entry.stage == TMGR_STAGE_EXECUTE)
 			pthread_detach(record->thread);
 		else

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <taskmgr/group.h>
 #include <taskmgr/manager.h>
@@ -273,6 +274,47 @@ static void a_stop_of_the_outer_manager_that_comes_later_is_heeded(void **state)
 	run_in_child(stop_outer_later);
 }
 
+static int wait_and_stay(void *self, struct tmgr_context *context)
+{
+	struct tmgr_manager *inner = self;
+
+	child_check_equal(tmgr_manager_start(inner, context), 0);
+	child_check_equal(tmgr_manager_wait(inner, context), -TMGR_ESTUCK);
+	while (pause() < 0)
+		;
+	return 0;
+}
+
+static int stay_after_a_stuck_one_inside(void *argument)
+{
+	static struct latch never = LATCH_INIT;
+	static struct probe deaf = PROBE(.name = "deaf", .hold_execute = &never);
+	struct tmgr_manager_options soon = { .shutdown_ns = 300 * TMGR_MILLISECOND };
+	struct tmgr_manager *inner = tmgr_manager_create(&soon);
+	struct tmgr_manager *outer = tmgr_manager_create(&soon);
+	struct runner runner;
+
+	(void)argument;
+	add(inner, &deaf);
+	child_check_equal(tmgr_manager_add_task(outer, "stays",
+				  tmgr_task_function(wait_and_stay, inner), TMGR_STRICT),
+		0);
+	runner_start(&runner, outer, NULL);
+	child_check(latch_arrived(&never, 1));
+	child_check_equal(tmgr_manager_cancel(inner), 0);
+	tmgr_sleep(NULL, 600 * TMGR_MILLISECOND);
+	child_check_equal(tmgr_manager_cancel(outer), 0);
+	child_check_equal(runner_join(&runner), -TMGR_ESTUCK);
+	tmgr_manager_destroy(outer);
+	return 0;
+}
+
+static void one_that_stays_after_a_stuck_one_inside_is_not_waited_for(void **state)
+{
+	(void)state;
+	run_in_child(stay_after_a_stuck_one_inside);
+}
+
 static int leave_the_last_of_three_stuck(void *argument)
 {
 	static struct latch never = LATCH_INIT;
@@ -392,6 +434,7 @@ int main(void)
 		leak_test(a_task_stuck_in_a_manager_makes_the_task_around_it_stuck),
 		leak_test(a_manager_in_another_is_done_a_little_before_the_outer_deadline),
 		leak_test(a_stop_of_the_outer_manager_that_comes_later_is_heeded),
+		leak_test(one_that_stays_after_a_stuck_one_inside_is_not_waited_for),
 		leak_test(in_reverse_those_before_a_stuck_one_are_still_told_to_stop),
 		leak_test(a_stop_deadline_that_is_set_after_the_stop_holds),
 		leak_test(one_that_is_late_to_be_ready_and_then_stuck_counts_as_stuck),
