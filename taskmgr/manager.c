@@ -4,7 +4,8 @@
  *
  * A stop begins once, under the lock (tmgr__manager_begin_stop()), and from then on every add is
  * refused; so adding and cancelling are in one order. The token is fired after the lock is given
- * back; a token above that fires comes back here through token_callback.
+ * back; a token above that fires comes back here through token_callback. Who fires may be at another
+ * callback for long: whoever acts on the token begins the stop itself (tmgr__manager_heed_token()).
  */
 #include "manager.h"
 
@@ -337,6 +338,17 @@ void tmgr__manager_begin_stop(struct tmgr_manager *manager, const struct tmgr_ca
 		manager->deferred |= TMGR__DEFER_FIRE_PHASE;
 }
 
+void tmgr__manager_heed_token(struct tmgr_manager *manager)
+{
+	struct tmgr_cause cause;
+
+	if (manager->stopping || tmgr_token_cause(manager->token, &cause) < 0)
+		return;
+	tmgr__manager_begin_stop(manager, &cause);
+	/* It has been fired already. */
+	manager->deferred &= ~(unsigned)TMGR__DEFER_FIRE;
+}
+
 void tmgr__manager_look_quiet(struct tmgr_manager *manager)
 {
 	struct tmgr_cause cause = { .reason = TMGR_REASON_LIMIT,
@@ -345,6 +357,7 @@ void tmgr__manager_look_quiet(struct tmgr_manager *manager)
 	if (manager->executing > 0)
 		return;
 	manager->deferred |= TMGR__DEFER_WAKE_RUN;
+	tmgr__manager_heed_token(manager);
 	if (manager->stopping || manager->state != TMGR_MANAGER_RUNNING ||
 		manager->options.when_quiet == TMGR_QUIET_WAIT)
 		return;

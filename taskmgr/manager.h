@@ -160,6 +160,8 @@ int tmgr__manager_check_fork(const struct tmgr_manager *manager);
 void tmgr__manager_refuse(
 	struct tmgr_manager *manager, const char *name, int error, const char *rule);
 void tmgr__manager_begin_stop(struct tmgr_manager *manager, const struct tmgr_cause *cause);
+/* Begin the stop that the token's firing means, if nobody has yet. */
+void tmgr__manager_heed_token(struct tmgr_manager *manager);
 void tmgr__manager_add_entry(struct tmgr_manager *manager, struct tmgr_report_entry *entry);
 void tmgr__manager_event(struct tmgr_manager *manager, enum tmgr_event_kind kind,
 	const struct tmgr__record *record, int code, const char *text);

@@ -75,6 +75,10 @@ static void set_phase(struct tmgr__record *record, enum tmgr_state state)
 	/* The watcher may have looked just before, and seen nothing to wait for. */
 	if (manager->stopping)
 		tmgr__manager_check_at(manager, now + LOOK_NS);
+	/* The stop may have begun just before, when no task initialized. */
+	if (manager->stopping && state == TMGR_STATE_INITIALIZING &&
+		manager->options.stop_order == TMGR_STOP_REVERSE)
+		manager->deferred |= TMGR__DEFER_FIRE_PHASE;
 	tmgr__manager_unlock(manager);
 }
 

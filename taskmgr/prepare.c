@@ -252,7 +252,8 @@ bool tmgr__run_is_stopping(struct tmgr_manager *manager)
 	bool stopping;
 
 	tmgr__manager_lock(manager);
+	tmgr__manager_heed_token(manager);
 	stopping = manager->stopping;
 	tmgr__manager_unlock(manager);
-	return stopping || tmgr_token_fired(manager->token);
+	return stopping;
 }
