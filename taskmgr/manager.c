@@ -212,6 +212,9 @@ void tmgr_manager_destroy(struct tmgr_manager *manager)
 		tmgr__misuse("a manager is destroyed while it runs",
 			tmgr_context_name(tmgr_context_current()));
 	tmgr_token_unregister(&manager->token_callback);
+	/* Of tasks that were added and never run. */
+	if (manager->interrupts)
+		tmgr__interrupts_give_back(manager);
 	/* In reverse order of adding: execute-tasks that never ran came last. */
 	destroy_records(&manager->executes);
 	destroy_records(&manager->failed);

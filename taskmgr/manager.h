@@ -120,6 +120,7 @@ struct tmgr_manager {
 	struct tmgr__signals *signals; /* when this run takes them */
 	struct tmgr__reload reload;
 	uint64_t interrupts; /* signals taken for interrupting tasks, as bits; the signals' lock */
+	bool interrupts_closed; /* none is taken any more; the signals' lock */
 	bool is_main; /* under tmgr_main(): leave by _exit() when it hangs, keep the signals */
 	int forced_signal;
 
@@ -281,6 +282,7 @@ void tmgr__signals_stop(struct tmgr_manager *manager);
  * it back.
  */
 void tmgr__interrupt_take(struct tmgr_manager *manager, int signo);
+/* All, and take none from now on: once the manager has begun to stop. */
 void tmgr__interrupts_give_back(struct tmgr_manager *manager);
 /* On the watcher: take signals on this thread. */
 void tmgr__signals_unblock(struct tmgr_manager *manager);

@@ -431,7 +431,8 @@ void tmgr__interrupt_take(struct tmgr_manager *manager, int signo)
 	struct sigaction action = { .sa_handler = do_nothing };
 
 	tmgr__lock_acquire(&signals.lock);
-	if (!(manager->interrupts & UINT64_C(1) << (signo - 1))) {
+	/* An add that comes when they are given back will be refused: nobody would give it back. */
+	if (!manager->interrupts_closed && !(manager->interrupts & UINT64_C(1) << (signo - 1))) {
 		manager->interrupts |= UINT64_C(1) << (signo - 1);
 		sigemptyset(&action.sa_mask);
 		/* Without SA_RESTART, which is the point of it. */
@@ -451,5 +452,6 @@ void tmgr__interrupts_give_back(struct tmgr_manager *manager)
 			sigaction(signo, &interrupts[signo].before, NULL);
 	}
 	manager->interrupts = 0;
+	manager->interrupts_closed = true;
 	tmgr__lock_release(&signals.lock);
 }

@@ -139,6 +139,54 @@ static void masks_and_dispositions_are_restored(void **state)
 	assert_int_equal(child_wait(&child), 0);
 }
 
+static int add_interrupted(struct tmgr_manager *manager, struct probe *probe)
+{
+	const struct tmgr_task_options options = { .interrupt_signal = SIGUSR1 };
+
+	return tmgr_manager_add_execute_task_with(
+		manager, "interrupted", probe_execute_task(probe), TMGR_ERROR, &options);
+}
+
+static void check_own_handler(void)
+{
+	struct sigaction action;
+
+	sigaction(SIGUSR1, NULL, &action);
+	child_check(action.sa_handler == own_handler);
+}
+
+static int interrupt_outside_a_run(void *argument)
+{
+	static struct probe a = PROBE(.name = "a");
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+
+	(void)argument;
+	signal(SIGUSR1, own_handler);
+	/* Never run. */
+	child_check_equal(add_interrupted(manager, &a), 0);
+	tmgr_manager_destroy(manager);
+	check_own_handler();
+	/* Refused, since the run is over. */
+	manager = tmgr_manager_create(NULL);
+	child_check_equal(add_interrupted(manager, &a), 0);
+	tmgr_manager_cancel(manager);
+	child_check_equal(tmgr_manager_run(manager, NULL), 0);
+	check_own_handler();
+	child_check_equal(add_interrupted(manager, &a), -ESHUTDOWN);
+	check_own_handler();
+	tmgr_manager_destroy(manager);
+	check_own_handler();
+	return 0;
+}
+
+static void a_signal_that_interrupts_is_given_back_without_a_run_too(void **state)
+{
+	struct child child;
+
+	(void)state;
+	assert_int_equal(child_run(&child, interrupt_outside_a_run, NULL), 0);
+}
+
 static int run_two(void *argument)
 {
 	static struct probe a = PROBE(.name = "a"), b = PROBE(.name = "b");
@@ -370,6 +418,7 @@ int main(void)
 		leak_test(a_signal_that_a_foreign_thread_takes_stops_too),
 		leak_test(signals_that_are_not_taken_do_what_they_did),
 		leak_test(masks_and_dispositions_are_restored),
+		leak_test(a_signal_that_interrupts_is_given_back_without_a_run_too),
 		leak_test(one_run_in_a_process_takes_signals),
 		leak_test(a_program_to_be_started_gets_the_signals_as_they_were),
 		leak_test(a_signal_handler_may_cancel_while_it_runs_and_before),
