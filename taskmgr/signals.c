@@ -36,6 +36,7 @@ struct tmgr_signal_watch {
 	struct tmgr__list node;
 	int signo;
 	bool pending;
+	uint64_t pass; /* the last in which it acted */
 	struct tmgr_channel *channel;
 	struct tmgr_token *token; /* armed, referenced */
 };
@@ -47,6 +48,7 @@ struct tmgr__signals {
 	struct tmgr__lock lock;
 	struct tmgr__list watches;
 	struct tmgr_signal_watch *acting;
+	uint64_t pass; /* over the watches; the watcher only */
 	bool taken[SIGNALS];
 	struct sigaction before[SIGNALS];
 	sigset_t mask; /* of the thread that runs, before */
@@ -223,21 +225,23 @@ static bool mark_watches(int signo)
 	return any;
 }
 
-/* The next watch that can act, reserved; *tried skips channels that were full. */
-static struct tmgr_signal_watch *next_acting(size_t *position)
+/*
+ * The next watch that can act, reserved: each acts once in a pass, for its channel may be full. Any
+ * may be destroyed meanwhile.
+ */
+static struct tmgr_signal_watch *next_acting(uint64_t pass)
 {
 	struct tmgr_signal_watch *found = NULL;
 	struct tmgr__list *node;
-	size_t i = 0;
 
 	tmgr__lock_acquire(&signals.lock);
 	tmgr__list_for (node, &signals.watches) {
 		struct tmgr_signal_watch *watch = container_of(
 			node, struct tmgr_signal_watch, node);
 
-		if (i++ < *position || !watch->pending || !(watch->channel || watch->token))
+		if (watch->pass == pass || !watch->pending || !(watch->channel || watch->token))
 			continue;
-		*position = i;
+		watch->pass = pass;
 		found = signals.acting = watch;
 		break;
 	}
@@ -294,9 +298,9 @@ static int64_t act_on_watches(int64_t now)
 {
 	struct tmgr_signal_watch *watch;
 	int64_t next = TMGR_NEVER;
-	size_t position = 0;
+	uint64_t pass = ++signals.pass;
 
-	while ((watch = next_acting(&position))) {
+	while ((watch = next_acting(pass))) {
 		if (!watch->channel)
 			fire_armed(watch);
 		else if (!send_pending(watch))

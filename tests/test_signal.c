@@ -378,6 +378,64 @@ static void a_watch_gives_a_signal_to_a_channel_or_a_token(void **state)
 	assert_int_equal(child_run(&child, run_with_watches, NULL), 0);
 }
 
+/* Holds the watcher while it acts on the first of two watches. */
+static void hold_watcher(void *hold)
+{
+	latch_wait(hold);
+}
+
+static bool has_fired(void *token)
+{
+	return tmgr_token_fired(token);
+}
+
+static int destroy_one_in_the_pass(struct probe *probe, struct tmgr_context *context)
+{
+	struct tmgr_signal_watch *earlier, *watches[2];
+	struct tmgr_token *tokens[2];
+	struct tmgr_token_callback callback;
+	struct latch hold = LATCH_INIT;
+
+	(void)probe;
+	child_check_equal(tmgr_signal_watch_create(context, SIGUSR2, NULL, &earlier), 0);
+	for (size_t i = 0; i < 2; i++) {
+		child_check_equal(tmgr_signal_watch_create(context, SIGUSR1, NULL, &watches[i]), 0);
+		child_check_equal(tmgr_token_create(NULL, &tokens[i]), 0);
+		child_check_equal(tmgr_signal_watch_arm(watches[i], tokens[i]), 0);
+	}
+	tmgr_token_register(tokens[0], &callback, hold_watcher, &hold);
+	kill(getpid(), SIGUSR1);
+	child_check(latch_arrived(&hold, 1));
+	tmgr_signal_watch_destroy(earlier);
+	latch_open(&hold);
+	child_check(eventually(has_fired, tokens[1]));
+	for (size_t i = 0; i < 2; i++) {
+		tmgr_signal_watch_destroy(watches[i]);
+		tmgr_token_unref(tokens[i]);
+	}
+	tmgr_manager_cancel(tmgr_context_manager(context));
+	return 0;
+}
+
+static int run_and_destroy_one(void *argument)
+{
+	static struct probe a = PROBE(.name = "a", .on_execute = destroy_one_in_the_pass);
+	struct tmgr_manager *manager = probe_manager(&takes_signals, &a);
+
+	(void)argument;
+	child_check_equal(tmgr_manager_run(manager, NULL), 0);
+	tmgr_manager_destroy(manager);
+	return 0;
+}
+
+static void a_watch_is_not_passed_over_when_another_is_destroyed(void **state)
+{
+	struct child child;
+
+	(void)state;
+	assert_int_equal(child_run(&child, run_and_destroy_one, NULL), 0);
+}
+
 static void say_handled(int signo)
 {
 	static const char text[] = "handled\n";
@@ -423,6 +481,7 @@ int main(void)
 		leak_test(a_program_to_be_started_gets_the_signals_as_they_were),
 		leak_test(a_signal_handler_may_cancel_while_it_runs_and_before),
 		leak_test(a_watch_gives_a_signal_to_a_channel_or_a_token),
+		leak_test(a_watch_is_not_passed_over_when_another_is_destroyed),
 	};
 
 	return cmocka_run_group_tests_name("signal", tests, NULL, NULL);
