@@ -51,9 +51,10 @@ struct tmgr__signals {
 	uint64_t pass; /* over the watches; the watcher only */
 	bool taken[SIGNALS];
 	struct sigaction before[SIGNALS];
-	sigset_t mask; /* of the thread that runs, before */
-	bool mask_noted;
-	int stops; /* INT and TERM that have come */
+	sigset_t mask;         /* of the thread that runs, before */
+	sigset_t program_mask; /* the last of a thread that is not ours, for programs */
+	bool mask_noted;       /* the latter */
+	int stops;             /* INT and TERM that have come */
 };
 
 static struct tmgr__signals signals;
@@ -89,13 +90,23 @@ static void take(int signo, void (*handler)(int), int flags)
 		__atomic_store_n(&signals.taken[signo], true, __ATOMIC_RELEASE);
 }
 
+/* Under the lock. In a thread of ours all is blocked: there it was noted by the run around it. */
+static void note_mask(const sigset_t *mask)
+{
+	if (tmgr_context_current())
+		return;
+	signals.program_mask = *mask;
+	signals.mask_noted = true;
+}
+
 void tmgr__signals_note_mask(void)
 {
-	if (__atomic_load_n(&signals.manager, __ATOMIC_ACQUIRE))
-		return;
+	sigset_t mask;
+
+	pthread_sigmask(SIG_SETMASK, NULL, &mask);
 	tmgr__lock_acquire(&signals.lock);
-	pthread_sigmask(SIG_SETMASK, NULL, &signals.mask);
-	signals.mask_noted = true;
+	if (!__atomic_load_n(&signals.manager, __ATOMIC_ACQUIRE))
+		note_mask(&mask);
 	tmgr__lock_release(&signals.lock);
 }
 
@@ -128,7 +139,7 @@ int tmgr__signals_start(struct tmgr_manager *manager)
 	memset(signals.counts, 0, sizeof(signals.counts));
 	signals.stops = 0;
 	block_taken(&signals.mask);
-	signals.mask_noted = true;
+	note_mask(&signals.mask);
 	check(__atomic_compare_exchange_n(
 		&signals.manager, &none, manager, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
 	take(SIGINT, handle, HANDLER_FLAGS);
@@ -417,7 +428,7 @@ int tmgr_child_signals(void)
 		if (signals.taken[signo])
 			sigaction(signo, &signals.before[signo], NULL);
 	if (signals.mask_noted)
-		sigprocmask(SIG_SETMASK, &signals.mask, NULL);
+		sigprocmask(SIG_SETMASK, &signals.program_mask, NULL);
 	return 0;
 }
 

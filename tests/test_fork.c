@@ -1,11 +1,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <taskmgr/manager.h>
+#include <taskmgr/signal.h>
 
 #include "tests/support/child.h"
 #include "tests/support/leak.h"
@@ -168,12 +170,75 @@ static void every_descriptor_of_ours_is_close_on_exec(void **state)
 	assert_int_equal(not_close_on_exec, before);
 }
 
+/* 0 when what a program started now would begin with blocks USR2 and nothing else. */
+static int look_at_mask_of_programs(void)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		sigset_t mask;
+
+		if (tmgr_child_signals() != 0)
+			_exit(1);
+		sigprocmask(SIG_SETMASK, NULL, &mask);
+		for (int signo = 1; signo < 32; signo++)
+			if (sigismember(&mask, signo) != (signo == SIGUSR2))
+				_exit(2);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 3;
+}
+
+/* The thread is one of ours, where nearly all is blocked. */
+static int run_one_inside(struct probe *probe, struct tmgr_context *context)
+{
+	struct tmgr_manager_options options = { .take_signals = *(bool *)probe->user };
+	struct probe inner = PROBE(.name = "inner", .end = PROBE_RETURNS);
+	struct tmgr_manager *manager = tmgr_manager_create(&options);
+
+	child_check_equal(
+		tmgr_manager_add_task(manager, "inner", probe_task(&inner), TMGR_STOP_GROUP), 0);
+	child_check_equal(tmgr_manager_run(manager, NULL), 0);
+	tmgr_manager_destroy(manager);
+	child_check_equal(look_at_mask_of_programs(), 0);
+	tmgr_manager_cancel(tmgr_context_manager(context));
+	return 0;
+}
+
+static int run_one_that_runs_one(void *argument)
+{
+	struct probe outer = PROBE(.name = "outer", .on_execute = run_one_inside, .user = argument);
+	struct tmgr_manager *manager = probe_manager(NULL, &outer);
+	sigset_t blocked;
+
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGUSR2);
+	pthread_sigmask(SIG_SETMASK, &blocked, NULL);
+	child_check_equal(tmgr_manager_run(manager, NULL), 0);
+	child_check_equal(look_at_mask_of_programs(), 0);
+	tmgr_manager_destroy(manager);
+	return 0;
+}
+
+static void a_program_gets_the_mask_from_before_also_with_a_run_in_a_task(void **state)
+{
+	bool takes_signals[] = { false, true };
+	struct child child;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(child_run(&child, run_one_that_runs_one, &takes_signals[i]), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		leak_test(calls_on_a_manager_that_ran_in_the_parent_give_echild),
 		leak_test(a_manager_that_has_not_run_may_be_run_in_the_child),
 		leak_test(every_descriptor_of_ours_is_close_on_exec),
+		leak_test(a_program_gets_the_mask_from_before_also_with_a_run_in_a_task),
 	};
 
 	return cmocka_run_group_tests_name("fork", tests, NULL, NULL);
