@@ -358,11 +358,20 @@ static const char *state_rule(int error)
 		return "the name is in use";
 	case -ENOENT:
 		return "the stop group has no living member";
+	case -ESHUTDOWN:
+		return "its loop has ended";
 	case -EAGAIN:
 		return "no thread can be made, or all the pool may have are blocked";
 	default:
 		return NULL;
 	}
+}
+
+/* Under the lock: one after the cancel is no mistake, nor one for a loop that ended in the run. */
+static bool may_come_late(const struct tmgr_manager *manager)
+{
+	return manager->state != TMGR_MANAGER_ADDING || manager->stopping ||
+	       tmgr_token_fired(manager->token);
 }
 
 /* Before run the failed add is remembered; while it runs it is an event. */
@@ -373,11 +382,12 @@ static void tell_failure(struct adding *add, int error)
 	const char *rule = add->rule ? add->rule : state_rule(error);
 	char path[TMGR_NAME_MAX + 1];
 
-	/* One that came after the cancel is no mistake. */
-	if (error == -ESHUTDOWN)
-		return;
 	tmgr__text_copy(path, sizeof(path), name);
 	tmgr__manager_lock(manager);
+	if (error == -ESHUTDOWN && may_come_late(manager)) {
+		tmgr__manager_unlock(manager);
+		return;
+	}
 	if (manager->state == TMGR_MANAGER_ADDING)
 		tmgr__manager_refuse(manager, path, error, rule);
 	tmgr__manager_tell_misuse(

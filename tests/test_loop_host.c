@@ -82,6 +82,39 @@ static void a_loop_that_only_its_tasks_refer_to_is_there_to_be_named(void **stat
 	assert_int_equal(atomic_load(&a.executed), 0);
 }
 
+static void run_refuses_a_task_whose_loop_had_ended(void **state)
+{
+	struct tmgr_manager_options options = { .when_quiet = TMGR_QUIET_RETURN };
+	struct tmgr_manager *one = tmgr_manager_create(&options), *other;
+	struct tmgr_loop_options ends = { .main = no_task };
+	struct tmgr_loop *loop = tmgr_loop_ref(looped_add(one, "short", &ends));
+
+	assert_int_equal(tmgr_manager_run(one, NULL), 0);
+	tmgr_manager_destroy(one);
+	for (int i = 0; i < 3; i++) {
+		struct probe a = PROBE(.name = "a"), b = PROBE(.name = "b");
+		bool execute_task = i == 1, cancelled = i == 2;
+		const struct tmgr_report *report;
+
+		other = probe_manager(&options, &b);
+		if (cancelled)
+			tmgr_manager_cancel(other);
+		assert_int_equal(execute_task ? add_execute_on(other, loop, &a, NULL)
+					      : add_on(other, loop, &a),
+			-ESHUTDOWN);
+		/* After the cancel it is no mistake. */
+		assert_int_equal(tmgr_manager_run(other, NULL), cancelled ? 0 : -ESHUTDOWN);
+		report = tmgr_manager_report(other);
+		if (!cancelled) {
+			assert_string_equal(report->cause->name, "a");
+			assert_string_equal(report->cause->text, "its loop has ended");
+		}
+		tmgr_manager_destroy(other);
+		assert_int_equal(b.initialized, 0);
+	}
+	tmgr_loop_unref(loop);
+}
+
 static void bad_options_for_a_loop_are_refused(void **state)
 {
 	struct tmgr_loop *loop;
@@ -413,6 +446,7 @@ int main(void)
 		host_test(a_stuck_coroutine_makes_its_task_and_its_loop_stuck),
 		host_test(run_refuses_a_task_whose_loop_nobody_runs),
 		host_test(a_loop_that_only_its_tasks_refer_to_is_there_to_be_named),
+		host_test(run_refuses_a_task_whose_loop_had_ended),
 		host_test(bad_options_for_a_loop_are_refused),
 		host_test(tasks_of_one_manager_run_on_a_loop_of_another),
 		host_test(execute_tasks_come_while_it_runs_and_not_when_it_has_ended),

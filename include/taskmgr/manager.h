@@ -187,7 +187,7 @@ TMGR_API int tmgr_manager_add_task(struct tmgr_manager *manager, const char *nam
  *                      signal that cannot be used, a stop group with another policy or a bad name
  * @retval -EEXIST      a long-running task has this name
  * @retval -EBUSY       the manager is running
- * @retval -ESHUTDOWN   it has run
+ * @retval -ESHUTDOWN   it has run, or the loop has ended
  * @retval -ENOMEM      out of memory; the manager is as before
  * @retval -ECHILD      this is a forked child, and the manager ran in its parent
  *
@@ -234,7 +234,7 @@ TMGR_API int tmgr_manager_add_execute_task(struct tmgr_manager *manager, const c
  * @retval -EINVAL      as tmgr_manager_add_execute_task(), or an option is out of range; or, while the
  *                      manager runs, the loop is neither in it nor running
  * @retval -ENOENT      STOP_GROUP, and the group has no living member
- * @retval -ESHUTDOWN   the manager was cancelled or has ended
+ * @retval -ESHUTDOWN   the manager was cancelled or has ended, or the loop has
  * @retval -EAGAIN      no thread could be made, or all the pool may have are blocked
  * @retval -ENOMEM      out of memory; the manager is as before
  * @retval -ECHILD      this is a forked child, and the manager ran in its parent
