@@ -285,10 +285,13 @@ static void initialize(struct tmgr__record *record)
 	obeyed = has_obeyed(record, error);
 	if (error < 0 && !obeyed)
 		initialize_failed(record, error, detail);
-	if (error == 0)
+	if (error == 0) {
+		/* What it said on its way is not why execute will fail. */
+		record->text[0] = '\0';
 		tmgr__manager_set_state(manager, record, TMGR_STATE_INITIALIZED, now);
-	else if (!record->cleanup_after_failed_initialize || !(record->phases & TMGR_CLEANUP))
+	} else if (!record->cleanup_after_failed_initialize || !(record->phases & TMGR_CLEANUP)) {
 		tmgr__manager_set_state(manager, record, TMGR_STATE_DONE, now);
+	}
 	tmgr__manager_unlock(manager);
 	if (error < 0 && record->cleanup_after_failed_initialize && (record->phases & TMGR_CLEANUP))
 		clean_up(record, true);

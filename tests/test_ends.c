@@ -135,6 +135,35 @@ static void positive_results_of_initialize_and_cleanup_are_errors_too(void **sta
 	tmgr_manager_destroy(manager);
 }
 
+/* As one that tried twice. */
+static int say_and_go_on(struct probe *probe, struct tmgr_context *context)
+{
+	(void)probe;
+	tmgr_fail(context, -ENOENT, "the first attempt failed");
+	return 0;
+}
+
+static void what_an_initialize_said_that_went_well_is_not_why_execute_failed(void **state)
+{
+	struct probe a = PROBE(.name = "a", .on_initialize = say_and_go_on, .end = PROBE_RETURNS,
+		.execute_result = -EIO);
+	struct probe b = PROBE(.name = "b", .on_initialize = say_and_go_on, .end = PROBE_RETURNS);
+	struct probe *probes[] = { &a, &b };
+	const char *texts[] = { "",
+		"returned 0 before it was told to stop, with the policy STRICT" };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct tmgr_manager *manager = new_manager();
+
+		add(manager, probes[i], TMGR_STRICT);
+		assert_int_equal(
+			tmgr_manager_run(manager, NULL), i == 0 ? -EIO : -TMGR_EUNEXPECTED);
+		assert_string_equal(tmgr_manager_report(manager)->cause->text, texts[i]);
+		tmgr_manager_destroy(manager);
+	}
+}
+
 static void the_error_recorded_first_is_the_cause(void **state)
 {
 	struct probe first = PROBE(.name = "first", .end = PROBE_RETURNS, .execute_result = -EPERM);
@@ -385,6 +414,7 @@ int main(void)
 		leak_test(ends_after_the_stop_are_clean_unless_they_are_errors),
 		leak_test(a_positive_result_is_kept_as_detail),
 		leak_test(positive_results_of_initialize_and_cleanup_are_errors_too),
+		leak_test(what_an_initialize_said_that_went_well_is_not_why_execute_failed),
 		leak_test(the_error_recorded_first_is_the_cause),
 		leak_test(an_error_after_the_stop_is_the_cause_only_if_there_was_none_before),
 		leak_test(a_stop_group_stops_all_when_its_last_member_has_ended),
