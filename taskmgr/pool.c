@@ -181,7 +181,8 @@ int tmgr__pool_submit(struct tmgr_manager *manager, struct tmgr__record *record)
 		tmgr__manager_unlock(manager);
 		return 0;
 	}
-	if (record->host == TMGR_HOST_THREAD && pool->open) {
+	/* A child is waited for by who spawned it, which initializes, so that the pool opens later. */
+	if (pool->open ? record->host == TMGR_HOST_THREAD : record->task_group != NULL) {
 		pool->making++;
 		tmgr__manager_unlock(manager);
 		return tmgr__pool_create(manager, record, true);
@@ -228,21 +229,26 @@ int tmgr__pool_prepare(struct tmgr_manager *manager)
 	return wanted ? tmgr__pool_create(manager, NULL, false) : 0;
 }
 
-/* Under the lock: the oldest queued record that wants a thread of its own, or NULL. */
-static struct tmgr__record *pop_dedicated(struct tmgr__pool *pool)
+/* Under the lock: the oldest queued record that wants a thread of its own, or child, or NULL. */
+static struct tmgr__record *pop_special(struct tmgr__pool *pool, bool child)
 {
 	struct tmgr__list *node;
 
 	tmgr__list_for (node, &pool->queue) {
 		struct tmgr__record *record = container_of(node, struct tmgr__record, queue);
 
-		if (record->host != TMGR_HOST_THREAD)
+		if (child ? !record->task_group : record->host != TMGR_HOST_THREAD)
 			continue;
 		tmgr__list_remove(node);
 		pool->queued--;
 		return record;
 	}
 	return NULL;
+}
+
+struct tmgr__record *tmgr__pool_pop_child(struct tmgr__pool *pool)
+{
+	return pop_special(pool, true);
 }
 
 int tmgr__pool_open(struct tmgr_manager *manager)
@@ -253,7 +259,7 @@ int tmgr__pool_open(struct tmgr_manager *manager)
 
 	for (;;) {
 		tmgr__manager_lock(manager);
-		record = pop_dedicated(&manager->pool);
+		record = pop_special(&manager->pool, false);
 		if (!record)
 			break;
 		manager->pool.making++;

@@ -34,6 +34,7 @@ struct tmgr__pool_thread {
 	uint32_t word;  /* futex of an idle one */
 	bool dedicated; /* for one task only, and not counted among the pool's threads */
 	bool abandoned; /* with a stuck task */
+	bool early;     /* dedicated, for a child while the pool is not open: then for the next */
 	pthread_t thread;
 	unsigned char *signal_stack;
 };
@@ -70,6 +71,8 @@ void tmgr__pool_init(struct tmgr__pool *pool);
 
 /* Between pool.c and pool_thread.c, under the lock. The oldest queued record, or NULL. */
 struct tmgr__record *tmgr__pool_pop(struct tmgr__pool *pool);
+/* The oldest that is a child, or NULL. */
+struct tmgr__record *tmgr__pool_pop_child(struct tmgr__pool *pool);
 void tmgr__pool_set_state(struct tmgr__pool_thread *thread, enum tmgr__pool_state state);
 /* Have the watcher look at the pool each tick for a while. */
 void tmgr__pool_keep_ticking(struct tmgr_manager *manager);

@@ -85,6 +85,9 @@ static struct tmgr__record *next_task(struct tmgr__pool_thread *thread, int64_t 
 	for (;;) {
 		if (!record && !thread->dedicated && manager->pool.open)
 			record = tmgr__pool_pop(&manager->pool);
+		/* One that waited behind running_max for the last. */
+		if (!record && thread->early)
+			record = tmgr__pool_pop_child(&manager->pool);
 		if (record && begin(thread, record, now))
 			return record;
 		if (record) {
@@ -100,14 +103,49 @@ static struct tmgr__record *next_task(struct tmgr__pool_thread *thread, int64_t 
 	}
 }
 
-static void leave(struct tmgr__pool_thread *thread)
+/* It takes no further task. */
+static void stop_counting(struct tmgr__pool_thread *thread)
 {
 	if (!thread->dedicated)
 		thread->manager->pool.threads--;
+	tmgr__pool_set_state(thread, TMGR__POOL_BLOCKED);
+}
+
+static void leave(struct tmgr__pool_thread *thread)
+{
+	stop_counting(thread);
 	tmgr__pool_set_state(thread, TMGR__POOL_LEFT);
 }
 
-/* pthread_exit() in a task: that task has ended unexpectedly, and the thread with it. */
+/* A thread for each child that waits for this one, which ends. No lock held. */
+static void hand_children_on(struct tmgr_manager *manager)
+{
+	struct tmgr__record *record;
+	int r;
+
+	for (;;) {
+		tmgr__manager_lock(manager);
+		record = tmgr__pool_pop_child(&manager->pool);
+		manager->pool.making += record != NULL;
+		tmgr__manager_unlock(manager);
+		if (!record)
+			return;
+		r = tmgr__pool_create(manager, record, true);
+		if (r == 0)
+			continue;
+		tmgr__manager_lock(manager);
+		tmgr__child_end(record, (struct tmgr__end){ .result = r });
+		tmgr__record_skip(record, tmgr__manager_now(manager));
+		record->result = r;
+		tmgr__manager_unlock(manager);
+		tmgr__record_settle(record);
+	}
+}
+
+/*
+ * pthread_exit() in a task: that task has ended unexpectedly, and the thread with it. It makes
+ * another where one is wanted, and may be joined only after that.
+ */
 static void exit_in_task(void *self)
 {
 	struct tmgr__pool_thread *thread = self;
@@ -120,17 +158,22 @@ static void exit_in_task(void *self)
 	tmgr__manager_lock(manager);
 	ended = finish(thread, end, tmgr__manager_now(manager));
 	if (ended)
-		leave(thread);
+		stop_counting(thread);
 	tmgr__manager_unlock(manager);
 	if (!ended)
 		return;
 	tmgr__record_settle(record);
+	if (thread->early)
+		hand_children_on(manager);
 	tmgr__manager_lock(manager);
 	step.what = TMGR__POOL_NOTHING;
 	if (manager->pool.queued > 0)
 		step = tmgr__pool_plan(manager);
 	tmgr__manager_unlock(manager);
 	tmgr__pool_do(manager, step);
+	tmgr__manager_lock(manager);
+	tmgr__pool_set_state(thread, TMGR__POOL_LEFT);
+	tmgr__manager_unlock(manager);
 }
 
 static bool run_tasks(struct tmgr__pool_thread *thread)
@@ -205,6 +248,7 @@ static struct tmgr__pool_thread *make_thread(
 	thread->manager = manager;
 	thread->first = first;
 	thread->dedicated = dedicated;
+	thread->early = dedicated && first->task_group;
 	thread->state = TMGR__POOL_ACTIVE;
 	return thread;
 }

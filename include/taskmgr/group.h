@@ -5,7 +5,7 @@
  * Children run on the manager's pool, or, where the parent is on a loop, on that as coroutines; under
  * tokens below the group's, below the parent's. The first that fails cancels the others. A group
  * still open when its task's or coroutine's function returns is cancelled and waited for by the
- * library.
+ * library. A child of an initialize, for which no pool works yet, has a thread of its own.
  */
 #ifndef TMGR_GROUP_H
 #define TMGR_GROUP_H
