@@ -141,7 +141,7 @@ static void find_blocked(struct tmgr_manager *manager)
 		struct tmgr__pool_thread *thread = container_of(
 			node, struct tmgr__pool_thread, node);
 
-		if (thread->current && now - thread->since >= 2 * TMGR__POOL_TICK_NS)
+		if (thread->busy && now - thread->since >= 2 * TMGR__POOL_TICK_NS)
 			tmgr__pool_set_state(thread, TMGR__POOL_BLOCKED);
 	}
 }
@@ -293,7 +293,7 @@ static void look_at_active(struct tmgr__pool *pool)
 		struct tmgr__pool_thread *thread = container_of(
 			node, struct tmgr__pool_thread, node);
 
-		if (thread->current && pool->tick - thread->tick >= 2)
+		if (thread->busy && pool->tick - thread->tick >= 2)
 			tmgr__pool_set_state(thread, TMGR__POOL_BLOCKED);
 	}
 }

@@ -1,9 +1,9 @@
 /*
  * The elastic pool: threads for execute-tasks, which may block for ever.
  *
- * A thread is active while it has been less than a tick in its task and is not parked in one of our
- * waits. Whenever work is queued and nobody is active, one is woken or made: by add, by a thread
- * that parks, and by the watcher's tick.
+ * A thread is active while it has been less than a tick in its task, with the destroy of that, and
+ * is not parked in one of our waits. Whenever work is queued and nobody is active, one is woken or
+ * made: by add, by a thread that parks, and by the watcher's tick.
  */
 #ifndef TMGR__POOL_H
 #define TMGR__POOL_H
@@ -33,6 +33,7 @@ struct tmgr__pool_thread {
 	int64_t since;  /* the same, by the clock */
 	uint32_t word;  /* futex of an idle one */
 	bool dedicated; /* for one task only, and not counted among the pool's threads */
+	bool busy;      /* from a task's begin until it waits for work: in its destroy, too */
 	bool abandoned; /* with a stuck task */
 	bool early;     /* dedicated, for a child while the pool is not open: then for the next */
 	pthread_t thread;

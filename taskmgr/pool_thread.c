@@ -20,13 +20,14 @@ static bool begin(struct tmgr__pool_thread *thread, struct tmgr__record *record,
 {
 	struct tmgr_manager *manager = thread->manager;
 
+	tmgr__pool_set_state(thread, TMGR__POOL_ACTIVE);
+	thread->busy = true;
+	thread->tick = manager->pool.tick;
+	thread->since = now;
 	if (tmgr_context_cancelled(&record->context)) {
 		tmgr__record_skip(record, now);
 		return false;
 	}
-	tmgr__pool_set_state(thread, TMGR__POOL_ACTIVE);
-	thread->tick = manager->pool.tick;
-	thread->since = now;
 	thread->current = record;
 	record->pool_thread = thread;
 	record->waiter.owner = thread;
@@ -62,6 +63,7 @@ static bool wait_idle(struct tmgr__pool_thread *thread)
 
 	if (manager->pool.closing)
 		return false;
+	thread->busy = false;
 	tmgr__pool_set_state(thread, TMGR__POOL_IDLE);
 	while (thread->state == TMGR__POOL_IDLE && !manager->pool.closing) {
 		uint32_t word = thread->word;
@@ -93,6 +95,7 @@ static struct tmgr__record *next_task(struct tmgr__pool_thread *thread, int64_t 
 		if (record) {
 			tmgr__manager_unlock(manager);
 			tmgr__record_settle(record);
+			now = tmgr__manager_now(manager);
 			tmgr__manager_lock(manager);
 			record = NULL;
 			continue;
@@ -184,7 +187,7 @@ static bool run_tasks(struct tmgr__pool_thread *thread)
 
 	while ((record = next_task(thread, now))) {
 		struct tmgr__end end;
-		bool unsettled;
+		bool destroys, unsettled;
 
 		tmgr__manager_unlock(manager);
 		end = tmgr__record_execute(record);
@@ -193,13 +196,17 @@ static bool run_tasks(struct tmgr__pool_thread *thread)
 		 * Its destroy is user code; and a token that is below another is not taken from
 		 * there under the lock.
 		 */
-		unsettled = record->task.ops->destroy || record->token.parent;
+		destroys = record->task.ops->destroy != NULL;
+		unsettled = destroys || record->token.parent;
 		tmgr__manager_lock(manager);
 		if (!finish(thread, end, now))
 			return false;
 		if (unsettled || tmgr__record_unsettled(record)) {
 			tmgr__manager_unlock(manager);
 			tmgr__record_settle(record);
+			/* The next begins now. */
+			if (destroys)
+				now = tmgr__manager_now(manager);
 			tmgr__manager_lock(manager);
 		} else {
 			tmgr__record_recycle(record);
