@@ -248,6 +248,29 @@ static void truncation_is_seen_though_the_file_has_grown_beyond_the_offset(void 
 	expect_lines(fixture, "five\nsix\nseven\n");
 }
 
+static void a_file_cut_again_is_new_though_it_begins_as_one_before(void **state)
+{
+	struct fixture *fixture = *state;
+
+	append(fixture, "starting\n");
+	open_tail(fixture, false);
+	expect_lines(fixture, "starting\n");
+	assert_int_equal(truncate(fixture->path, 0), 0);
+	expect_lines(fixture, "");
+	append(fixture, "starting\nrunning\nmore\n");
+	expect_lines(fixture, "starting\nrunning\nmore\n");
+	assert_int_equal(truncate(fixture->path, 0), 0);
+	append(fixture, "starting\n");
+	expect_lines(fixture, "starting\n");
+	append(fixture, "again\n");
+	expect_lines(fixture, "again\n");
+	assert_int_equal(fixture->record_count, 3);
+	fixture->notes[TAIL_NOTE_LOST] = 0;
+	restart(fixture);
+	expect_lines(fixture, "");
+	assert_int_equal(fixture->notes[TAIL_NOTE_LOST], 0);
+}
+
 static void copytruncate_loses_nothing_that_was_copied(void **state)
 {
 	struct fixture *fixture = *state;
@@ -368,6 +391,7 @@ int main(void)
 		ON_FILES(a_file_renamed_back_is_not_read_twice),
 		ON_FILES(a_truncated_file_is_read_again_from_its_start),
 		ON_FILES(truncation_is_seen_though_the_file_has_grown_beyond_the_offset),
+		ON_FILES(a_file_cut_again_is_new_though_it_begins_as_one_before),
 		ON_FILES(copytruncate_loses_nothing_that_was_copied),
 		ON_FILES(copytruncate_while_nobody_ran_loses_nothing_that_was_copied),
 		ON_FILES(

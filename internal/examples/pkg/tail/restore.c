@@ -190,7 +190,7 @@ int tail__restore(struct tail *tail)
 	if (r == 0 && fd >= 0) {
 		size_t index = tail->count;
 
-		r = tail__begin(tail, fd);
+		r = tail__begin(tail, fd, false);
 		fd = -1;
 		if (r == 0 && count > 0 && !current)
 			r = tail__adopt(tail, index, oldest_mtime(records, count));

@@ -133,20 +133,21 @@ static bool come_back(struct tail *tail, int fd)
 	return false;
 }
 
-int tail__begin(struct tail *tail, int fd)
+int tail__begin(struct tail *tail, int fd, bool cut)
 {
 	struct tail_file file = { .fd = fd, .changed = true };
 	struct tail_identity identity;
 	struct stat st;
 	int r;
 
+	/* Also one that was cut and then renamed: it has just been adopted. */
 	if (come_back(tail, fd)) {
 		close(fd);
 		return 1;
 	}
 	r = tail_identity_read(fd, &identity, &st);
 	if (r == 0)
-		r = find_record(tail, fd, &identity, st.st_size, &file.record);
+		r = cut ? -ENOENT : find_record(tail, fd, &identity, st.st_size, &file.record);
 	if (r == -ENOENT) {
 		file.record = (struct tail_record){ .id = tail->memory->next_id(
 							    tail->memory->self) };
@@ -214,7 +215,7 @@ static int restart(struct tail *tail)
 		close(fd);
 		return r;
 	}
-	r = tail__begin(tail, fd);
+	r = tail__begin(tail, fd, true);
 	return r < 0 ? r : 0;
 }
 
@@ -238,7 +239,7 @@ static int reopen(struct tail *tail)
 	index = tail->count;
 	/* The path is open before its neighbours are listed. So whatever is rotated from now on is
 	 * either the file just opened or seen at the next look. */
-	r = tail__begin(tail, fd);
+	r = tail__begin(tail, fd, false);
 	if (r < 0) {
 		tail->current = had_current;
 		return r;

@@ -49,8 +49,11 @@ int tail__restore(struct tail *tail);
 /* Open the path: a descriptor, -ENOENT, -ENOTSUP if it is not a regular file, or -errno. */
 int tail__open_path(const struct tail *tail);
 
-/* Make what `fd` (taken, always) refers to the path's current file; 1 if it was open already. */
-int tail__begin(struct tail *tail, int fd);
+/*
+ * Make what `fd` (taken, always) refers to the path's current file; 1 if it was open already. `cut`:
+ * it was truncated, so no record tells where to go on, however much its beginning looks like one.
+ */
+int tail__begin(struct tail *tail, int fd, bool cut);
 
 /* Append or insert a file; fd is taken, always. */
 int tail__insert(struct tail *tail, size_t index, const struct tail_file *file);
