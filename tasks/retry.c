@@ -19,11 +19,18 @@ struct course {
 	uint64_t random;
 };
 
-static int attempt(struct retry *retry, struct tmgr_context *context)
+/* ret_ran_ns: how long it executed. */
+static int attempt(struct retry *retry, struct tmgr_context *context, int64_t *ret_ran_ns)
 {
 	int r = tmgr__wrapper_set_up(&retry->wrapper, context);
+	int64_t begun = tmgr_now();
 
-	return r != 0 ? r : tmgr_task_execute(retry->wrapper.task, context);
+	*ret_ran_ns = 0;
+	if (r != 0)
+		return r;
+	r = tmgr_task_execute(retry->wrapper.task, context);
+	*ret_ran_ns = tmgr_now() - begun;
+	return r;
 }
 
 /* Whether an attempt that ended with r may be followed by another, which is then counted. */
@@ -60,17 +67,15 @@ static int retry_execute(void *self, struct tmgr_context *context)
 	retry->window.count = 0;
 	retry->window.oldest = 0;
 	do {
-		int64_t begun = tmgr_now();
-		int64_t ended;
+		int64_t ran_ns;
 
-		r = attempt(retry, context);
+		r = attempt(retry, context, &ran_ns);
 		if (!admit(retry, context, r))
 			return r;
-		ended = tmgr_now();
-		course.wait_ns = tmgr__backoff_next(&retry->backoff, course.wait_ns, ended - begun);
+		course.wait_ns = tmgr__backoff_next(&retry->backoff, course.wait_ns, ran_ns);
 		r = prepare(retry, context, r,
-			tmgr__schedule_add(ended, tmgr__backoff_jitter(&retry->backoff,
-							  course.wait_ns, &course.random)));
+			tmgr__schedule_add(tmgr_now(), tmgr__backoff_jitter(&retry->backoff,
+							       course.wait_ns, &course.random)));
 	} while (r == 0);
 	return r;
 }

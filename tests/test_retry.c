@@ -181,6 +181,37 @@ static void an_initialize_that_fails_in_a_restart_is_tried_again_without_cleanup
 	assert_int_equal(ending.at.last_error, -ENOLINK);
 }
 
+/* Fails the second time, after a while. */
+static int fail_late(struct probe *probe, struct tmgr_context *context)
+{
+	if (atomic_load(&probe->initialized) != 2)
+		return 0;
+	tmgr_sleep(context, 20 * TMGR_MILLISECOND);
+	return tmgr_fail(context, -ENOLINK, "no link");
+}
+
+static void the_time_of_an_initialize_does_not_make_an_execute_healthy(void **state)
+{
+	const struct tmgr_retry_options growing = {
+		.backoff_ns = TMGR_MILLISECOND,
+		.backoff_max_ns = TMGR_HOUR,
+		.backoff_factor = 100,
+		.jitter_percent = TMGR_RETRY_NONE,
+		.reset_ns = 10 * TMGR_MILLISECOND,
+	};
+	int enough = 2;
+	struct probe probe = PROBE(.name = "t", .end = PROBE_RETURNS, .on_initialize = fail_late,
+		.on_execute = fail_until, .user = &enough);
+	int64_t begun = tmgr_now();
+	struct ending ending = hosted_run(tmgr_retry(probe_task(&probe), &growing));
+
+	(void)state;
+	assert_int_equal(ending.result, 0);
+	assert_int_equal(ending.at.restarts, 2);
+	/* The second wait is a hundred times the first. */
+	assert_true(tmgr_now() - begun >= 100 * TMGR_MILLISECOND);
+}
+
 static void an_initialize_that_fails_at_the_limit_ends_it_without_cleanup(void **state)
 {
 	const struct tmgr_retry_options limited = {
@@ -419,6 +450,7 @@ int main(void)
 		leak_test(without_backoff_there_are_five_restarts),
 		leak_test(without_backoff_and_limit_it_goes_on_for_ever),
 		leak_test(an_initialize_that_fails_in_a_restart_is_tried_again_without_cleanup),
+		leak_test(the_time_of_an_initialize_does_not_make_an_execute_healthy),
 		leak_test(an_initialize_that_fails_at_the_limit_ends_it_without_cleanup),
 		leak_test(the_first_initialize_is_the_runs_own),
 		leak_test(a_failed_first_initialize_is_cleaned_up_where_the_task_asks_for_it),
