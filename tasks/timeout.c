@@ -37,14 +37,17 @@ static void set_end(struct tmgr_context *context, int64_t deadline)
 static int execute_until(struct timeout *timeout, struct tmgr_context *context,
 	struct tmgr_token *token, int64_t deadline)
 {
+	bool fired;
 	int r;
 
 	tmgr_token_set_deadline(token, deadline);
 	set_end(context, deadline);
 	r = tmgr_task_execute_under(timeout->wrapper.task, context, token);
+	/* Read before anything else: the deadline may pass after a task has ended by itself. */
+	fired = tmgr_token_fired(token);
 	set_end(context, TMGR_NEVER);
 
-	if ((r != 0 && r != -ECANCELED) || !timed_out(token, deadline, context))
+	if ((r != 0 && r != -ECANCELED) || !fired || !timed_out(token, deadline, context))
 		return r;
 	if (tmgr_context_error_text(context)[0] != '\0')
 		return -ETIMEDOUT;
