@@ -14,6 +14,7 @@
 #include <taskmgr/tasks/worker_pool.h>
 
 #include "tasks/children.h"
+#include "tasks/schedule.h"
 #include "tasks/wrapper.h"
 
 struct pool;
@@ -29,10 +30,46 @@ struct pool {
 	void *self;
 	struct tmgr_worker_pool_options options;
 	atomic_bool failed;      /* a job's error ends the pool, or a lack of threads */
-	atomic_size_t dropped;   /* jobs */
-	char *jobs;              /* memory of all workers */
-	struct worker workers[]; /* options.workers, and one for the task itself */
+	_Atomic int64_t stopped; /* when it was told to stop; 0: it was not */
+	struct tmgr_token_callback on_stop;
+	struct tmgr_token *token; /* that on_stop is registered with; or NULL */
+	atomic_size_t dropped;    /* jobs */
+	char *jobs;               /* memory of all workers */
+	struct worker workers[];  /* options.workers, and one for the task itself */
 };
+
+/* The first who knows says when it was: who fires the token, or a worker that has seen it. */
+static void note_stop(void *self)
+{
+	struct pool *pool = self;
+	int64_t none = 0;
+
+	atomic_compare_exchange_strong(&pool->stopped, &none, tmgr_now());
+}
+
+static void watch_stop(struct pool *pool, struct tmgr_context *context)
+{
+	atomic_store(&pool->stopped, 0);
+	pool->token = tmgr_token_ref(tmgr_context_token(context));
+	tmgr_token_register(pool->token, &pool->on_stop, note_stop, pool);
+}
+
+static void unwatch_stop(struct pool *pool)
+{
+	if (pool->token == NULL)
+		return;
+	tmgr_token_unregister(&pool->on_stop);
+	tmgr_token_unref(pool->token);
+	pool->token = NULL;
+}
+
+static int64_t drain_deadline(struct pool *pool)
+{
+	if (pool->options.drain_ns == 0)
+		return TMGR_NEVER;
+	note_stop(pool);
+	return tmgr__schedule_add(atomic_load(&pool->stopped), pool->options.drain_ns);
+}
 
 /* Returns 0 where the pool goes on. */
 static int judge(struct pool *pool, struct tmgr_context *context, int r)
@@ -96,7 +133,7 @@ static int finish(struct worker *worker, struct tmgr_context *context)
 {
 	struct pool *pool = worker->pool;
 	const struct tmgr_worker_pool_options *options = &pool->options;
-	int64_t deadline = options->drain_ns > 0 ? tmgr_after(options->drain_ns) : TMGR_NEVER;
+	int64_t deadline = drain_deadline(pool);
 	int r = 0;
 
 	if (atomic_load(&pool->failed))
@@ -153,6 +190,7 @@ static int pool_execute(void *self, struct tmgr_context *context)
 
 	atomic_store(&pool->failed, false);
 	atomic_store(&pool->dropped, 0);
+	watch_stop(pool, context);
 	tmgr_ready(context);
 	r = tmgr__children_run(context, &(struct tmgr__children){
 						.ops = &worker_ops,
@@ -163,6 +201,7 @@ static int pool_execute(void *self, struct tmgr_context *context)
 					});
 	if ((r == 0 || r == -ECANCELED) && tmgr_context_cancelled(context))
 		r = finish(&pool->workers[pool->options.workers], context);
+	unwatch_stop(pool);
 	return verdict(pool, context, r);
 }
 
@@ -170,6 +209,7 @@ static void pool_destroy(void *self)
 {
 	struct pool *pool = self;
 
+	unwatch_stop(pool); /* where a job has ended the loop that it was on */
 	tmgr_channel_unref(pool->channel);
 	free(pool->jobs);
 	free(pool);

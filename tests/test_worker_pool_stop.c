@@ -1,5 +1,6 @@
 /* How a pool of workers stops: what becomes of the jobs that are left. */
 #include <errno.h>
+#include <sched.h>
 
 #include <taskmgr/taskmgr.h>
 
@@ -106,6 +107,42 @@ static void jobs_that_drain_for_too_long_end_with_a_timeout(void **state)
 	assert_in_range(shop.begun.arrived, 0, 1);
 	assert_int_equal(atomic_load(&shop.dropped), 3 - shop.begun.arrived);
 	tmgr_channel_unref(shop.channel);
+}
+
+/* The first job sees the stop, and goes on for longer than there is time to drain. */
+static int outlast_the_stop(void *self, struct tmgr_context *context, void *job)
+{
+	struct workshop *shop = self;
+
+	if (*(int *)job == 1) {
+		latch_arrive(shop->hold);
+		while (!tmgr_context_cancelled(context))
+			sched_yield();
+		tmgr_sleep(context, 400 * TMGR_MILLISECOND);
+	}
+	atomic_fetch_add(&shop->done, 1);
+	return 0;
+}
+
+static void the_time_to_drain_begins_with_the_stop(void **state)
+{
+	for (int open = 0; open < 2; open++) {
+		const struct tmgr_worker_pool_options brief = {
+			.workers = 1,
+			.drain_ns = 40 * TMGR_MILLISECOND,
+			.drop = drop,
+			.keep_open = open,
+		};
+		static struct workshop shop;
+
+		(void)state;
+		shop = (struct workshop)WORKSHOP();
+		assert_int_equal(
+			stop_while_held(&shop, outlast_the_stop, &brief, 4).result, -ETIMEDOUT);
+		assert_int_equal(atomic_load(&shop.done), 1);
+		assert_int_equal(atomic_load(&shop.dropped), 3);
+		tmgr_channel_unref(shop.channel);
+	}
 }
 
 static void at_the_stop_what_was_submitted_is_dropped_where_asked(void **state)
@@ -280,6 +317,7 @@ int main(void)
 		leak_test(the_stop_does_not_cut_short_a_job_of_a_pool_that_drains),
 		leak_test(a_pool_that_drains_in_time_drops_nothing),
 		leak_test(jobs_that_drain_for_too_long_end_with_a_timeout),
+		leak_test(the_time_to_drain_begins_with_the_stop),
 		leak_test(at_the_stop_what_was_submitted_is_dropped_where_asked),
 		leak_test(the_stop_cuts_short_a_job_of_a_pool_that_drops),
 		leak_test(a_pool_that_is_stopped_before_its_first_worker_does_what_was_submitted),
