@@ -342,7 +342,8 @@ static void mark_parents_stuck(struct tmgr__record *record, int64_t now)
 		tmgr__record_mark_stuck(runner, now);
 }
 
-void tmgr__record_mark_stuck(struct tmgr__record *record, int64_t now)
+/* But for telling whoever waits for it, which is done once the lock is given back. */
+static void mark_stuck(struct tmgr__record *record, int64_t now)
 {
 	struct tmgr_manager *manager = record->manager;
 	enum tmgr_stage stage = TMGR_STAGE_EXECUTE;
@@ -366,9 +367,22 @@ void tmgr__record_mark_stuck(struct tmgr__record *record, int64_t now)
 		tmgr__pool_abandon(manager, record->pool_thread);
 	if (record->executing)
 		stop_executing(record);
-	/* Whoever waits for it is told once the lock is given back. */
-	tmgr__list_append(&manager->stuck, &record->queue);
 	manager->deferred |= TMGR__DEFER_SETTLE;
+	if (record->task_group)
+		tmgr__child_give_up(record);
 	mark_parents_stuck(record, now);
 	stop_for_failure(record, -TMGR_ESTUCK);
+}
+
+void tmgr__record_mark_stuck(struct tmgr__record *record, int64_t now)
+{
+	tmgr__list_append(&record->manager->stuck, &record->queue);
+	mark_stuck(record, now);
+}
+
+void tmgr__record_mark_unbegun(struct tmgr__record *record, int64_t now)
+{
+	record->next_stuck = record->manager->stuck_unbegun;
+	record->manager->stuck_unbegun = record;
+	mark_stuck(record, now);
 }

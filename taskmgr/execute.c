@@ -150,8 +150,9 @@ static void wait_for_all(struct tmgr_manager *manager)
 		tmgr__manager_unlock(manager);
 		if (over)
 			return;
+		/* All of them are cancelled, or just about to be. */
 		if (stopping && manager->pool.open)
-			tmgr__execute_drop_queued(manager, false);
+			tmgr__execute_drop_queued(manager, true);
 		wait_for_change(manager, word);
 	}
 }

@@ -127,6 +127,7 @@ static void queue_child(struct tmgr_group *group, struct tmgr__record *record)
 	record->executing = true;
 	manager->executing++;
 	manager->executed++;
+	record->behind = true;
 	tmgr__list_append(&group->queued, &record->queue);
 	tmgr__manager_unlock(manager);
 }
@@ -229,6 +230,24 @@ void tmgr__child_keep_failed(struct tmgr__record *record)
 	tmgr__list_append(&record->task_group->failed, &record->node);
 }
 
+void tmgr__child_give_up(struct tmgr__record *record)
+{
+	struct tmgr_group *group = record->task_group;
+	struct tmgr_manager *manager = record->manager;
+	struct tmgr__list *node;
+
+	while ((node = tmgr__list_pop(&group->queued))) {
+		struct tmgr__record *next = container_of(node, struct tmgr__record, queue);
+
+		group->running++;
+		if (next->on)
+			tmgr__list_append(&manager->pool.hosted, node);
+		else
+			tmgr__pool_push(&manager->pool, next);
+		manager->deferred |= TMGR__DEFER_WAKE_RUN;
+	}
+}
+
 void tmgr__child_settle(struct tmgr__record *record, struct tmgr_group *group)
 {
 	struct tmgr_manager *manager = record->manager;
@@ -245,6 +264,7 @@ void tmgr__child_settle(struct tmgr__record *record, struct tmgr_group *group)
 	if (node) {
 		group->running++;
 		next = container_of(node, struct tmgr__record, queue);
+		next->behind = false;
 	}
 	if (next && !next->on)
 		tmgr__pool_push(&manager->pool, next);

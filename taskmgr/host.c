@@ -107,6 +107,9 @@ void tmgr__host_open(struct tmgr_manager *manager)
 	tmgr__manager_lock(manager);
 	tmgr__list_splice(&hosted, &manager->pool.hosted);
 	manager->hosts_open = true;
+	/* The watcher passed what a host was not given. */
+	if (manager->stopping)
+		tmgr__manager_check_at(manager, TMGR_NOW);
 	tmgr__manager_unlock(manager);
 	while (!tmgr__list_empty(&hosted)) {
 		struct tmgr__record *first = take_first_of_one(&hosted);
@@ -164,31 +167,6 @@ struct tmgr_context *tmgr_hosted_context(struct tmgr_hosted *hosted)
 /* In the manager's `hosted_ending`: the run waits for the last. */
 #define ENDING_AWAITED ((uint32_t)1 << 31)
 
-/* Begin its execute, unless it was cancelled before. */
-static bool begin(struct tmgr__record *record, const struct tmgr_waiter_ops *ops, void *owner)
-{
-	struct tmgr_manager *manager = record->manager;
-	int64_t now = tmgr__manager_now(manager);
-	bool cancelled;
-
-	tmgr__manager_lock(manager);
-	cancelled = tmgr_context_cancelled(&record->context);
-	if (cancelled) {
-		__atomic_add_fetch(&manager->hosted_ending, 1, __ATOMIC_RELAXED);
-		tmgr__record_skip(record, now);
-	} else {
-		record->waiter.ops = ops;
-		record->waiter.owner = owner;
-		record->context.host = record->on;
-		record->began = record->heartbeat = now;
-		tmgr__manager_set_state(manager, record, TMGR_STATE_RUNNING, now);
-		if (record->ready_ns || record->heartbeat_ns)
-			tmgr__manager_check_at(manager, TMGR_NOW);
-	}
-	tmgr__manager_unlock(manager);
-	return !cancelled;
-}
-
 /*
  * The run does not join a loop's thread that is another manager's, and may be over once it has seen
  * the last task's end. So it waits until none is just being settled: counted under the lock before
@@ -213,6 +191,35 @@ void tmgr__host_join(struct tmgr_manager *manager)
 	}
 }
 
+/* Begin its execute, unless it was cancelled before, or is called stuck: that is settled then. */
+static bool begin(struct tmgr__record *record, const struct tmgr_waiter_ops *ops, void *owner)
+{
+	struct tmgr_manager *manager = record->manager;
+	int64_t now = tmgr__manager_now(manager);
+	bool stuck, begins;
+
+	tmgr__manager_lock(manager);
+	stuck = record->state == TMGR_STATE_STUCK;
+	begins = !stuck && !tmgr_context_cancelled(&record->context);
+	if (!begins)
+		__atomic_add_fetch(&manager->hosted_ending, 1, __ATOMIC_RELAXED);
+	if (begins) {
+		record->waiter.ops = ops;
+		record->waiter.owner = owner;
+		record->context.host = record->on;
+		record->began = record->heartbeat = now;
+		tmgr__manager_set_state(manager, record, TMGR_STATE_RUNNING, now);
+		if (record->ready_ns || record->heartbeat_ns)
+			tmgr__manager_check_at(manager, TMGR_NOW);
+	} else if (!stuck) {
+		tmgr__record_skip(record, now);
+	}
+	tmgr__manager_unlock(manager);
+	if (!begins)
+		settle(manager, stuck ? NULL : record);
+	return begins;
+}
+
 static void end(struct tmgr__record *record, struct tmgr__end how)
 {
 	struct tmgr_manager *manager = record->manager;
@@ -231,8 +238,6 @@ void tmgr_hosted_run(struct tmgr_hosted *hosted, const struct tmgr_waiter_ops *o
 
 	if (begin(record, ops, owner))
 		end(record, tmgr__record_execute(record));
-	else
-		settle(record->manager, record);
 }
 
 /*
@@ -267,10 +272,8 @@ void tmgr_hosted_exited(struct tmgr_hosted *hosted)
 	tmgr__manager_unlock(record->manager);
 	/* It had not begun: as an unexpected end it must have. */
 	if (state != TMGR_STATE_RUNNING && state != TMGR_STATE_STUCK &&
-		!begin(record, record->waiter.ops, record->waiter.owner)) {
-		settle(record->manager, record);
+		!begin(record, record->waiter.ops, record->waiter.owner))
 		return;
-	}
 	how.after = tmgr_context_cancelled(&record->context);
 	/* Its stack is gone, and with it what its context knew of there. */
 	record->context.groups = record->context.default_group = record->context.call_group = NULL;

@@ -234,6 +234,7 @@ void tmgr__manager_unlock_deferred(struct tmgr_manager *manager)
 	unsigned deferred = manager->deferred;
 	struct tmgr__events *events = manager->events;
 	struct tmgr__record *phase_record = NULL;
+	struct tmgr__record *unbegun = NULL;
 	struct tmgr__list stuck;
 	struct tmgr_cause cause;
 	bool parked = false;
@@ -244,8 +245,11 @@ void tmgr__manager_unlock_deferred(struct tmgr_manager *manager)
 	if (deferred & TMGR__DEFER_FIRE_PHASE)
 		phase_record = tmgr__record_ref(manager->phase_record);
 	tmgr__list_init(&stuck);
-	if (deferred & TMGR__DEFER_SETTLE)
+	if (deferred & TMGR__DEFER_SETTLE) {
 		tmgr__list_splice(&stuck, &manager->stuck);
+		unbegun = manager->stuck_unbegun;
+		manager->stuck_unbegun = NULL;
+	}
 	if (deferred & TMGR__DEFER_WAKE_RUN) {
 		__atomic_fetch_add(&manager->run_word, 1, __ATOMIC_RELEASE);
 		parked = manager->run_parked;
@@ -260,6 +264,8 @@ void tmgr__manager_unlock_deferred(struct tmgr_manager *manager)
 		tmgr_future_complete(
 			&container_of(node, struct tmgr__record, queue)->done, 0, NULL);
 	}
+	for (; unbegun; unbegun = unbegun->next_stuck)
+		tmgr_future_complete(&unbegun->done, 0, NULL);
 	if (phase_record) {
 		tmgr_token_fire(&phase_record->token, &cause);
 		tmgr__record_unref(phase_record);

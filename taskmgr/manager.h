@@ -74,6 +74,7 @@ struct tmgr_manager {
 	struct tmgr__list failed;   /* execute-tasks that failed: their entries are in the report */
 	struct tmgr__strand *kept;  /* that failed: their entries are in the report */
 	struct tmgr__list stuck;    /* whose futures are to be completed, through `queue` */
+	struct tmgr__record *stuck_unbegun; /* the same, whose `queue` is their host's */
 	struct tmgr__list groups;
 	size_t executing; /* executes of tasks that run waits for */
 	size_t executed;  /* execute-tasks added so far */
@@ -221,6 +222,8 @@ void tmgr__record_settle(struct tmgr__record *record);
 void tmgr__record_recycle(struct tmgr__record *record);
 /* Under the lock: it is stuck. */
 void tmgr__record_mark_stuck(struct tmgr__record *record, int64_t now);
+/* The same of one that its host was given, and has not begun. */
+void tmgr__record_mark_unbegun(struct tmgr__record *record, int64_t now);
 /* Under the lock: note an error of a stage; its text is the record's. */
 void tmgr__record_fail(struct tmgr__record *record, enum tmgr_report_kind kind,
 	enum tmgr_stage stage, int error, int detail);
@@ -298,6 +301,11 @@ void tmgr__child_end(struct tmgr__record *record, struct tmgr__end end);
 /* Put it, with its error, into its group, in order of recording. */
 void tmgr__child_keep_failed(struct tmgr__record *record);
 struct tmgr__record *tmgr__child_parent(const struct tmgr__record *record);
+/*
+ * Under the lock: it is stuck, and so nobody would start those behind it: run drops them, once they
+ * are cancelled.
+ */
+void tmgr__child_give_up(struct tmgr__record *record);
 /* No lock held: tell the group, and give the child's memory back. */
 void tmgr__child_settle(struct tmgr__record *record, struct tmgr_group *group);
 /* As tmgr_spawn(), but a task that is refused is left to the caller. */

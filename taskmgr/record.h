@@ -54,6 +54,7 @@ struct tmgr__record {
 	unsigned char interrupt_signal;
 	unsigned char host; /* enum tmgr_host; the pool changes that of an execute-task */
 	bool executing;     /* counted among those that run waits for */
+	bool behind;        /* of a task group, behind running_max: nobody was given it yet */
 	bool left_out; /* told to stop while it initialized: it will not execute. The run's thread */
 	bool thread_made; /* it has a thread of its own, to be joined */
 	bool leaked;      /* stuck, or a stuck task may still use it: never destroyed */
@@ -96,8 +97,9 @@ struct tmgr__record {
 	struct tmgr__arena_block *block; /* of its memory, or NULL */
 
 	union {
-		size_t stack_size; /* of its thread to be; 0: the default */
-		pthread_t thread;  /* thread_made */
+		size_t stack_size;               /* of its thread to be; 0: the default */
+		pthread_t thread;                /* thread_made */
+		struct tmgr__record *next_stuck; /* of the manager's stuck_unbegun */
 	};
 	int64_t stop_ns;
 	int64_t stop_since;   /* told to stop then, or 0 */

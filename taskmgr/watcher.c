@@ -195,11 +195,11 @@ static int64_t told_to_stop(struct look *look, struct tmgr__record *record)
 	return record->stop_since;
 }
 
-/* When a record that executes is stuck. */
-static int64_t stop_deadline(struct look *look, struct tmgr__record *record, int64_t since)
+/* When the time of all is up for a record. */
+static int64_t total_deadline(struct look *look, int64_t since)
 {
 	struct tmgr_manager *manager = look->manager;
-	int64_t deadline = record->end_deadline, total = manager->shutdown_deadline;
+	int64_t total = manager->shutdown_deadline;
 
 	if (!manager->stopping)
 		total = TMGR_NEVER;
@@ -211,8 +211,14 @@ static int64_t stop_deadline(struct look *look, struct tmgr__record *record, int
 		look->untold = look->untold || is_due(look, total);
 		total = TMGR_NEVER;
 	}
-	if (total < deadline)
-		deadline = total;
+	return total;
+}
+
+/* When a record that executes is stuck. */
+static int64_t stop_deadline(struct look *look, struct tmgr__record *record, int64_t since)
+{
+	int64_t deadline = earlier(record->end_deadline, total_deadline(look, since));
+
 	if (!since || record->stop_ns <= 0)
 		return deadline;
 	/* One that was told before it began ends from then on. */
@@ -236,6 +242,31 @@ static void look_at_running(struct look *look, struct tmgr__record *record)
 	}
 }
 
+/*
+ * A host that is never given back never gets to what it was given. Those that it was not given are
+ * dropped by run, once all began.
+ */
+static void look_at_unbegun(struct look *look, struct tmgr__record *record)
+{
+	int64_t since = told_to_stop(look, record);
+
+	if (!look->manager->hosts_open)
+		return;
+	if (!look->manager->second_signal && !is_due(look, total_deadline(look, since)))
+		return;
+	if (record->behind)
+		/* It is dropped, or given to the host, any moment. */
+		look_again(look, look->now + INTERRUPT_NS);
+	else
+		tmgr__record_mark_unbegun(record, look->now);
+}
+
+static bool has_not_begun(const struct tmgr__record *record)
+{
+	return record->state == TMGR_STATE_ADDED || record->state == TMGR_STATE_INITIALIZED ||
+	       record->state == TMGR_STATE_QUEUED;
+}
+
 static void look_at_list(struct look *look, struct tmgr__list *list)
 {
 	struct tmgr__list *node, *following;
@@ -245,6 +276,8 @@ static void look_at_list(struct look *look, struct tmgr__list *list)
 
 		if (record->state == TMGR_STATE_RUNNING)
 			look_at_running(look, record);
+		else if (record->on && record->executing && has_not_begun(record))
+			look_at_unbegun(look, record);
 	}
 }
 

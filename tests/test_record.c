@@ -20,13 +20,14 @@
  * A task without initialize is initialized at once; an execute-task is queued, or runs at once on a
  * thread of its own. From initializing it is cleaned up where it failed and asked for that, done
  * where it failed and did not, stuck where it hangs. From ended it is stuck where a task inside it
- * is. Who is done or stuck stays so.
+ * is; from added, initialized and queued where the loop that is to run it never gets to it. Who is
+ * done or stuck stays so.
  */
 static const char moves[STATES][STATES + 1] = {
-	[TMGR_STATE_ADDED] = ".xxxx..x.",
+	[TMGR_STATE_ADDED] = ".xxxx..xx",
 	[TMGR_STATE_INITIALIZING] = "..x...xxx",
-	[TMGR_STATE_INITIALIZED] = "....x.xx.",
-	[TMGR_STATE_QUEUED] = "....x..x.",
+	[TMGR_STATE_INITIALIZED] = "....x.xxx",
+	[TMGR_STATE_QUEUED] = "....x..xx",
 	[TMGR_STATE_RUNNING] = ".....x..x",
 	[TMGR_STATE_ENDED] = "......xxx",
 	[TMGR_STATE_CLEANING] = ".......xx",

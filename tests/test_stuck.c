@@ -184,6 +184,73 @@ static void a_stuck_child_makes_its_parent_stuck(void **state)
 	run_in_child(leave_a_child_stuck);
 }
 
+static struct latch never_given = LATCH_INIT;
+
+static int hold_for_ever(void *self, struct tmgr_context *context)
+{
+	(void)self;
+	(void)context;
+	latch_wait(&never_given);
+	return 0;
+}
+
+static int note_begin(void *self, struct tmgr_context *context)
+{
+	(void)context;
+	*(atomic_int *)self += 1;
+	return 0;
+}
+
+static int spawn_one_at_a_time(struct probe *probe, struct tmgr_context *context)
+{
+	const struct tmgr_group_options one = { .running_max = 1 };
+	struct tmgr_group *group;
+
+	child_check_equal(tmgr_group_create(context, &one, &group), 0);
+	child_check_equal(
+		tmgr_spawn(context, group, tmgr_task_function(hold_for_ever, NULL), NULL), 0);
+	for (int i = 0; i < 2; i++)
+		child_check_equal(tmgr_spawn(context, group,
+					  tmgr_task_function(note_begin, probe->user), NULL),
+			0);
+	return tmgr_group_wait(context, group, TMGR_NEVER);
+}
+
+static int leave_children_behind_a_stuck_one(void *argument)
+{
+	static atomic_int begun;
+	static struct probe parent = PROBE(.name = "parent", .on_execute = spawn_one_at_a_time,
+		.user = &begun);
+	struct tmgr_manager_options options = { .shutdown_ns = 200 * TMGR_MILLISECOND };
+	struct tmgr_manager *manager;
+	const struct tmgr_report *report;
+	struct runner runner;
+
+	if (*(const bool *)argument)
+		options.stop_order = TMGR_STOP_REVERSE;
+	manager = tmgr_manager_create(&options);
+	add(manager, &parent);
+	runner_start(&runner, manager, NULL);
+	child_check(latch_arrived(&never_given, 1));
+	child_check(task_waits(manager, "parent", "group"));
+	child_check_equal(tmgr_manager_cancel(manager), 0);
+	child_check_equal(runner_join(&runner), -TMGR_ESTUCK);
+	report = tmgr_manager_report(manager);
+	child_check_equal(report->stuck, 2);
+	child_check(find_entry(report, TMGR_REPORT_STUCK, "parent#1") != NULL);
+	child_check(find_entry(report, TMGR_REPORT_STUCK, "parent") != NULL);
+	tmgr_manager_destroy(manager);
+	child_check_equal(begun, 0);
+	return 0;
+}
+
+static void children_behind_a_stuck_one_do_not_keep_run(void **state)
+{
+	(void)state;
+	run_in_child_with(leave_children_behind_a_stuck_one, false);
+	run_in_child_with(leave_children_behind_a_stuck_one, true);
+}
+
 static int leave_one_inside_stuck(void *argument)
 {
 	static struct latch never = LATCH_INIT;
@@ -431,6 +498,7 @@ int main(void)
 		leak_test(an_execute_task_that_is_stuck_may_use_all_long_running_ones),
 		leak_test(cleanups_after_the_total_deadline_still_have_a_little_time),
 		leak_test(a_stuck_child_makes_its_parent_stuck),
+		leak_test(children_behind_a_stuck_one_do_not_keep_run),
 		leak_test(a_task_stuck_in_a_manager_makes_the_task_around_it_stuck),
 		leak_test(a_manager_in_another_is_done_a_little_before_the_outer_deadline),
 		leak_test(a_stop_of_the_outer_manager_that_comes_later_is_heeded),
