@@ -4,6 +4,7 @@
 
 #include <taskmgr/channel.h>
 #include <taskmgr/future.h>
+#include <taskmgr/group.h>
 #include <taskmgr/manager.h>
 
 #include "tests/support/expect.h"
