@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "tests/support/child.h"
 #include "tests/support/expect.h"
@@ -427,99 +426,6 @@ static void one_that_does_not_give_the_loop_back_is_named(void **state)
 	stuck_with(hog, "'task' does not give the loop back");
 }
 
-static int leave_some_behind(void *argument)
-{
-	static struct latch never = LATCH_INIT;
-	static struct probe base = PROBE(.name = "base"), behind = PROBE(.name = "behind");
-	static struct probe early = PROBE(.name = "early"), late = PROBE(.name = "late");
-	static struct probe task = PROBE(.name = "task", .on_execute = hog, .user = &never);
-	struct tmgr_manager_options options = { .shutdown_ns = 200 * TMGR_MILLISECOND,
-		.stop_order = *(const enum tmgr_stop_order *)argument };
-	struct tmgr_manager *manager = tmgr_manager_create(&options);
-	const struct tmgr_report *report;
-	struct tmgr_loop *loop;
-	struct runner runner;
-	struct tmgr_handle handle;
-	int result;
-
-	tmgr_manager_add_task(manager, "base", probe_task(&base), TMGR_STRICT);
-	loop = looped_add(manager, "loop", NULL);
-	child_check_equal(add_on(manager, loop, &task), 0);
-	child_check_equal(add_on(manager, loop, &behind), 0);
-	child_check_equal(add_execute_on(manager, loop, &early, NULL), 0);
-	runner_start(&runner, manager, NULL);
-	child_check(latch_arrived(&task.executing, 2));
-	child_check_equal(add_execute_on(manager, loop, &late, &handle), 0);
-	tmgr_manager_cancel(manager);
-	child_check_equal(runner_join(&runner), -TMGR_ESTUCK);
-	report = tmgr_manager_report(manager);
-	child_check(stuck_entry(report, "task") != NULL && stuck_entry(report, "loop") != NULL);
-	child_check(stuck_entry(report, "behind") != NULL);
-	child_check(stuck_entry(report, "early") != NULL && stuck_entry(report, "late") != NULL);
-	child_check_equal(report->stuck, 5);
-	/* Whoever waits for one is told. */
-	child_check_equal(tmgr_handle_wait(NULL, handle, TMGR_NEVER), 0);
-	child_check_equal(tmgr_handle_result(handle, &result), 0);
-	child_check_equal(result, -TMGR_ESTUCK);
-	tmgr_handle_release(handle);
-	tmgr_manager_destroy(manager);
-	/* The loop comes back after all, and passes them. */
-	latch_open(&never);
-	for (int i = 0; i < 50 || task.execute_ended == 0; i++)
-		usleep(1000);
-	child_check_equal(behind.executed + early.executed + late.executed, 0);
-	child_check_equal(behind.cleaned_up + base.cleaned_up, 0);
-	child_check_equal(behind.destroyed + early.destroyed + late.destroyed, 0);
-	return 0;
-}
-
-static void what_a_loop_that_is_not_given_back_never_began_does_not_keep_run(void **state)
-{
-	enum tmgr_stop_order order = TMGR_STOP_AT_ONCE;
-	static struct child child;
-
-	assert_int_equal(child_run(&child, leave_some_behind, &order), 0);
-	order = TMGR_STOP_REVERSE;
-	assert_int_equal(child_run(&child, leave_some_behind, &order), 0);
-}
-
-static int leave_all_behind_elsewhere(void *argument)
-{
-	static struct latch held = LATCH_INIT;
-	static struct probe a = PROBE(.name = "a"), b = PROBE(.name = "b");
-	static struct probe task = PROBE(.name = "task", .on_execute = hog, .user = &held);
-	struct tmgr_manager_options options = { .shutdown_ns = 100 * TMGR_MILLISECOND };
-	struct tmgr_manager *one = tmgr_manager_create(NULL);
-	struct tmgr_manager *other = tmgr_manager_create(&options);
-	struct tmgr_loop *loop = looped_add(one, "loop", NULL);
-	struct runner runner, other_runner;
-
-	child_check_equal(add_on(one, loop, &task), 0);
-	runner_start(&runner, one, NULL);
-	child_check(latch_arrived(&task.executing, 2));
-	child_check_equal(add_on(other, loop, &a), 0);
-	child_check_equal(add_on(other, loop, &b), 0);
-	runner_start(&other_runner, other, NULL);
-	child_check(manager_reaches(other, TMGR_MANAGER_RUNNING));
-	tmgr_manager_cancel(other);
-	child_check_equal(runner_join(&other_runner), -TMGR_ESTUCK);
-	child_check_equal(tmgr_manager_report(other)->stuck, 2);
-	tmgr_manager_destroy(other);
-	tmgr_manager_cancel(one);
-	latch_open(&held);
-	child_check_equal(runner_join(&runner), 0);
-	tmgr_manager_destroy(one);
-	child_check_equal(a.executed + b.executed + a.destroyed + b.destroyed, 0);
-	return 0;
-}
-
-static void nor_does_what_a_loop_of_another_manager_never_began(void **state)
-{
-	static struct child child;
-
-	assert_int_equal(child_run(&child, leave_all_behind_elsewhere, NULL), 0);
-}
-
 static void one_that_is_parked_and_deaf_is_named(void **state)
 {
 	stuck_with(deaf, "'task' waits for sleep");
@@ -536,8 +442,6 @@ int main(void)
 		/* First, for to the thread sanitizer each stack that was used is a thread for ever,
 		 * and who has threads may not fork. */
 		host_test(one_that_does_not_give_the_loop_back_is_named),
-		host_test(what_a_loop_that_is_not_given_back_never_began_does_not_keep_run),
-		host_test(nor_does_what_a_loop_of_another_manager_never_began),
 		host_test(one_that_is_parked_and_deaf_is_named),
 		host_test(a_stuck_coroutine_makes_its_task_and_its_loop_stuck),
 		host_test(run_refuses_a_task_whose_loop_nobody_runs),
