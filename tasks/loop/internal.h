@@ -112,7 +112,6 @@ struct tmgr_loop {
 	struct tmgr_context *context; /* of its task */
 	struct tmgr__family family;   /* of its task */
 	int main_result;
-	bool main_done;
 	struct tmgr_executor_call token_call; /* the task's token fired */
 	struct tmgr_token_callback token_callback;
 

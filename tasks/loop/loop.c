@@ -118,7 +118,8 @@ static bool is_over(struct tmgr_loop *loop)
 
 	if (loop->coroutines > 0 || tmgr__loop_has_posts(loop))
 		return false;
-	if (loop->options.main ? !loop->main_done : loop->state != TMGR__LOOP_STOPPING)
+	/* Main, which may never come to its first turn, is one of the coroutines. */
+	if (!loop->options.main && loop->state != TMGR__LOOP_STOPPING)
 		return false;
 	return __atomic_compare_exchange_n(
 		&loop->holds, &holds, TMGR__LOOP_CLOSED, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
@@ -271,7 +272,6 @@ static int run_main(void *self, struct tmgr_context *context)
 	int r = loop->options.main(loop->options.self, context);
 
 	loop->main_result = r;
-	loop->main_done = true;
 	if (r != 0) {
 		if (tmgr_context_error_text(context)[0])
 			tmgr_fail(loop->context, r, "%s", tmgr_context_error_text(context));
@@ -305,6 +305,8 @@ static int spawn_main(struct tmgr_loop *loop)
 
 	if (!loop->options.main)
 		return 0;
+	/* Unless it comes to run. */
+	loop->main_result = -ECANCELED;
 	r = tmgr_loop_spawn(loop, run_main, loop, &options, &coroutine);
 	if (r == 0)
 		tmgr_coroutine_unref(coroutine);
@@ -375,10 +377,8 @@ static int loop_execute(void *self, struct tmgr_context *context)
 	enter(loop, context);
 	current = tmgr_context_switch(NULL);
 	r = spawn_main(loop);
-	if (r < 0) {
-		loop->main_done = true;
+	if (r < 0)
 		loop->main_result = r;
-	}
 	tmgr_ready(context);
 	/* Here, for what a coroutine registers is on another stack, and would mix with others'. */
 	pthread_cleanup_push(tmgr__loop_exited, loop);

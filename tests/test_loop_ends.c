@@ -1,0 +1,54 @@
+/*
+ * A loop ends, whenever it is told to and whoever is about to come or go just then.
+ */
+#include <errno.h>
+#include <pthread.h>
+
+#include "tests/support/looped.h"
+#include "tests/support/recorded.h"
+
+/* ---- Main ----------------------------------------------------------------------------------- */
+
+/* Executes a loop under a token that has fired before. */
+static int execute_stopped(void *self, struct tmgr_context *context)
+{
+	struct tmgr_task task = tmgr_loop_task(self);
+	struct tmgr_token *token;
+	int r = tmgr_token_create(tmgr_context_token(context), &token);
+
+	if (r != 0)
+		return r;
+	tmgr_token_cancel(token, 0, NULL);
+	r = tmgr_task_execute_under(task, context, token);
+	IS(r, -ECANCELED);
+	tmgr_token_unref(token);
+	tmgr_task_destroy(task);
+	return 0;
+}
+
+static int say_that_it_ran(void *self, struct tmgr_context *context)
+{
+	*(bool *)self = true;
+	return 0;
+}
+
+static void a_loop_told_to_stop_before_mains_first_turn_ends(void **state)
+{
+	bool ran = false;
+	struct tmgr_loop_options options = { .main = say_that_it_ran, .self = &ran };
+	struct tmgr_loop *loop;
+
+	assert_int_equal(tmgr_loop_create(&options, &loop), 0);
+	assert_int_equal(hosted_run(tmgr_task_function(execute_stopped, loop)).result, 0);
+	assert_false(ran);
+	tmgr_loop_unref(loop);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		recorded_test(a_loop_told_to_stop_before_mains_first_turn_ends),
+	};
+
+	return cmocka_run_group_tests_name("loop_ends", tests, NULL, NULL);
+}
