@@ -367,6 +367,22 @@ int tmgr__wait_park_fd(struct tmgr__wait *wait, int fd, short events)
 	return (int)state < 0 ? (int)state : ready;
 }
 
+/*
+ * As tmgr__wait_begin() and tmgr__wait_late(), but nobody else runs meanwhile: the caller has
+ * looked, and what is announced before the wait is armed would be lost.
+ */
+static int begin_announced(struct tmgr__wait *wait, struct tmgr_context *context, int64_t deadline)
+{
+	struct tmgr_token *token = NULL;
+
+	if (context->shield_depth == 0)
+		token = tmgr__context_attach(context);
+	tmgr__wait_set(wait, context, deadline);
+	if (token && tmgr_token_fired(token))
+		return -ECANCELED;
+	return tmgr__wait_late(wait);
+}
+
 int tmgr_wait_announced(struct tmgr_context *context, struct tmgr_waiter **ret_waiter,
 	const char *what, int64_t deadline)
 {
@@ -375,11 +391,12 @@ int tmgr_wait_announced(struct tmgr_context *context, struct tmgr_waiter **ret_w
 
 	if (!context || !ret_waiter || !what)
 		return -EINVAL;
-	r = tmgr__wait_begin(&wait, context, deadline);
-	if (r == 0)
-		r = tmgr__wait_late(&wait);
-	if (r < 0)
+	r = begin_announced(&wait, context, deadline);
+	if (r < 0) {
+		/* One that parks lets others run anyway. */
+		tmgr__waiter_count(context->waiter);
 		return r;
+	}
 	*ret_waiter = wait.waiter;
 	tmgr__wait_arm(&wait);
 	r = tmgr__wait_park(&wait, what);

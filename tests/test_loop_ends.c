@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include <taskmgr/host.h>
+
 #include "tests/support/looped.h"
 #include "tests/support/recorded.h"
 
@@ -44,10 +46,53 @@ static void a_loop_told_to_stop_before_mains_first_turn_ends(void **state)
 	tmgr_loop_unref(loop);
 }
 
+/* ---- Those who wait for the last ------------------------------------------------------------- */
+
+/* Of every 256 operations one lets others run, wherever in the join that is. */
+#define OPERATIONS 256
+
+static int return_0(void *self, struct tmgr_context *context)
+{
+	return 0;
+}
+
+static int end_before_its_child(void *self, struct tmgr_context *context)
+{
+	const int *operations = self;
+
+	/* Counted from here. */
+	IS(tmgr_sleep(context, TMGR_MILLISECOND), 0);
+	spawn(context, "child", return_0, NULL);
+	for (int i = 0; i < *operations; i++)
+		tmgr_context_count_operation(context);
+	return 0;
+}
+
+static int add_those_with_children(void *self, struct tmgr_context *context)
+{
+	const struct tmgr_task_options on = { .loop = tmgr_loop_current() };
+	static int operations[OPERATIONS];
+
+	for (int i = 0; i < OPERATIONS; i++) {
+		operations[i] = i;
+		IS(tmgr_manager_add_execute_task_with(tmgr_context_manager(context), "parent",
+			   tmgr_task_function(end_before_its_child, &operations[i]), TMGR_ERROR,
+			   &on),
+			0);
+	}
+	return 0;
+}
+
+static void a_task_that_waits_for_its_last_coroutine_is_woken(void **state)
+{
+	assert_int_equal(looped_main(add_those_with_children, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		recorded_test(a_loop_told_to_stop_before_mains_first_turn_ends),
+		recorded_test(a_task_that_waits_for_its_last_coroutine_is_woken),
 	};
 
 	return cmocka_run_group_tests_name("loop_ends", tests, NULL, NULL);

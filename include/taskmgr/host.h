@@ -164,7 +164,8 @@ TMGR_API bool tmgr_waiter_fire(struct tmgr_waiter *waiter);
 
 /**
  * Wait for something that only this host's own thread announces, with tmgr_waiter_fire() and a wake:
- * a descriptor of its own, a queue of its own.
+ * a descriptor of its own, a queue of its own. Nobody else of the host runs between the call and the
+ * parking: who looks, and then calls this, misses nothing.
  *
  * @param context      the task's or coroutine's
  * @param ret_waiter   written before it parks, and NULL again when it goes on
