@@ -46,6 +46,58 @@ static void a_loop_told_to_stop_before_mains_first_turn_ends(void **state)
 	tmgr_loop_unref(loop);
 }
 
+static int sleep_until_cancelled(void *self, struct tmgr_context *context)
+{
+	IS(tmgr_sleep_until(context, TMGR_NEVER), -ECANCELED);
+	return -ECANCELED;
+}
+
+static int spawn_once_cancelled(void *self, struct tmgr_context *context)
+{
+	sleep_until_cancelled(NULL, context);
+	IS(tmgr_loop_spawn(self, sleep_until_cancelled, NULL, NULL, NULL), -ESHUTDOWN);
+	return -ECANCELED;
+}
+
+struct failing {
+	struct tmgr_loop *loop;
+	struct tmgr_coroutine *late;
+	int spawned;
+};
+
+static void *spawn_from_outside(void *argument)
+{
+	struct failing *failing = argument;
+
+	failing->spawned = tmgr_loop_spawn(
+		failing->loop, sleep_until_cancelled, NULL, NULL, &failing->late);
+	return NULL;
+}
+
+/* What is spawned from outside starts when this, which does not give the loop back, has failed. */
+static int fail_meanwhile(void *self, struct tmgr_context *context)
+{
+	struct failing *failing = self;
+	pthread_t thread;
+
+	failing->loop = tmgr_loop_current();
+	spawn(context, "other", spawn_once_cancelled, failing->loop);
+	settle(context);
+	IS(pthread_create(&thread, NULL, spawn_from_outside, failing), 0);
+	IS(pthread_join(thread, NULL), 0);
+	return -EIO;
+}
+
+static void an_error_of_main_cancels_what_is_just_being_spawned(void **state)
+{
+	struct failing failing = { .spawned = 1 };
+
+	assert_int_equal(looped_main(fail_meanwhile, &failing), -EIO);
+	assert_int_equal(failing.spawned, 0);
+	assert_int_equal(tmgr_coroutine_await(NULL, failing.late, TMGR_NOW, NULL), -ECANCELED);
+	tmgr_coroutine_unref(failing.late);
+}
+
 /* ---- Those who wait for the last ------------------------------------------------------------- */
 
 /* Of every 256 operations one lets others run, wherever in the join that is. */
@@ -92,6 +144,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		recorded_test(a_loop_told_to_stop_before_mains_first_turn_ends),
+		recorded_test(an_error_of_main_cancels_what_is_just_being_spawned),
 		recorded_test(a_task_that_waits_for_its_last_coroutine_is_woken),
 	};
 

@@ -94,6 +94,9 @@ struct tmgr__idler {
 	struct tmgr_waiter *waiter;
 };
 
+/* Why coroutines are cancelled then. */
+#define TMGR__MAIN_FAILED "the loop's main function failed"
+
 /* How far a loop is. */
 enum tmgr__loop_state {
 	TMGR__LOOP_NEW,
@@ -112,6 +115,7 @@ struct tmgr_loop {
 	struct tmgr_context *context; /* of its task */
 	struct tmgr__family family;   /* of its task */
 	int main_result;
+	bool main_failed;
 	struct tmgr_executor_call token_call; /* the task's token fired */
 	struct tmgr_token_callback token_callback;
 

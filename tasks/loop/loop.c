@@ -275,7 +275,10 @@ static int run_main(void *self, struct tmgr_context *context)
 	if (r != 0) {
 		if (tmgr_context_error_text(context)[0])
 			tmgr_fail(loop->context, r, "%s", tmgr_context_error_text(context));
-		tmgr__family_cancel(loop, &loop->family, "the loop's main function failed");
+		/* Nothing more comes from outside; what is on its way starts cancelled. */
+		loop->main_failed = true;
+		__atomic_store_n(&loop->state, TMGR__LOOP_STOPPING, __ATOMIC_RELEASE);
+		tmgr__family_cancel(loop, &loop->family, TMGR__MAIN_FAILED);
 	}
 	/* It is the task's result; as a coroutine's it would stand in the report once more. */
 	return 0;

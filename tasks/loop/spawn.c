@@ -135,8 +135,13 @@ void tmgr__coroutine_start_posted(void *self)
 	struct tmgr_loop *loop = coroutine->loop;
 	uint32_t count = 0;
 
-	if (!coroutine->hosted)
+	if (!coroutine->hosted) {
 		coroutine->family->alive++;
+		/* Those that had started were cancelled before. */
+		if (loop->main_failed)
+			tmgr_token_cancel(
+				tmgr_strand_token(coroutine->context), 0, TMGR__MAIN_FAILED);
+	}
 	do {
 		tmgr__coroutine_start(coroutine);
 		count++;

@@ -63,7 +63,7 @@ TMGR_API int tmgr_coroutine_spawn(struct tmgr_context *context,
  *
  * @retval 0           spawned
  * @retval -EINVAL     loop or function is NULL, or at_once is asked for
- * @retval -ESHUTDOWN  the loop does not run, or has been told to stop
+ * @retval -ESHUTDOWN  the loop does not run, or has been told to stop, or its main function failed
  * @retval -EAGAIN     the loop has as many coroutines as its options allow
  * @retval -ENOMEM     no memory for a stack, or no mapping to guard it
  *
