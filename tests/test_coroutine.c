@@ -56,6 +56,42 @@ static void one_spawned_at_once_runs_up_to_its_first_wait(void **state)
 	assert_string_equal(recorder_text(&recorder), "b back c back a b' a'");
 }
 
+struct outside {
+	struct tmgr_context *context;
+	struct tmgr_loop_call call;
+	int at_once, in_turn;
+};
+
+/* On the loop's own stack. */
+static void spawn_in_a_call(void *self)
+{
+	struct tmgr_coroutine_options options = { .name = "at once", .at_once = true };
+	struct outside *outside = self;
+	static char a[] = "a", b[] = "b";
+
+	outside->at_once = tmgr_coroutine_spawn(outside->context, record, a, &options, NULL);
+	outside->in_turn = tmgr_coroutine_spawn(outside->context, record, b, NULL, NULL);
+}
+
+static int have_a_call_spawn(void *self, struct tmgr_context *context)
+{
+	struct outside *outside = self;
+
+	outside->context = context;
+	IS(tmgr_loop_post(tmgr_loop_current(), &outside->call, spawn_in_a_call, outside), 0);
+	return tmgr_sleep(context, TMGR_MILLISECOND);
+}
+
+static void a_call_of_the_loop_spawns_nothing_at_once(void **state)
+{
+	struct outside outside = { .at_once = 1, .in_turn = 1 };
+
+	assert_int_equal(looped_main(have_a_call_spawn, &outside), 0);
+	assert_int_equal(outside.at_once, -EINVAL);
+	assert_int_equal(outside.in_turn, 0);
+	assert_string_equal(recorder_text(&recorder), "b");
+}
+
 static int spawn_next_at_once(void *self, struct tmgr_context *context)
 {
 	struct tmgr_coroutine_options options = { .at_once = true };
@@ -364,6 +400,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		recorded_test(one_spawned_at_once_runs_up_to_its_first_wait),
+		recorded_test(a_call_of_the_loop_spawns_nothing_at_once),
 		recorded_test(at_once_nests),
 		recorded_test(bad_arguments_are_refused),
 		recorded_test(a_loop_has_no_more_coroutines_than_its_options_allow),

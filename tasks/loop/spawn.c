@@ -102,6 +102,9 @@ int tmgr_coroutine_spawn(struct tmgr_context *context,
 		spawner = tmgr__coroutine_of(context);
 	if (!spawner || spawner->loop != loop || !function)
 		return -EINVAL;
+	/* A call that the loop makes waits for nobody. */
+	if (options && options->at_once && !loop->running)
+		return -EINVAL;
 	if (tmgr_context_cancelled(context))
 		return -ECANCELED;
 	r = make(context, spawner, loop, options, &coroutine);

@@ -21,7 +21,7 @@ struct tmgr_coroutine;
 struct tmgr_coroutine_options {
 	/** For dumps and messages, up to 31 bytes, cut if longer; copied. NULL: "coroutine". */
 	const char *name;
-	/** Run it at once, up to its first wait, before spawn returns. Only from the same loop. */
+	/** Run it up to its first wait before spawn returns. Only from a coroutine of the loop. */
 	bool at_once;
 };
 
@@ -40,7 +40,8 @@ TMGR_BEGIN_DECLS
  * @param ret_coroutine  returned, release with tmgr_coroutine_unref(); may be NULL
  *
  * @retval 0           spawned
- * @retval -EINVAL     context is not on a loop, or function is NULL
+ * @retval -EINVAL     context is not on a loop, or function is NULL, or at_once is asked for outside
+ *                     of coroutines, as in a function that was posted
  * @retval -ECANCELED  the context is cancelled
  * @retval -EAGAIN     the loop has as many coroutines as its options allow
  * @retval -ENOMEM     no memory for a stack, or no mapping to guard it
