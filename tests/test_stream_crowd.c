@@ -75,10 +75,40 @@ static void a_read_that_lets_others_run_misses_no_event(void **state)
 	assert_int_equal(looped_main(read_what_is_there, &crowd), 0);
 }
 
+/* The peer closes with something unread, and errno is another's by the time the read goes on. */
+static int read_after_a_reset(void *self, struct tmgr_context *context)
+{
+	struct crowd *crowd = self;
+	char buffer[2000];
+
+	for (int way = 0; way < 2; way++) {
+		crowd->enough = false;
+		begin(crowd, context);
+		IS(tmgr_stream_write(context, crowd->streams[0], "ab", 2, TMGR_NEVER), 0);
+		tmgr_stream_destroy(crowd->streams[1]);
+		let_the_next_yield(context);
+		/* Through the buffer, and directly. */
+		IS(tmgr_stream_read(context, crowd->streams[0], buffer,
+			   way == 0 ? 10 : sizeof(buffer), TMGR_NEVER),
+			-ECONNRESET);
+		crowd->enough = true;
+		tmgr_stream_destroy(crowd->streams[0]);
+	}
+	return 0;
+}
+
+static void an_error_is_that_of_the_read_whoever_runs_meanwhile(void **state)
+{
+	struct crowd crowd = { .enough = false };
+
+	assert_int_equal(looped_main(read_after_a_reset, &crowd), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		recorded_test(a_read_that_lets_others_run_misses_no_event),
+		recorded_test(an_error_is_that_of_the_read_whoever_runs_meanwhile),
 	};
 
 	return cmocka_run_group_tests_name("stream_crowd", tests, NULL, NULL);

@@ -127,11 +127,12 @@ static ssize_t receive(struct tmgr_context *context, struct tmgr_stream *stream,
 		tried = true;
 		stream->drained = errno == EAGAIN;
 	}
-	if (waited > 0)
-		tmgr_context_count_operation(context);
+	/* Before others may run: errno is theirs, too. */
 	n = judge(stream, n, size);
 	if (buffers && n > 0)
 		stream->end += (size_t)n;
+	if (waited > 0)
+		tmgr_context_count_operation(context);
 	return n;
 }
 
