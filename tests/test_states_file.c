@@ -345,6 +345,18 @@ static void there_is_a_limit_on_everything(void **state)
 	free(errors);
 }
 
+static void a_line_may_be_of_nothing_but_words_of_one_byte(void **state)
+{
+	char *text = repeated("machine m\n", "", "", STATES_LINE_MAX);
+	const size_t begin = strlen("machine m\n");
+
+	memset(text + begin, '=', STATES_LINE_MAX);
+	expect_first_error(text, begin + STATES_LINE_MAX, -EBADMSG,
+		"there is no statement \"=\"; there are machine, group, state, add, "
+		"remove, require, after, timeout");
+	free(text);
+}
+
 static void names_are_words_in_c(void **state)
 {
 	static const char *const names[][2] = {
@@ -439,6 +451,7 @@ int main(void)
 		cmocka_unit_test(what_is_nearest_to_a_fault_is_none),
 		cmocka_unit_test(all_errors_are_told_in_order_of_lines),
 		cmocka_unit_test(there_is_a_limit_on_everything),
+		cmocka_unit_test(a_line_may_be_of_nothing_but_words_of_one_byte),
 		cmocka_unit_test(names_are_words_in_c),
 		cmocka_unit_test(without_memory_it_says_so_and_leaks_nothing),
 		cmocka_unit_test(a_file_that_cannot_be_read_is_an_error),

@@ -10,7 +10,8 @@
 #include "taskmgr/base/check.h"
 #include "taskctl_states.h"
 
-#define WORDS_MAX (STATES_LINE_MAX / 2 + 1)
+/* An "=" is a word without spaces around it, so each byte of a line may be one. */
+#define WORDS_MAX STATES_LINE_MAX
 
 struct parser {
 	struct states_file *file;
