@@ -107,18 +107,15 @@ static void make_change(void *self, struct tmgr_machine *machine)
 
 static int change_bindings(struct tmgr_machine *machine, struct change *change)
 {
-	int r = 0;
+	int r;
 
-	if (tmgr__machine_inside(machine)) {
+	/* Once it is disposed nobody walks them any more, and the lock guards them. */
+	if (tmgr__machine_inside(machine) && !tmgr_machine_disposed(machine)) {
 		make_change(change, machine);
 		return change->result;
 	}
-	r = tmgr__machine_change(machine, make_change, change);
-	if (r == -ESHUTDOWN && change->unbind && tmgr_machine_disposed(machine)) {
-		/* Nobody walks them any more. */
-		make_change(change, machine);
-		r = 0;
-	}
+	/* What is unbound may be gone as soon as this has returned, whatever becomes of the machine. */
+	r = tmgr__machine_change(machine, make_change, change, change->unbind);
 	return r < 0 ? r : change->result;
 }
 

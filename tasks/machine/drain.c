@@ -157,14 +157,27 @@ static void sound_alarm(struct tmgr_machine *machine)
 	tmgr__lock_acquire(&machine->lock);
 }
 
-/* Under the lock, given back meanwhile: the end of the machine. */
-static void end(struct tmgr_machine *machine)
+/* Under the lock, given back meanwhile: cancel what waits, but for what is made always. */
+static void empty_queue(struct tmgr_machine *machine)
 {
 	struct tmgr__item *item;
 
+	while ((item = tmgr__queue_pop(machine))) {
+		if (!item->always) {
+			tmgr__item_cancel(machine, item);
+			continue;
+		}
+		tmgr__lock_release(&machine->lock);
+		run_item(machine, item);
+		tmgr__lock_acquire(&machine->lock);
+	}
+}
+
+/* Under the lock, given back meanwhile: the end of the machine. */
+static void end(struct tmgr_machine *machine)
+{
 	put_back(machine);
-	while ((item = tmgr__queue_pop(machine)))
-		tmgr__item_cancel(machine, item);
+	empty_queue(machine);
 	machine->automatic_due = machine->failure_due = false;
 	tmgr__timers_end(machine);
 	tmgr__lock_release(&machine->lock);
@@ -177,14 +190,25 @@ static void end(struct tmgr_machine *machine)
 	}
 	TMGR__TRACE(machine, disposed, machine);
 	tmgr__lock_acquire(&machine->lock);
+	/* Until here; from now on nobody queues. */
+	empty_queue(machine);
 	__atomic_store_n(&machine->disposed, true, __ATOMIC_RELEASE);
 	tmgr__waits_end(machine);
+}
+
+/* What is disposed keeps its holes: there they are no longer the drainer's. */
+static inline void close_holes(struct tmgr_machine *machine)
+{
+	/* Only drainers write it. */
+	if (!__atomic_load_n(&machine->disposed, __ATOMIC_RELAXED) &&
+		(machine->tables.holes || machine->tracers.holes))
+		tmgr__bindings_settle(machine);
 }
 
 /* Under the lock, given back meanwhile: whoever waits for an empty queue. False: nobody. */
 static bool tell_drained(struct tmgr_machine *machine)
 {
-	bool traced = machine->used && machine->tracers.count > 0;
+	bool traced = machine->used && !machine->disposed && machine->tracers.count > 0;
 
 	machine->used = false;
 	if (machine->waits[TMGR__WAITS_DRAINED])
@@ -218,16 +242,14 @@ static bool step(struct tmgr_machine *machine)
 		tmgr__transition_automatic(machine);
 	else
 		run_item(machine, item);
-	if (machine->tables.holes || machine->tracers.holes)
-		tmgr__bindings_settle(machine);
+	close_holes(machine);
 	tmgr__lock_acquire(&machine->lock);
 	return true;
 }
 
 void tmgr__drain(struct tmgr_machine *machine)
 {
-	if (machine->tables.holes || machine->tracers.holes)
-		tmgr__bindings_settle(machine);
+	close_holes(machine);
 	tmgr__lock_acquire(&machine->lock);
 	do {
 		settle(machine);
@@ -381,18 +403,16 @@ static void leave_to_loop(struct tmgr_machine *machine)
 	struct tmgr__item *item;
 	bool left;
 
-	if (machine->tables.holes || machine->tracers.holes)
-		tmgr__bindings_settle(machine);
+	close_holes(machine);
 	tmgr__lock_acquire(&machine->lock);
 	while ((item = pop_change(machine))) {
 		tmgr__lock_release(&machine->lock);
 		run_item(machine, item);
-		if (machine->tables.holes || machine->tracers.holes)
-			tmgr__bindings_settle(machine);
+		close_holes(machine);
 		tmgr__lock_acquire(&machine->lock);
 	}
 	drain_end(machine);
-	left = machine->used || machine->disposing || machine->fired;
+	left = machine->used || (machine->disposing && !machine->disposed) || machine->fired;
 	if (!left)
 		tmgr__lock_release(&machine->lock);
 	else if (tmgr__drain_schedule(machine) < 0)
@@ -400,14 +420,21 @@ static void leave_to_loop(struct tmgr_machine *machine)
 }
 
 int tmgr__machine_change(struct tmgr_machine *machine,
-	void (*function)(void *self, struct tmgr_machine *machine), void *self)
+	void (*function)(void *self, struct tmgr_machine *machine), void *self, bool always)
 {
-	struct tmgr__item item = { .function = function, .self = self, .anywhere = true };
+	struct tmgr__item item = {
+		.function = function,
+		.self = self,
+		.anywhere = true,
+		.always = always,
+	};
 
 	tmgr__lock_acquire(&machine->lock);
-	if (machine->disposing) {
+	if (machine->disposing && (machine->disposed || !always)) {
+		if (always)
+			function(self, machine);
 		tmgr__lock_release(&machine->lock);
-		return -ESHUTDOWN;
+		return always ? 0 : -ESHUTDOWN;
 	}
 	if (!tmgr__drain_begin(machine))
 		return call_queued(NULL, machine, &item, TMGR_NEVER);

@@ -40,6 +40,7 @@ struct tmgr__item {
 	void *self;
 	struct tmgr_future *done; /* of a call: completed behind it */
 	bool anywhere; /* a call that any drainer may make, on the machine's loop or not */
+	bool always;   /* a call that is made even when the machine ends meanwhile */
 
 	/* Of a mutation: */
 	struct tmgr_machine_queued about; /* lists stand behind this */
@@ -198,9 +199,10 @@ void tmgr__machine_end_here(struct tmgr_machine *machine);
 int tmgr__machine_call(struct tmgr_context *context, struct tmgr_machine *machine,
 	void (*function)(void *self, struct tmgr_machine *machine), void *self, int64_t deadline);
 /* The same for what changes the machine's bindings: on this thread where nobody drains, be it the loop's
- * or not, so that a machine can be set up before its loop runs. 0 or -ESHUTDOWN. */
+ * or not, so that a machine can be set up before its loop runs. 0 or -ESHUTDOWN; always: while the
+ * machine is being disposed, too, and behind that, when it is called under the lock. */
 int tmgr__machine_change(struct tmgr_machine *machine,
-	void (*function)(void *self, struct tmgr_machine *machine), void *self);
+	void (*function)(void *self, struct tmgr_machine *machine), void *self, bool always);
 /* Under the lock: cancel what waited. Its memory is released. */
 void tmgr__item_cancel(struct tmgr_machine *machine, struct tmgr__item *item);
 /* Under the lock: keep a mutation that a handler has postponed. */
