@@ -382,6 +382,13 @@ static void one_that_stays_after_a_stuck_one_inside_is_not_waited_for(void **sta
 	run_in_child(stay_after_a_stuck_one_inside);
 }
 
+static bool have_all_ended(void *argument)
+{
+	struct probe **probes = argument;
+
+	return probes[0]->execute_ended + probes[1]->execute_ended + probes[2]->execute_ended == 3;
+}
+
 static int leave_the_last_of_three_stuck(void *argument)
 {
 	static struct latch never = LATCH_INIT;
@@ -408,10 +415,10 @@ static int leave_the_last_of_three_stuck(void *argument)
 	child_check_equal(tmgr_manager_cancel(manager), 0);
 	child_check_equal(runner_join(&runner), -TMGR_ESTUCK);
 	report = tmgr_manager_report(manager);
-	child_check_equal(report->stuck, 1);
 	child_check(find_entry(report, TMGR_REPORT_STUCK, "deaf") != NULL);
-	child_check_equal(report->not_cleaned_up, 3);
-	child_check_equal(a.execute_ended + b.execute_ended + in.execute_ended, 3);
+	/* They have 40 ms each, which may be too little on a busy machine. */
+	child_check_equal(report->not_cleaned_up + report->stuck, 4);
+	child_check(eventually(have_all_ended, (struct probe *[]){ &a, &b, &in }));
 	tmgr_manager_destroy(manager);
 	return 0;
 }
