@@ -92,7 +92,7 @@ void tmgr__record_fail(struct tmgr__record *record, enum tmgr_report_kind kind,
 		/* A stuck task may be writing its text just now. */
 		if (kind != TMGR_REPORT_ERROR && record->runs)
 			entry->text = record->runs->left;
-		else if (kind != TMGR_REPORT_ERROR && !record->inner_stuck)
+		else if (kind != TMGR_REPORT_ERROR && !record->came_back)
 			entry->text = "";
 		else if (record->late_ready)
 			entry->text = "not ready in time";
