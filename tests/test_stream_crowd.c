@@ -2,8 +2,6 @@
  * Streams on a loop where others run: of every 256 operations one lets them, at whatever point it is.
  */
 #include <errno.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <taskmgr/host.h>
 #include <taskmgr/tasks/stream.h>
