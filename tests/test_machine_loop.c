@@ -3,10 +3,12 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "taskmgr/base/check.h"
+#include "tasks/machine/internal.h"
 
+#include "tests/support/actor.h"
 #include "tests/support/crew.h"
 #include "tests/support/expect.h"
+#include "tests/support/latch.h"
 #include "tests/support/looped.h"
 #include "tests/support/rig.h"
 
@@ -161,12 +163,137 @@ static void several_set_a_machine_up_before_its_loop_runs(void **state)
 	tmgr_loop_unref(options.loop);
 }
 
+/* ---- While another thread changes its bindings ------------------------------------------------- */
+
+/* A machine on a loop that turns; a thread beside the loop drains it for a change, and is held there. */
+struct beside {
+	struct rig rig;
+	struct looped looped;
+	struct latch inside, done;
+	struct actor binder, other;
+	char text[256];
+	int result;
+};
+
+static void hold(void *self, struct tmgr_machine *machine)
+{
+	struct beside *beside = self;
+
+	(void)machine;
+	latch_wait(&beside->inside);
+}
+
+static void change(void *argument, struct tmgr_context *context)
+{
+	struct beside *beside = argument;
+
+	(void)context;
+	tmgr__machine_change(beside->rig.machine, hold, beside, false);
+}
+
+static void beside_begin(struct beside *beside)
+{
+	struct tmgr_machine_options options = { .name = "looped" };
+
+	*beside = (struct beside){ .binder = ACTOR_INIT, .other = ACTOR_INIT, .result = 1 };
+	latch_init(&beside->inside);
+	latch_init(&beside->done);
+	looped_start(&beside->looped, NULL);
+	options.loop = beside->looped.loop;
+	rig_make(&beside->rig, plain, PLAIN_COUNT, &options);
+	tmgr_machine_export(beside->rig.machine, beside->text, sizeof(beside->text));
+	actor_start(&beside->binder);
+	actor_start(&beside->other);
+	actor_begin(&beside->binder, change, beside);
+	assert_true(latch_arrived(&beside->inside, 1));
+}
+
+static void beside_end(struct beside *beside)
+{
+	actor_quit(&beside->binder);
+	actor_quit(&beside->other);
+	rig_end(&beside->rig);
+	looped_stop(&beside->looped);
+}
+
+static void wait_for_drained(void *argument, struct tmgr_context *context)
+{
+	struct beside *beside = argument;
+
+	beside->result = tmgr_machine_wait(
+		context, beside->rig.machine, &TMGR_WHEN_DRAINED, TMGR_NEVER);
+}
+
+static void who_waits_for_an_empty_queue_during_a_change_is_told_behind_it(void **state)
+{
+	struct beside beside;
+
+	beside_begin(&beside);
+	actor_begin(&beside.other, wait_for_drained, &beside);
+	assert_true(actor_settles_blocked(&beside.other));
+	latch_open(&beside.inside);
+	assert_true(actor_finishes(&beside.other));
+	assert_int_equal(beside.result, 0);
+	beside_end(&beside);
+}
+
+/* ---- On a loop that has ended ------------------------------------------------------------------ */
+
+static void add_a(void *argument, struct tmgr_context *context)
+{
+	struct rig *rig = argument;
+
+	(void)context;
+	rig->result = tmgr_machine_add(rig->machine, A, NULL);
+}
+
+static void set_scheduled(struct tmgr_machine *machine, bool scheduled)
+{
+	tmgr__lock_acquire(&machine->lock);
+	machine->scheduled = scheduled;
+	tmgr__lock_release(&machine->lock);
+}
+
+static int end_at_once(void *self, struct tmgr_context *context)
+{
+	return self || context ? 0 : -EINVAL;
+}
+
+static void whose_loop_turns_out_to_have_ended_lets_all_others_go(void **state)
+{
+	struct tmgr_machine_options options = { .name = "looped" };
+	struct rig rig = { .act = NULL, .result = 99 };
+	struct actor actor = ACTOR_INIT;
+	struct looped looped;
+
+	looped_start(&looped, &(struct tmgr_loop_options){ .main = end_at_once });
+	options.loop = tmgr_loop_ref(looped.loop);
+	looped_end(&looped);
+	rig_make(&rig, plain, PLAIN_COUNT, &options);
+	actor_start(&actor);
+	/* As it stands when another thread is about to post, and will see that it cannot. */
+	set_scheduled(rig.machine, true);
+	actor_begin(&actor, add_a, &rig);
+	assert_true(actor_settles_blocked(&actor));
+	set_scheduled(rig.machine, false);
+	assert_int_equal(
+		tmgr_machine_can(NULL, rig.machine, TMGR_MUTATION_ADD, TMGR_STATES(B), NULL),
+		-ESHUTDOWN);
+	assert_true(actor_finishes(&actor));
+	assert_int_equal(rig.result, TMGR_MUTATION_CANCELLED);
+	actor_quit(&actor);
+	rig_end(&rig);
+	tmgr_loop_unref(options.loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		leak_test(a_machine_with_a_loop_makes_all_transitions_there),
 		leak_test(on_its_own_loop_a_machine_is_mutated_at_once),
 		leak_test(several_set_a_machine_up_before_its_loop_runs),
+		leak_test(who_waits_for_an_empty_queue_during_a_change_is_told_behind_it),
+		leak_test(whose_loop_turns_out_to_have_ended_lets_all_others_go),
 	};
 
 	return cmocka_run_group_tests(tests, crew_warm_up, NULL);

@@ -1,10 +1,13 @@
 /* Threads and coroutines that wait for a machine; and taking a wait back while it is told. */
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
 
 #include "taskmgr/base/check.h"
 
+#include "tests/support/actor.h"
 #include "tests/support/crew.h"
+#include "tests/support/latch.h"
 #include "tests/support/rig.h"
 
 static const struct tmgr_machine_state plain[] = {
@@ -238,6 +241,81 @@ static void any_number_waits_for_one_state(void **state)
 	rig_end(&rig);
 }
 
+/* ---- Room ------------------------------------------------------------------------------------ */
+
+/* B is postponed for ever, and fills the queue; who is told that it was drained is held. */
+struct full {
+	struct rig rig;
+	struct tmgr_machine_when when;
+	struct latch inside;
+	struct actor drainer, blocked;
+	int drained, added;
+};
+
+static void hold_drainer(void *self, int result)
+{
+	struct full *full = self;
+
+	full->drained = result;
+	latch_wait(&full->inside);
+}
+
+static bool postpone_and_wait(struct rig *rig, struct tmgr_machine_event *event, const char *name)
+{
+	struct full *full = rig->user;
+
+	if (strcmp(name, "BEnter") == 0)
+		return tmgr_machine_postpone(event);
+	if (strcmp(name, "AState") == 0)
+		tmgr_machine_when(
+			event->machine, &TMGR_WHEN_DRAINED, &full->when, hold_drainer, full);
+	return true;
+}
+
+static void drain(void *argument, struct tmgr_context *context)
+{
+	struct full *full = argument;
+
+	(void)context;
+	tmgr_machine_add(full->rig.machine, A, NULL);
+}
+
+static void remove_a(void *argument, struct tmgr_context *context)
+{
+	struct full *full = argument;
+
+	(void)context;
+	full->added = tmgr_machine_remove(full->rig.machine, A, NULL);
+}
+
+static void what_is_postponed_keeps_nobody_waiting_behind_the_last_drainer(void **state)
+{
+	struct tmgr_machine_options options = { .queue_max = 1, .queue_full = TMGR_QUEUE_BLOCK };
+	struct full full = { .rig = { .act = postpone_and_wait, .user = &full, .result = 1 },
+		.drainer = ACTOR_INIT,
+		.blocked = ACTOR_INIT,
+		.drained = 1 };
+
+	latch_init(&full.inside);
+	rig_make(&full.rig, plain, PLAIN_COUNT, &options);
+	assert_int_equal(tmgr_machine_add(full.rig.machine, B, NULL), TMGR_MUTATION_QUEUED);
+	actor_start(&full.drainer);
+	actor_start(&full.blocked);
+	actor_begin(&full.drainer, drain, &full);
+	assert_true(latch_arrived(&full.inside, 1));
+	assert_int_equal(full.drained, 0);
+	actor_begin(&full.blocked, remove_a, &full);
+	assert_true(eventually(all_wait, &full.rig));
+	latch_open(&full.inside);
+	assert_true(actor_finishes(&full.drainer));
+	assert_true(actor_finishes(&full.blocked));
+	assert_int_equal(full.added, TMGR_MUTATION_EXECUTED);
+	rig_stands(&full.rig, "");
+	actor_quit(&full.drainer);
+	actor_quit(&full.blocked);
+	rig_end(&full.rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -246,6 +324,7 @@ int main(void)
 		leak_test(a_wait_ends_with_an_error_where_that_is_wanted),
 		leak_test(taking_back_waits_for_a_callback_that_runs),
 		leak_test(any_number_waits_for_one_state),
+		leak_test(what_is_postponed_keeps_nobody_waiting_behind_the_last_drainer),
 	};
 
 	return cmocka_run_group_tests(tests, crew_warm_up, NULL);

@@ -213,6 +213,9 @@ static bool tell_drained(struct tmgr_machine *machine)
 	machine->used = false;
 	if (machine->waits[TMGR__WAITS_DRAINED])
 		tmgr__waits_fire_all(machine, &machine->waits[TMGR__WAITS_DRAINED], 0);
+	/* Nobody may come after this drainer: they look again, and drain it themselves. */
+	if (machine->waits[TMGR__WAITS_ROOM])
+		tmgr__waits_fire_all(machine, &machine->waits[TMGR__WAITS_ROOM], 0);
 	if (traced) {
 		tmgr__lock_release(&machine->lock);
 		TMGR__TRACE(machine, queue_drained, machine);
@@ -356,6 +359,9 @@ static int call_queued(struct tmgr_context *context, struct tmgr_machine *machin
 		tmgr__lock_release(&machine->lock);
 	if (r == 0)
 		r = tmgr_future_wait(context, &done, deadline);
+	else
+		/* Others may have queued meanwhile, and rely on this one having scheduled it. */
+		tmgr__machine_end_here(machine);
 	r = r < 0 ? give_up(context, machine, item, r) : done.error;
 	tmgr_future_fini(&done);
 	return r;
@@ -412,7 +418,8 @@ static void leave_to_loop(struct tmgr_machine *machine)
 		tmgr__lock_acquire(&machine->lock);
 	}
 	drain_end(machine);
-	left = machine->used || (machine->disposing && !machine->disposed) || machine->fired;
+	left = machine->used || (machine->disposing && !machine->disposed) || machine->fired ||
+	       machine->waits[TMGR__WAITS_DRAINED];
 	if (!left)
 		tmgr__lock_release(&machine->lock);
 	else if (tmgr__drain_schedule(machine) < 0)
