@@ -99,6 +99,29 @@ static void inside_of_a_handler_what_waits_already_is_dropped(void **state)
 	rig_end(&rig);
 }
 
+/* In AState: one of two states, then one that names one of them twice. */
+static bool set_twice(struct rig *rig, struct tmgr_machine_event *event, const char *name)
+{
+	if (strcmp(name, "AState") != 0 || rig->result > 0)
+		return true;
+	tmgr_machine_change(event->machine, TMGR_MUTATION_SET, TMGR_STATES(A, C), NULL);
+	rig->result = 1 + tmgr_machine_change(
+				  event->machine, TMGR_MUTATION_SET, TMGR_STATES(A, A), NULL);
+	return !tmgr_machine_is_queued(event->machine, TMGR_MUTATION_SET, TMGR_STATES(C)) &&
+	       tmgr_machine_is_queued(event->machine, TMGR_MUTATION_SET, TMGR_STATES(A));
+}
+
+static void a_state_that_is_named_twice_makes_no_other_equal(void **state)
+{
+	struct rig rig = { .act = set_twice };
+
+	rig_make(&rig, plain, PLAIN_COUNT, NULL);
+	assert_int_equal(tmgr_machine_add(rig.machine, A, NULL), TMGR_MUTATION_EXECUTED);
+	assert_int_equal(rig.result, 1 + TMGR_MUTATION_QUEUED);
+	rig_stands(&rig, "A:1");
+	rig_end(&rig);
+}
+
 struct watched {
 	struct rig *rig;
 	bool queued, will_be, will_not, has_set;
@@ -515,6 +538,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		leak_test(what_handlers_queue_is_made_in_order_of_priority),
 		leak_test(inside_of_a_handler_what_waits_already_is_dropped),
+		leak_test(a_state_that_is_named_twice_makes_no_other_equal),
 		leak_test(what_waits_can_be_looked_at),
 		leak_test(a_full_queue_rejects_or_drops_the_oldest),
 		leak_test(while_somebody_else_mutates_it_is_queued),

@@ -173,7 +173,7 @@ static inline bool tmgr__machine_read_again(const struct tmgr_machine *machine, 
 
 /* ---- queue.c -------------------------------------------------------------------------------- */
 
-/* A mutation in memory of its own; NULL: out of memory. States stand once each. */
+/* A mutation in memory of its own; NULL: out of memory. */
 struct tmgr__item *tmgr__item_make(const struct tmgr_mutation *mutation,
 	enum tmgr_mutation_origin origin, const struct tmgr_machine_error *error);
 /* Under the lock. */

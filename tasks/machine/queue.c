@@ -154,15 +154,18 @@ static bool is_among(const unsigned *states, size_t count, unsigned state)
 	return i < count;
 }
 
-/* Whether two lists, of which each has a state once, are of the same states. */
+/* Whether two lists are of the same states; each may have one more than once. */
 static bool same_states(const struct tmgr__item *item, const unsigned *states)
 {
-	size_t count = length_of(states);
+	const unsigned *called = item->about.called;
+	size_t called_count = item->about.called_count, count = length_of(states);
 
-	if (item->about.called_count != count)
-		return false;
 	for (size_t i = 0; i < count; i++) {
-		if (!is_among(item->about.called, count, states[i]))
+		if (!is_among(called, called_count, states[i]))
+			return false;
+	}
+	for (size_t i = 0; i < called_count; i++) {
+		if (!is_among(states, count, called[i]))
 			return false;
 	}
 	return true;
