@@ -240,6 +240,27 @@ static void what_was_exported_is_taken_over_with_order_and_ticks(void **state)
 	rig_end(&other);
 }
 
+static void a_state_may_be_named_as_what_ends_an_export(void **state)
+{
+	static const struct tmgr_machine_state rows[] = {
+		RIG_PLAIN(A),
+		[B] = { .name = "active" },
+		RIG_PLAIN(C),
+	};
+	struct rig one = { .act = NULL }, other = { .act = NULL };
+	char text[256];
+
+	rig_make(&one, rows, ARRAY_SIZE(rows), NULL);
+	rig_make(&other, rows, ARRAY_SIZE(rows), NULL);
+	tmgr_machine_change(one.machine, TMGR_MUTATION_SET, TMGR_STATES(B, C), NULL);
+	tmgr_machine_export(one.machine, text, sizeof(text));
+	assert_int_equal(tmgr_machine_import(other.machine, text), 0);
+	assert_int_equal(tmgr_machine_tick(other.machine, B), 1);
+	assert_int_equal(tmgr_machine_tick(other.machine, C), 1);
+	rig_end(&one);
+	rig_end(&other);
+}
+
 static void what_is_no_export_of_such_a_machine_is_refused(void **state)
 {
 	static const struct {
@@ -333,6 +354,7 @@ int main(void)
 		leak_test(a_disposed_machine_cancels_what_waits_and_all_that_comes),
 		leak_test(a_machine_is_told_as_text),
 		leak_test(what_was_exported_is_taken_over_with_order_and_ticks),
+		leak_test(a_state_may_be_named_as_what_ends_an_export),
 		leak_test(what_is_no_export_of_such_a_machine_is_refused),
 		leak_test(a_transition_allocates_nothing),
 		leak_test(what_cannot_be_kept_while_it_waits_is_told),

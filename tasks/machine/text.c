@@ -188,6 +188,14 @@ static const char *read_tick(struct imported *imported, const char *at, int *ret
 	return end + 1;
 }
 
+/* "active B A": a number behind it is the tick of a state of that name. */
+static bool is_active_line(const char *at)
+{
+	if (strncmp(at, "active", 6) != 0)
+		return false;
+	return at[6] == '\n' || (at[6] == ' ' && (at[7] < '0' || at[7] > '9'));
+}
+
 static int read_text(struct imported *imported, const char *text)
 {
 	const char *at = strchr(text, '\n');
@@ -197,7 +205,7 @@ static int read_text(struct imported *imported, const char *text)
 	if (strncmp(text, "machine ", 8) != 0 || !at)
 		return -EINVAL;
 	at++;
-	while (strncmp(at, "active", 6) != 0 || (at[6] != ' ' && at[6] != '\n')) {
+	while (!is_active_line(at)) {
 		at = read_tick(imported, at, &r);
 		if (!at)
 			return r;
