@@ -92,6 +92,40 @@ static void same_in_c(
 		second->c_name);
 }
 
+/* A state by its name in C, or NULL. Entries are sorted by these. */
+static const struct entry *find_state_in_c(const struct resolver *resolver, const char *c_name)
+{
+	size_t low = 0, high = resolver->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (strcmp(resolver->entries[middle].c_name, c_name) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	while (low < resolver->count && strcmp(resolver->entries[low].c_name, c_name) == 0) {
+		if (!resolver->entries[low].group)
+			return &resolver->entries[low];
+		low++;
+	}
+	return NULL;
+}
+
+/* The end of a state is waited for by what is named with not_ before the state. */
+static void check_negated(struct resolver *resolver, const struct entry *entry)
+{
+	const struct entry *other = NULL;
+
+	if (!entry->group && strncmp(entry->c_name, "not_", 4) == 0)
+		other = find_state_in_c(resolver, entry->c_name + 4);
+	if (other)
+		states_fail(resolver->file, TMGR_FAULT_DUPLICATE, entry->name,
+			"in C wait_%s would be for %s and for the end of %s", entry->c_name,
+			entry->name->text, other->name->text);
+}
+
 static void define_all(struct resolver *resolver)
 {
 	struct states_file *file = resolver->file;
@@ -109,6 +143,8 @@ static void define_all(struct resolver *resolver)
 		if (strcmp(entries[i - 1].c_name, entries[i].c_name) == 0 &&
 			strcmp(entries[i - 1].name->text, entries[i].name->text) != 0)
 			same_in_c(resolver, &entries[i], &entries[i - 1]);
+	for (size_t i = 0; i < resolver->count; i++)
+		check_negated(resolver, &entries[i]);
 	qsort(entries, resolver->count, sizeof(*entries), compare_names);
 	for (size_t i = 1; i < resolver->count; i++)
 		if (strcmp(entries[i - 1].name->text, entries[i].name->text) == 0)
