@@ -24,6 +24,7 @@ static const struct tmgr_task_ops force_stop_ops = {
 	.cleanup = tmgr__wrapper_cleanup,
 	.destroy = tmgr__wrapper_destroy,
 	.phases = tmgr__wrapper_phases,
+	.runs = tmgr__wrapper_runs,
 };
 
 struct tmgr_task tmgr_force_stop(struct tmgr_task task, int64_t ns)

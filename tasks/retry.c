@@ -87,6 +87,7 @@ static const struct tmgr_task_ops retry_ops = {
 	.cleanup = tmgr__wrapper_cleanup,
 	.destroy = tmgr__wrapper_destroy,
 	.phases = tmgr__wrapper_phases,
+	.runs = tmgr__wrapper_runs,
 };
 
 /* Put the defaults where a 0 stands. */

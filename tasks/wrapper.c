@@ -60,6 +60,13 @@ unsigned tmgr__wrapper_phases(const void *self)
 	return tmgr_task_phases(wrapper->task);
 }
 
+bool tmgr__wrapper_runs(const void *self, const struct tmgr_executor *host)
+{
+	const struct tmgr__wrapper *wrapper = self;
+
+	return tmgr_task_runs(wrapper->task, host);
+}
+
 int tmgr__wrapper_take_down(struct tmgr__wrapper *wrapper, struct tmgr_context *context)
 {
 	if (wrapper->down)

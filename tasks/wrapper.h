@@ -38,6 +38,7 @@ int tmgr__wrapper_initialize(void *self, struct tmgr_context *context);
 int tmgr__wrapper_cleanup(void *self, struct tmgr_context *context);
 void tmgr__wrapper_destroy(void *self);
 unsigned tmgr__wrapper_phases(const void *self);
+bool tmgr__wrapper_runs(const void *self, const struct tmgr_executor *host);
 
 /* Cleanup and initialize while executing, each at most once for the other. */
 int tmgr__wrapper_take_down(struct tmgr__wrapper *wrapper, struct tmgr_context *context);
