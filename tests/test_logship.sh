@@ -136,6 +136,10 @@ the_list_is_read_again_on_hangup()
 	echo "$dir/other-*.log" >"$list"
 	kill -HUP "$pid"
 	wait_for 'following 1 files'
+	interrupt
+	says 'of 1 files'
+	start --list "$list"
+	wait_for 'files: ready'
 	echo three >>"$log" # nobody looks
 	echo four >>"$dir/other-1.log"
 	wait_for_lines 3

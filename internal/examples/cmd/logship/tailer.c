@@ -34,11 +34,10 @@ static void tell(struct tailer *tailer, const struct tail *tail)
 {
 	struct counts *counts = &tailer->pipeline->counts;
 	int64_t behind = tail ? tail_behind(tail) : 0;
-	bool found = tail && tail_found(tail);
+	bool found = tail ? tail_found(tail) : tailer->found; /* what was followed stays counted */
 
 	atomic_fetch_add(&counts->behind, behind - tailer->behind);
-	if (tail) /* what was followed stays counted */
-		atomic_fetch_add(&counts->files, found - tailer->found);
+	atomic_fetch_add(&counts->files, found - tailer->found);
 	tailer->behind = behind;
 	tailer->found = found;
 }
