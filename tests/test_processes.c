@@ -1,6 +1,7 @@
 /* The runtime of durable processes as tasks of a manager: workers, clients, effects, events. */
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <taskmgr/tasks/loop.h>
@@ -66,6 +67,31 @@ static const struct tmgr_process_definition pay_definition = {
 	.retry = { .first_ns = TMGR_MILLISECOND },
 	.methods = (const struct tmgr_process_method[]){ { .name = "Main_Pay",
 								 .function = pay_main },
+		{ 0 } },
+};
+
+static int outlast(void *self, const char *key, struct tmgr_bytes *ret)
+{
+	*ret = bytes_of("late");
+	return tmgr_sleep(NULL, 3 * TMGR_MILLISECOND);
+}
+
+/* Twice: the first result may still be on its way when the second is asked for. */
+static int outlast_main(
+	struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	tmgr_process_once(process, "first", outlast, NULL, NULL);
+	return tmgr_process_once(process, "second", outlast, NULL, NULL);
+}
+
+static const struct tmgr_process_definition outlast_definition = {
+	.name = "outlast",
+	.version = 1,
+	.start = outlast_main,
+	.deadline_ns = TMGR_MILLISECOND,
+	.retry = { .first_ns = TMGR_MILLISECOND, .attempts_max = 2 },
+	.methods = (const struct tmgr_process_method[]){ { .name = "Main_Outlast",
+								 .function = outlast_main },
 		{ 0 } },
 };
 
@@ -223,6 +249,22 @@ static void an_effect_is_kept_before_once_returns(void **state)
 	daemon_end(&daemon);
 }
 
+static void an_effect_that_outlasts_its_method_does_no_harm(void **state)
+{
+	struct daemon daemon;
+	char id[16];
+
+	daemon_begin_with(&daemon, &outlast_definition, 2);
+	for (int i = 0; i < 100; i++) {
+		snprintf(id, sizeof(id), "p%d", i);
+		assert_int_equal(daemon_start_process(&daemon, &outlast_definition, id), 0);
+	}
+	assert_int_equal(daemon_start_sum(&daemon, "s", 1), 0);
+	assert_int_equal(daemon_send_number(NULL, daemon.processes, "s", 7), 0);
+	daemon_expect_result(&daemon, "s", "7");
+	daemon_end(&daemon);
+}
+
 /* ---- Events ---------------------------------------------------------------------------------- */
 
 static void events_can_be_followed_as_they_become_durable(void **state)
@@ -264,6 +306,7 @@ int main(void)
 		leak_test(senders_and_workers_may_be_coroutines_of_a_loop),
 		leak_test(workers_for_one_definition_take_only_its_processes),
 		leak_test(an_effect_is_kept_before_once_returns),
+		leak_test(an_effect_that_outlasts_its_method_does_no_harm),
 		leak_test(events_can_be_followed_as_they_become_durable),
 		leak_test(timers_fire_by_themselves),
 	};

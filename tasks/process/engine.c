@@ -97,7 +97,7 @@ static int apply_once(struct tmgr__engine *engine, const struct tmgr__apply *com
 	struct tmgr__changes *changes = engine->changes;
 	int r;
 
-	if (command->process->stuck)
+	if (goroutine == NULL || command->process->stuck)
 		return -ETIMEDOUT;
 	r = tmgr__once_add(engine, goroutine, command->name, command->value);
 	if (r != 0)

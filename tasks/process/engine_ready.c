@@ -35,9 +35,9 @@ int tmgr__once_add(struct tmgr__engine *engine, struct tmgr__goroutine *goroutin
 	if (once == NULL)
 		return -ENOMEM;
 	memcpy(once->name, name, size);
+	once->value = tmgr__blob(engine, value);
 	once->next = trouble->once;
 	trouble->once = once;
-	once->value = tmgr__blob(engine, value);
 	return engine->broken;
 }
 

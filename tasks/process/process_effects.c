@@ -228,6 +228,8 @@ int tmgr_process_once(struct tmgr_process *process, const char *name,
 		return tmgr__step_mistake(process, -EINVAL, "an effect has a name and a function");
 	if (!tmgr__is_name(name, TMGR_PROCESS_KEY_MAX))
 		return tmgr__step_mistake(process, -EINVAL, "that is no effect's name");
+	if (process->overtaken)
+		return -ETIMEDOUT;
 	once = find_once(process, name);
 	if (once != NULL) {
 		give((struct tmgr_bytes){ once->value->data, once->value->size }, ret);
@@ -244,6 +246,7 @@ int tmgr_process_once(struct tmgr_process *process, const char *name,
 	if (value.data == NULL)
 		return -ENOMEM;
 	r = process->keep(process, name, value);
+	process->overtaken = r == -ETIMEDOUT;
 	if (r != 0)
 		return tmgr__step_mistake(process, r, "the result of an effect could not be kept");
 	give(value, ret);

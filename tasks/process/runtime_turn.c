@@ -234,10 +234,11 @@ bool tmgr__runtime_take(struct tmgr_processes *processes)
 	tmgr__list_splice(&returned, &processes->returned);
 	tmgr__lock_release(&processes->lock);
 	any = !tmgr__list_empty(&inbox) || !tmgr__list_empty(&returned);
-	while ((link = tmgr__list_pop(&returned)) != NULL)
-		take_deed(processes, container_of(link, struct tmgr__job, link));
+	/* What a method asked for comes before its return. */
 	while ((link = tmgr__list_pop(&inbox)) != NULL)
 		take_request(processes, request_of(link));
+	while ((link = tmgr__list_pop(&returned)) != NULL)
+		take_deed(processes, container_of(link, struct tmgr__job, link));
 	return any;
 }
 

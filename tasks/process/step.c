@@ -114,6 +114,7 @@ void tmgr__step_run(struct tmgr_process *step)
 	void *state;
 
 	begin(step);
+	step->overtaken = false;
 	deed->result = decode(step, &state);
 	if (deed->result != 0) {
 		deed->unreadable = deed->result != -ENOMEM;

@@ -27,6 +27,7 @@ struct tmgr_process {
 	int64_t deadline;        /* absolute, monotonic, ns */
 	int64_t now_ms, wall_ms; /* when it was called */
 	bool has_sql;            /* the store has */
+	bool overtaken;          /* the engine may still take a result of an effect */
 	unsigned next_id, next_key;
 	int error; /* the first mistake of a declaration */
 	char text[TMGR_PROCESS_TEXT_SIZE];
