@@ -191,6 +191,29 @@ static void a_goroutine_that_fires_into_a_missing_method_is_paused_then(void **s
 	durable_end(&durable);
 }
 
+static void what_failed_and_is_resumed_without_its_method_runs_when_one_has_it(void **state)
+{
+	struct durable durable = { 0 };
+
+	durable_begin(&durable, waiters);
+	waiters_fail = true;
+	assert_int_equal(durable_start(&durable, &waiter_definition, "f"), 0);
+	durable_advance(&durable, TMGR_HOUR);
+	assert_int_equal(durable_status(&durable, "f"), TMGR_PROCESS_FAILED);
+	durable_replace(&durable, nothing);
+	assert_int_equal(
+		durable_do(&durable,
+			&(struct tmgr_process_command){ .kind = TMGR_PROCESS_RESUME, .id = "f" }),
+		0);
+	assert_int_equal(durable_get(&durable, "f")->goroutines[0].status, TMGR_GOROUTINE_PAUSED);
+	assert_int_equal(durable_status(&durable, "f"), TMGR_PROCESS_ACTIVE);
+	waiters_fail = false;
+	durable_replace(&durable, waiters);
+	durable_settle(&durable);
+	assert_int_equal(durable_status(&durable, "f"), TMGR_PROCESS_FINISHED);
+	durable_end(&durable);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +222,7 @@ int main(void)
 		leak_test(a_method_that_the_program_lacks_pauses_its_goroutine_until_one_has_it),
 		leak_test(so_does_a_definition),
 		leak_test(a_goroutine_that_fires_into_a_missing_method_is_paused_then),
+		leak_test(what_failed_and_is_resumed_without_its_method_runs_when_one_has_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -240,13 +240,14 @@ static int apply_pause(
 /* Have a goroutine go on that does not, for whatever reason. */
 static bool resume_goroutine(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine)
 {
+	bool known = goroutine->method->entry != NULL;
 	struct tmgr__trouble *trouble = goroutine->trouble;
 
 	if (trouble == NULL || goroutine == goroutine->process->running)
 		return false;
 	if (goroutine->status == TMGR_GOROUTINE_READY && trouble->retry.heap_index == 0)
 		return false;
-	if (goroutine->method->entry == NULL)
+	if (!known && goroutine->status != TMGR_GOROUTINE_FAILED)
 		return false;
 	tmgr__timer_disarm(engine, &trouble->retry);
 	trouble->attempts = 0;
@@ -254,8 +255,12 @@ static bool resume_goroutine(struct tmgr__engine *engine, struct tmgr__goroutine
 	trouble->retry_at = 0;
 	trouble->text[0] = '\0';
 	goroutine->status = TMGR_GOROUTINE_READY;
+	/* The next program that has its method runs it. */
+	if (!known)
+		tmgr__goroutine_pause_for_method(engine, goroutine);
 	tmgr__put_goroutine(engine, goroutine);
-	tmgr__goroutine_wait_for_turn(engine, goroutine);
+	if (known)
+		tmgr__goroutine_wait_for_turn(engine, goroutine);
 	return true;
 }
 
