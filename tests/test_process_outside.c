@@ -212,7 +212,6 @@ static void a_key_is_remembered_for_its_time_also_over_a_kill(void **state)
 		assert_string_equal(durable_state(&durable, "t"), "{\"count\":2}");
 		durable_kill(&durable);
 	}
-	/* Forgotten with a tick, which something else brings. */
 	durable_end(&durable);
 }
 
@@ -235,6 +234,29 @@ static void what_is_over_is_forgotten_after_its_time(void **state)
 	durable_end(&durable);
 }
 
+static void what_is_over_and_keys_are_forgotten_without_any_timer(void **state)
+{
+	struct durable durable = {
+		.options = { .keep_finished_ns = TMGR_HOUR, .keep_keys_ns = TMGR_HOUR },
+	};
+	const struct tmgr_process_command send = {
+		.kind = TMGR_PROCESS_SEND, .channel = "t/go", .key = "k"
+	};
+
+	durable_begin(&durable, (const struct tmgr_process_definition *const[]){
+					&waiter_definition, &thing_definition, NULL });
+	assert_int_equal(durable_start(&durable, &waiter_definition, "r"), 0);
+	assert_int_equal(durable_send(&durable, "r/box", "x"), 0);
+	assert_int_equal(durable_status(&durable, "r"), TMGR_PROCESS_FINISHED);
+	assert_int_equal(durable_start(&durable, &thing_definition, "t"), 0);
+	assert_int_equal(durable_do(&durable, &send), 0);
+	durable_advance(&durable, 2 * TMGR_HOUR);
+	assert_null(durable_get(&durable, "r"));
+	assert_int_equal(durable_do(&durable, &send), 0);
+	assert_string_equal(durable_state(&durable, "t"), "{\"count\":3}");
+	durable_end(&durable);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -247,6 +269,7 @@ int main(void)
 		leak_test(messages_from_outside_stand_in_line_durably_and_only_so_many),
 		leak_test(a_key_is_remembered_for_its_time_also_over_a_kill),
 		leak_test(what_is_over_is_forgotten_after_its_time),
+		leak_test(what_is_over_and_keys_are_forgotten_without_any_timer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -134,18 +134,27 @@ void tmgr__tick(struct tmgr__engine *engine)
 	forget_keys(engine);
 }
 
-static int64_t until(const struct tmgr__heap_of_timers *heap, int64_t now)
+static void sooner(int64_t *timeout, int64_t at, int64_t now)
 {
-	if (heap->count == 0)
-		return -1;
-	return heap->timers[0].at > now ? heap->timers[0].at - now : 0;
+	int64_t left = at > now ? at - now : 0;
+
+	if (*timeout < 0 || left < *timeout)
+		*timeout = left;
 }
 
 int64_t tmgr__engine_timeout(const struct tmgr__engine *engine, int64_t now_ms, int64_t wall_ms)
 {
-	int64_t after = until(&engine->after, now_ms), at = until(&engine->at, wall_ms);
+	int64_t timeout = -1;
 
-	if (after < 0 || at < 0)
-		return after < 0 ? at : after;
-	return after < at ? after : at;
+	if (engine->after.count > 0)
+		sooner(&timeout, engine->after.timers[0].at, now_ms);
+	if (engine->at.count > 0)
+		sooner(&timeout, engine->at.timers[0].at, wall_ms);
+	if (engine->over_first != NULL)
+		sooner(&timeout,
+			tmgr__process_changed(engine->over_first) + engine->keep_finished_ms,
+			now_ms);
+	if (engine->key_first != NULL)
+		sooner(&timeout, engine->key_first->at_ms + engine->keep_keys_ms, now_ms);
+	return timeout;
 }
