@@ -265,6 +265,29 @@ static void an_effect_that_outlasts_its_method_does_no_harm(void **state)
 	daemon_end(&daemon);
 }
 
+static void a_method_without_a_deadline_is_never_late(void **state)
+{
+	struct tmgr_process_definition patient = held_definition;
+	struct tmgr_processes_stats stats;
+	struct daemon daemon;
+
+	patient.name = "patient";
+	patient.deadline_ns = TMGR_NEVER;
+	held_begin(false);
+	daemon_begin_with(&daemon, &patient, 2);
+	assert_int_equal(daemon_start_process(&daemon, &patient, "h"), 0);
+	/* Turns go by while its method runs. */
+	assert_int_equal(daemon_start_sum(&daemon, "s", 1), 0);
+	assert_int_equal(daemon_send_number(NULL, daemon.processes, "s", 7), 0);
+	daemon_expect_result(&daemon, "s", "7");
+	assert_int_equal(tmgr_processes_stats(daemon.processes, &stats), 0);
+	assert_int_equal(stats.stuck, 0);
+	assert_int_equal(daemon_events(&daemon, TMGR_PROCESS_EVENT_STUCK), 0);
+	latch_open(&held_latch);
+	daemon_expect_result(&daemon, "h", "first");
+	daemon_end(&daemon);
+}
+
 /* ---- Events ---------------------------------------------------------------------------------- */
 
 static void events_can_be_followed_as_they_become_durable(void **state)
@@ -307,6 +330,7 @@ int main(void)
 		leak_test(workers_for_one_definition_take_only_its_processes),
 		leak_test(an_effect_is_kept_before_once_returns),
 		leak_test(an_effect_that_outlasts_its_method_does_no_harm),
+		leak_test(a_method_without_a_deadline_is_never_late),
 		leak_test(events_can_be_followed_as_they_become_durable),
 		leak_test(timers_fire_by_themselves),
 	};

@@ -278,7 +278,7 @@ void tmgr__runtime_dispatch(struct tmgr_processes *processes)
 		(process = tmgr__engine_next(processes->engine)) != NULL) {
 		struct tmgr__crew *crew = crew_for(processes, process);
 
-		late = now + tmgr__method_deadline_ns(process->running->method);
+		late = tmgr__method_deadline(process->running->method, now);
 		if (late < processes->check_at)
 			processes->check_at = late;
 		process->run_next = NULL;

@@ -7,6 +7,7 @@
 #include <taskmgr/error.h>
 
 #include "taskmgr/base/text.h"
+#include "taskmgr/clock.h"
 
 #define DEADLINE_NS TMGR_MINUTE
 
@@ -130,11 +131,11 @@ void tmgr__step_run(struct tmgr_process *step)
 		tmgr__text_copy(step->text, sizeof(step->text), tmgr_strerror(deed->result));
 }
 
-int64_t tmgr__method_deadline_ns(const struct tmgr__emethod *method)
+int64_t tmgr__method_deadline(const struct tmgr__emethod *method, int64_t now)
 {
 	if (method->entry->deadline_ns > 0)
-		return method->entry->deadline_ns;
+		return tmgr__time_add(now, method->entry->deadline_ns);
 	if (method->definition->user->deadline_ns > 0)
-		return method->definition->user->deadline_ns;
-	return DEADLINE_NS;
+		return tmgr__time_add(now, method->definition->user->deadline_ns);
+	return tmgr__time_add(now, DEADLINE_NS);
 }

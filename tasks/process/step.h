@@ -47,7 +47,7 @@ void tmgr__step_fini(struct tmgr_process *step);
 /* Call the method of the process's running goroutine, and write the deed. */
 void tmgr__step_run(struct tmgr_process *step);
 
-/* How long one call of it may take. */
-int64_t tmgr__method_deadline_ns(const struct tmgr__emethod *method);
+/* When a call of it that begins now is late; TMGR_NEVER: it is never. */
+int64_t tmgr__method_deadline(const struct tmgr__emethod *method, int64_t now);
 
 #endif

@@ -118,8 +118,8 @@ struct tmgr__job *tmgr__job_begin(
 	job->step.context = context;
 	job->step.now_ms = tmgr__runtime_now_ms(processes);
 	job->step.wall_ms = tmgr__runtime_wall_ms(processes);
-	job->step.deadline = tmgr__runtime_ns(processes) +
-			     tmgr__method_deadline_ns(process->running->method);
+	job->step.deadline = tmgr__method_deadline(
+		process->running->method, tmgr__runtime_ns(processes));
 	job->step.has_sql = processes->store->ops->try_sql != NULL;
 	job->step.keep = keep;
 	tmgr__list_append(&processes->running, &job->link);
