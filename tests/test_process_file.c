@@ -256,6 +256,43 @@ static void with_threads_it_runs_stops_and_goes_on(void **state)
 		wanted);
 }
 
+static struct tmgr_processes *open_with_keys(void)
+{
+	struct tmgr_processes *processes = create(&(struct tmgr_processes_options){
+		.single_threaded = true, .keep_keys_ns = 3 * TMGR_HOUR });
+
+	assert_int_equal(tmgr_processes_open(processes), 0);
+	return processes;
+}
+
+static int send_keyed(struct tmgr_processes *processes, const char *key)
+{
+	return tmgr_processes_send(NULL, processes,
+		&(struct tmgr_process_outside){ "a/in", bytes_of("x"), key }, TMGR_NEVER);
+}
+
+static void keys_are_forgotten_in_the_order_of_their_age(void **state)
+{
+	struct tmgr_processes *processes;
+
+	make_table();
+	processes = open_with_keys();
+	assert_int_equal(start(processes, "a"), 0);
+	assert_int_equal(send_keyed(processes, "z"), 0);
+	assert_int_equal(tmgr_processes_advance(processes, 2 * TMGR_HOUR), 0);
+	assert_int_equal(send_keyed(processes, "a"), 0);
+	assert_int_equal(tmgr_processes_settle(processes), 0);
+	tmgr_processes_unref(processes);
+	processes = open_with_keys();
+	assert_int_equal(tmgr_processes_advance(processes, 2 * TMGR_HOUR), 0);
+	/* The older one is a new one now, the younger one is known. */
+	assert_int_equal(send_keyed(processes, "z"), 0);
+	assert_int_equal(send_keyed(processes, "a"), 0);
+	assert_int_equal(tmgr_processes_settle(processes), 0);
+	tmgr_processes_unref(processes);
+	assert_string_equal(store_file_sql(&file, "SELECT count(*) FROM entries"), "3");
+}
+
 static void a_second_program_is_refused(void **state)
 {
 	struct tmgr_processes *first = open_single(1);
@@ -309,6 +346,7 @@ int main(void)
 		file_test(
 			rows_of_a_step_that_cannot_be_taken_are_undone_and_those_beside_it_are_not),
 		file_test(with_threads_it_runs_stops_and_goes_on),
+		file_test(keys_are_forgotten_in_the_order_of_their_age),
 		file_test(a_second_program_is_refused),
 		file_test(a_report_says_why_a_store_cannot_be_opened),
 		file_test(a_backup_is_made_while_it_runs),

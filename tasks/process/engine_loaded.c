@@ -81,6 +81,27 @@ static void take_up(struct tmgr__engine *engine, struct tmgr__goroutine *gorouti
 		tmgr__goroutine_wait_for_turn(engine, goroutine);
 }
 
+/* A store gives them in any order; the oldest is forgotten first. */
+static void order_keys(struct tmgr__engine *engine)
+{
+	struct tmgr__places keys = { 0 };
+	struct tmgr__ekey **link = &engine->key_first;
+
+	for (struct tmgr__ekey *key = engine->key_first; key != NULL; key = key->next)
+		tmgr__places_add(&keys, (uint64_t)key->at_ms, key);
+	if (keys.error != 0) {
+		engine->broken = -ENOMEM;
+	} else {
+		tmgr__places_sort(&keys);
+		for (size_t i = 0; i < keys.count; i++) {
+			engine->key_last = *link = keys.places[i].item;
+			link = &engine->key_last->next;
+		}
+		*link = NULL;
+	}
+	free(keys.places);
+}
+
 static void put_in_order(struct tmgr__engine *engine, struct tmgr__places *waits,
 	struct tmgr__places *ready, struct tmgr__places *over)
 {
@@ -160,6 +181,7 @@ int tmgr__engine_loaded(struct tmgr__engine *engine, struct tmgr__changes *chang
 	free(waits.places);
 	free(ready.places);
 	free(over.places);
+	order_keys(engine);
 	if (engine->broken == 0)
 		cancel_asked(engine);
 	tmgr__channel_drop_unused(engine, NULL);
