@@ -229,6 +229,52 @@ static void a_stream_may_be_ended_on_any_thread_and_belongs_to_one_loop(void **s
 	assert_int_equal(crew_end(&crew), 0);
 }
 
+/* One of two loops, each of which watches a stream that the other ends. */
+struct across {
+	struct two two;
+	struct across *other;
+	struct latch *both;
+};
+
+static int end_the_others(void *self, struct tmgr_context *context)
+{
+	struct across *across = self;
+	int64_t soon = tmgr_after(TMGR_MILLISECOND);
+	char byte;
+
+	/* From now on it is watched, though nobody waits. */
+	across->two.seen[0] = tmgr_stream_read(context, across->two.streams[0], &byte, 1, soon);
+	latch_arrive(across->both);
+	across->two.seen[1] = latch_arrived(across->both, 2);
+	tmgr_stream_destroy(across->other->two.streams[0]);
+	return 0;
+}
+
+static void two_loops_may_each_end_a_stream_of_the_other(void **state)
+{
+	struct across acrosses[2];
+	struct crew crews[2];
+	struct latch both;
+
+	latch_init(&both);
+	for (int i = 0; i < 2; i++) {
+		two_begin(&acrosses[i].two, LINK_UNIX, NULL);
+		acrosses[i].other = &acrosses[1 - i];
+		acrosses[i].both = &both;
+	}
+	for (int i = 0; i < 2; i++) {
+		crew_begin(&crews[i], 1);
+		crew_add(&crews[i], end_the_others, &acrosses[i]);
+	}
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(crew_end(&crews[i]), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(acrosses[i].two.seen[0], -ETIMEDOUT);
+		assert_int_equal(acrosses[i].two.seen[1], true);
+		tmgr_stream_destroy(acrosses[i].two.streams[1]);
+	}
+}
+
 static int shut_down_input(void *self, struct tmgr_context *context)
 {
 	struct two *two = self;
@@ -350,6 +396,7 @@ int main(void)
 		leak_test(one_side_can_be_shut_down),
 		leak_test(a_reset_is_told_after_what_had_come),
 		leak_test(a_stream_may_be_ended_on_any_thread_and_belongs_to_one_loop),
+		leak_test(two_loops_may_each_end_a_stream_of_the_other),
 		leak_test(shutting_the_input_down_ends_a_read),
 		leak_test(a_read_without_memory_for_its_buffer_loses_nothing),
 		leak_test(an_idle_stream_gives_its_buffer_back),

@@ -61,14 +61,30 @@ static void stop_for(void *self)
 	tmgr_future_complete(&leaver->done, 0, NULL);
 }
 
-/* A loop that has ended looks at no watcher any more. */
+struct tmgr_context *tmgr__io_context_here(void)
+{
+	struct tmgr_coroutine *coroutine = tmgr__coroutine_here();
+	struct tmgr_context *context = coroutine ? tmgr_context_current() : NULL;
+
+	return tmgr__coroutine_of(context) == coroutine ? context : NULL;
+}
+
+/*
+ * A loop that has ended looks at no watcher any more. A coroutine lets its own loop go on meanwhile:
+ * the other one may be waiting for that in the same way.
+ */
 static void stop_elsewhere(struct tmgr__io *io)
 {
 	struct leaver leaver = { .done = TMGR_FUTURE_INIT, .io = io };
+	struct tmgr_context *context = tmgr__io_context_here();
 
 	if (tmgr_loop_post(io->loop, &leaver.call, stop_for, &leaver) < 0)
 		return;
-	tmgr_future_wait(NULL, &leaver.done, TMGR_NEVER);
+	tmgr_uninterrupted_begin(context, TMGR_NEVER);
+	/* The scope of somebody further out may end: that does not end this. */
+	while (tmgr_future_wait(context, &leaver.done, TMGR_NEVER) < 0)
+		tmgr_yield(context);
+	tmgr_uninterrupted_end(context);
 	tmgr_future_fini(&leaver.done);
 }
 

@@ -22,10 +22,12 @@ struct tmgr__io {
 /* fd stays the caller's, who closes it after fini. */
 void tmgr__io_init(struct tmgr__io *io, int fd);
 /*
- * Watch it no more. Nobody may be waiting. Elsewhere than on the loop that watches it this blocks
- * for a turn of that loop; one that has ended has let go already.
+ * Watch it no more. Nobody may be waiting. Elsewhere than on the loop that watches it this waits
+ * for a turn of that loop, on a coroutine as such; one that has ended has let go already.
  */
 void tmgr__io_fini(struct tmgr__io *io);
+/* What the caller can wait with as a coroutine; NULL on a thread, and on a loop's own stack. */
+struct tmgr_context *tmgr__io_context_here(void);
 /*
  * Wait until it can be read (TMGR_FD_READ) or written (TMGR_FD_WRITE), one of them: 0, -ECANCELED,
  * -ETIMEDOUT, or -EBUSY when another one waits for the same.
