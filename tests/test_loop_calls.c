@@ -254,6 +254,74 @@ static void many_timers_come_in_the_order_of_their_times(void **state)
 	assert_int_equal(many_made, MANY);
 }
 
+struct again {
+	struct tmgr_loop_call call;
+	unsigned made;
+	bool over, in_libev;
+};
+
+/* Bounded, lest a loop that makes nothing else never ends. */
+static void call_again(void *self)
+{
+	struct again *again = self;
+
+	if (again->over || ++again->made > 1000000)
+		return;
+	IS(tmgr_loop_call_at(tmgr_loop_current(), &again->call, TMGR_NOW, call_again, again), 0);
+}
+
+static void end_calls(void *self)
+{
+	((struct again *)self)->over = true;
+}
+
+static int run_beside_calls(void *self, struct tmgr_context *context)
+{
+	struct again *again = self;
+	struct tmgr_loop_call soon, posted;
+
+	if (again->in_libev)
+		tmgr_loop_ev(tmgr_loop_current());
+	IS(tmgr_loop_call_at(tmgr_loop_current(), &again->call, TMGR_NOW, call_again, again), 0);
+	for (int i = 0; i < 300; i++)
+		IS(tmgr_yield(context), 0);
+	IS(again->made > 0 && again->made < 10, true);
+	/* Nor does it sleep. */
+	IS(tmgr_sleep(context, 2 * TMGR_MILLISECOND), 0);
+	IS(again->made > 10, true);
+	IS(tmgr_loop_post(tmgr_loop_current(), &posted, end_calls, again), 0);
+	IS(tmgr_loop_call_at(tmgr_loop_current(), &soon, TMGR_NOW, record, word_past), 0);
+	IS(tmgr_loop_wait_idle(context, TMGR_NEVER), 0);
+	IS(again->made < 1000000, true);
+	return 0;
+}
+
+static void a_call_that_schedules_itself_for_now_starves_nobody(void **state)
+{
+	for (int in_libev = 0; in_libev < 2; in_libev++) {
+		struct again again = { .in_libev = in_libev };
+
+		assert_int_equal(looped_main(run_beside_calls, &again), 0);
+		assert_string_equal(recorder_text(&recorder), "past");
+		recorder_clear(&recorder);
+	}
+}
+
+static int leave_the_calls(void *self, struct tmgr_context *context)
+{
+	struct again *again = self;
+
+	return tmgr_loop_call_at(tmgr_loop_current(), &again->call, TMGR_NOW, call_again, again);
+}
+
+static void a_call_that_schedules_itself_for_now_does_not_keep_the_loop(void **state)
+{
+	struct again again = { .made = 0 };
+
+	assert_int_equal(looped_main(leave_the_calls, &again), 0);
+	assert_true(again.made < 1000000);
+}
+
 /* ---- Idle ----------------------------------------------------------------------------------- */
 
 static void post_once_more(void *self)
@@ -342,6 +410,8 @@ int main(void)
 		recorded_test(a_loop_that_sleeps_is_woken_by_each_burst),
 		recorded_test(calls_are_made_at_their_time_and_can_be_taken_back),
 		recorded_test(many_timers_come_in_the_order_of_their_times),
+		recorded_test(a_call_that_schedules_itself_for_now_starves_nobody),
+		recorded_test(a_call_that_schedules_itself_for_now_does_not_keep_the_loop),
 		recorded_test(wait_idle_waits_for_calls_timers_and_runnable_coroutines),
 		recorded_test(one_of_two_that_wait_for_idle_can_be_cancelled),
 	};

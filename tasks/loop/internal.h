@@ -137,6 +137,7 @@ struct tmgr_loop {
 	struct tmgr__heap timers;
 	size_t timer_count; /* deadlines that are pending */
 	int64_t now;        /* as of this turn */
+	int64_t due_to;     /* up to when timers are being handled; INT64_MIN: they are not */
 	/* Since when, and for which of the last, the processor's clock was not looked at. */
 	uint64_t ticks;
 	uint64_t slow_ticks;
@@ -313,7 +314,7 @@ int tmgr__coroutine_backtrace(struct tmgr_coroutine *coroutine, void **addresses
 /* Timers (timer.c). */
 void tmgr__timer_set(struct tmgr_loop *loop, struct tmgr__timer *timer, int64_t at);
 void tmgr__timer_remove(struct tmgr_loop *loop, struct tmgr__timer *timer);
-/* Do what is due. */
+/* Do what is due; what that sets comes in the next turn at the earliest. */
 void tmgr__timers_due(struct tmgr_loop *loop, int64_t now);
 
 /* Nothing can run, and nothing will by itself: those who wait for that go on (loop_calls.c). */

@@ -55,6 +55,7 @@ int tmgr_loop_create(const struct tmgr_loop_options *options, struct tmgr_loop *
 		loop->size_class, options->stack_guard == TMGR_STACK_GUARD_CANARY);
 	loop->calls_last = &loop->calls;
 	loop->trim_at = TMGR_NEVER;
+	loop->due_to = INT64_MIN;
 	tmgr__list_init(&loop->all);
 	tmgr__list_init(&loop->idlers);
 	*ret_loop = loop;

@@ -80,8 +80,13 @@ static void sleep_in_ev(struct tmgr_loop *loop, int64_t at)
 	if (at != TMGR_NEVER) {
 		int64_t ns = at - tmgr_now();
 
+		/* The least that libev sleeps may be a millisecond. */
+		if (ns <= 0) {
+			ev_run(loop->ev, EVRUN_NOWAIT);
+			return;
+		}
 		ev_now_update(loop->ev);
-		ev_timer_set(&loop->alarm, ns > 0 ? (double)ns / (double)TMGR_SECOND : 0, 0);
+		ev_timer_set(&loop->alarm, (double)ns / (double)TMGR_SECOND, 0);
 		ev_timer_start(loop->ev, &loop->alarm);
 	}
 	ev_run(loop->ev, EVRUN_ONCE);
