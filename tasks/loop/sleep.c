@@ -9,6 +9,8 @@
  * that it sleeps: so one of the two sees what the other did.
  */
 #include <errno.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "internal.h"
 
@@ -22,12 +24,30 @@ static void alarm_rang(struct ev_loop *ev, ev_timer *watcher, int events)
 	/* Likewise. */
 }
 
+/* Whether there is a descriptor for the wakes: where libev gets none it ends the program. */
+static int try_eventfd(void)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
 int tmgr__loop_open(struct tmgr_loop *loop)
 {
+	int r;
+
 	errno = 0;
 	loop->ev = ev_loop_new(EVFLAG_NOENV | EVBACKEND_EPOLL);
 	if (!loop->ev)
 		return errno == EMFILE || errno == ENFILE ? -errno : -ENOMEM;
+	r = try_eventfd();
+	if (r < 0) {
+		ev_loop_destroy(loop->ev);
+		return r;
+	}
 	ev_timer_init(&loop->alarm, alarm_rang, 0, 0);
 	ev_async_init(&loop->async, posted);
 	ev_async_start(loop->ev, &loop->async);
