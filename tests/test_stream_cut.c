@@ -200,6 +200,76 @@ static void a_close_that_is_late_closes_all_the_same(void **state)
 	assert_true(on_all_links(LINK_PIPE, NULL, close_late));
 }
 
+static int write_first(void *self, struct tmgr_context *context)
+{
+	struct two *two = self;
+
+	two->seen[0] = tmgr_stream_write(context, two->streams[1], much, MUCH, NEVER);
+	return 0;
+}
+
+static int write_second(void *self, struct tmgr_context *context)
+{
+	struct two *two = self;
+
+	two->seen[1] = tmgr_stream_write(context, two->streams[1], "x", 1, NEVER);
+	return 0;
+}
+
+static int close_behind_writers(void *self, struct tmgr_context *context)
+{
+	struct two *two = self;
+
+	two->seen[2] = tmgr_stream_close(
+		context, two->streams[1], tmgr_after(5 * TMGR_MILLISECOND));
+	return 0;
+}
+
+static int close_behind_writers_in_a_scope(void *self, struct tmgr_context *context)
+{
+	struct two *two = self;
+
+	tmgr_uninterrupted_begin(context, tmgr_after(5 * TMGR_MILLISECOND));
+	two->seen[2] = tmgr_stream_close(context, two->streams[1], NEVER);
+	tmgr_uninterrupted_end(context);
+	return 0;
+}
+
+/* As who has no context at hand does it. */
+static int close_without_waiting(void *self, struct tmgr_context *context)
+{
+	struct two *two = self;
+
+	two->seen[2] = tmgr_stream_close(NULL, two->streams[1], TMGR_NOW);
+	return 0;
+}
+
+static void a_close_that_is_late_ends_the_writers_of_a_socket(void **state)
+{
+	static crew_function *const ways[] = { close_behind_writers,
+		close_behind_writers_in_a_scope, close_without_waiting };
+
+	for (int way = 0; way < 3; way++)
+		for (int h = 0; h < CREW_HOSTS; h++)
+			for (int kind = LINK_UNIX; kind < LINKS; kind++) {
+				struct crew crew;
+				struct two two;
+
+				two_begin(&two, (enum link_kind)kind, NULL);
+				crew_begin(&crew, h);
+				crew_add(&crew, write_first, &two);
+				assert_true(crew_waits(&crew, 0, "descriptor"));
+				crew_add(&crew, write_second, &two);
+				assert_true(crew_waits(&crew, 1, "future"));
+				crew_add(&crew, ways[way], &two);
+				assert_int_equal(crew_end(&crew), 0);
+				assert_int_equal(two.seen[0], -EPIPE);
+				assert_int_equal(two.seen[1], -EPIPE);
+				assert_int_equal(two.seen[2], -ETIMEDOUT);
+				tmgr_stream_destroy(two.streams[0]);
+			}
+}
+
 /* ---- Nobody reads --------------------------------------------------------------------------- */
 
 static int write_to_nobody(void *self, struct tmgr_context *context)
@@ -251,6 +321,7 @@ int main(void)
 		leak_test(what_is_put_is_written_when_it_is_flushed_or_too_much),
 		leak_test(a_flush_that_is_late_keeps_the_rest),
 		leak_test(a_close_that_is_late_closes_all_the_same),
+		leak_test(a_close_that_is_late_ends_the_writers_of_a_socket),
 		leak_test(nobody_reading_is_an_error_and_no_signal),
 	};
 

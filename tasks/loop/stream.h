@@ -55,6 +55,11 @@ struct tmgr_stream *tmgr__stream_new(
 /* fd is non-blocking and close-on-exec. It is taken, always: closed if this fails. */
 int tmgr__stream_create(int fd, enum tmgr__stream_kind kind,
 	const struct tmgr_stream_options *options, struct tmgr_stream **ret_stream);
+/*
+ * End a socket for its writers, and wait, uninterrupted, until they have left. What cannot wait, a
+ * call on a loop's own stack, does nothing.
+ */
+void tmgr__stream_end_writers(struct tmgr_stream *stream, struct tmgr_context *context);
 /* Give a stream of TCP the options that a new connection gets. */
 void tmgr__stream_set_delay(int fd, const struct tmgr_stream_options *options);
 

@@ -121,6 +121,22 @@ static int turn_begin(struct tmgr_context *context, struct tmgr_stream *stream, 
 	return turn_wait(context, stream, deadline);
 }
 
+void tmgr__stream_end_writers(struct tmgr_stream *stream, struct tmgr_context *context)
+{
+	if (!context)
+		context = tmgr__io_context_here();
+	/* On a loop's own stack none of its coroutines could leave. */
+	if (!context && tmgr_loop_current())
+		return;
+	shutdown(stream->io.fd, SHUT_RDWR);
+	tmgr_uninterrupted_begin(context, TMGR_NEVER);
+	/* Behind them all. The scope of somebody further out may end: that does not end this. */
+	while (turn_begin(context, stream, TMGR_NEVER) < 0)
+		tmgr_yield(context);
+	turn_end(stream);
+	tmgr_uninterrupted_end(context);
+}
+
 /*
  * For what is not a socket: SIGPIPE is held back on this thread, and what of it came is taken,
  * unless it was there before.

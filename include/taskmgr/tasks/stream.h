@@ -125,7 +125,8 @@ TMGR_API void tmgr_stream_destroy(struct tmgr_stream *stream);
 
 /**
  * End a stream in order: write what is kept, after the writers that wait, shut the output down, and
- * close. When that fails or takes too long it is closed all the same.
+ * close. When that fails or takes too long it is closed all the same: who still writes to a socket
+ * gets -EPIPE. To what is no socket nobody may be writing any more then.
  *
  * It does not wait for the other side to have read, nor for the end of the input.
  *
