@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <taskmgr/tasks/timeout.h>
+
 #include "tests/support/looped.h"
 #include "tests/support/recorded.h"
 
@@ -401,6 +403,35 @@ static void one_of_two_that_wait_for_idle_can_be_cancelled(void **state)
 	assert_true(recorder_has(&recorder, "-125"));
 }
 
+struct in_time {
+	struct tmgr_manager *manager;
+	int result;
+};
+
+static int wait_idle_in_time(void *self, struct tmgr_context *context)
+{
+	struct in_time *in_time = self;
+
+	in_time->result = tmgr_loop_wait_idle(context, TMGR_NEVER);
+	return tmgr_manager_cancel(in_time->manager);
+}
+
+static void the_time_a_task_has_does_not_count_as_pending_while_it_waits_for_idle(void **state)
+{
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	struct tmgr_task_options on = { .loop = looped_add(manager, "loop", NULL) };
+	struct in_time in_time = { manager, 77 };
+
+	assert_int_equal(
+		tmgr_manager_add_execute_task_with(manager, "idler",
+			tmgr_timeout(tmgr_task_function(wait_idle_in_time, &in_time), TMGR_SECOND),
+			TMGR_ERROR, &on),
+		0);
+	assert_int_equal(tmgr_manager_run(manager, NULL), 0);
+	tmgr_manager_destroy(manager);
+	assert_int_equal(in_time.result, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -414,6 +445,8 @@ int main(void)
 		recorded_test(a_call_that_schedules_itself_for_now_does_not_keep_the_loop),
 		recorded_test(wait_idle_waits_for_calls_timers_and_runnable_coroutines),
 		recorded_test(one_of_two_that_wait_for_idle_can_be_cancelled),
+		recorded_test(
+			the_time_a_task_has_does_not_count_as_pending_while_it_waits_for_idle),
 	};
 
 	return cmocka_run_group_tests_name("calls of loops", tests, NULL, NULL);

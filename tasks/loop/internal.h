@@ -153,7 +153,6 @@ struct tmgr_loop {
 	/* Calls to be made in this turn. */
 	struct tmgr_executor_call *calls, **calls_last;
 	struct tmgr__list idlers;  /* that wait until nothing is left to do */
-	size_t idle_timers;        /* deadlines of these */
 	struct tmgr__probe *probe; /* somebody asks a parked one where it stands */
 
 	/* The event loop. */

@@ -57,11 +57,26 @@ int tmgr_loop_call_cancel(struct tmgr_loop_call *call)
 	return 0;
 }
 
+/* Deadlines of those who wait for idle, their own or their tokens'. */
+static size_t deadlines_of_idlers(const struct tmgr_loop *loop)
+{
+	struct tmgr__list *node;
+	size_t count = 0;
+
+	tmgr__list_for (node, &loop->idlers) {
+		struct tmgr_waiter *waiter = container_of(node, struct tmgr__idler, node)->waiter;
+		const struct tmgr_coroutine *coroutine = waiter ? waiter->owner : NULL;
+
+		count += coroutine && coroutine->deadline != TMGR_NEVER;
+	}
+	return count;
+}
+
 void tmgr__loop_wake_idlers(struct tmgr_loop *loop)
 {
 	struct tmgr__list *node;
 
-	if (tmgr__list_empty(&loop->idlers) || loop->timer_count > loop->idle_timers)
+	if (tmgr__list_empty(&loop->idlers) || loop->timer_count > deadlines_of_idlers(loop))
 		return;
 	tmgr__list_for (node, &loop->idlers) {
 		struct tmgr_waiter *waiter = container_of(node, struct tmgr__idler, node)->waiter;
@@ -80,9 +95,7 @@ int tmgr_loop_wait_idle(struct tmgr_context *context, int64_t deadline)
 	if (!loop || tmgr_context_executor(context) != &loop->host)
 		return -EINVAL;
 	tmgr__list_append(&loop->idlers, &idler.node);
-	loop->idle_timers += deadline != TMGR_NEVER;
 	r = tmgr_wait_announced(context, &idler.waiter, "idle", deadline);
-	loop->idle_timers -= deadline != TMGR_NEVER;
 	tmgr__list_remove(&idler.node);
 	return r;
 }

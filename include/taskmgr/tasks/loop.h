@@ -209,7 +209,8 @@ TMGR_API int tmgr_loop_call_cancel(struct tmgr_loop_call *call);
  * coroutine that could run. Those that wait for others or for descriptors do not count.
  *
  * @param context   of a coroutine of this loop
- * @param deadline  absolute, monotonic, nanoseconds; does not count as pending itself
+ * @param deadline  absolute, monotonic, nanoseconds; does not count as pending itself, nor does
+ *                  that of the caller's token
  *
  * @retval 0           it is idle
  * @retval -ECANCELED  the token fired first
