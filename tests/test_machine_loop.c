@@ -237,6 +237,39 @@ static void who_waits_for_an_empty_queue_during_a_change_is_told_behind_it(void 
 	beside_end(&beside);
 }
 
+static void import(void *self)
+{
+	struct beside *beside = self;
+
+	beside->result = tmgr_machine_import(beside->rig.machine, beside->text);
+	latch_arrive(&beside->done);
+}
+
+static bool somebody_queues(void *argument)
+{
+	struct tmgr_machine *machine = argument;
+	bool is;
+
+	tmgr__lock_acquire(&machine->lock);
+	is = !tmgr__list_empty(&machine->front);
+	tmgr__lock_release(&machine->lock);
+	return is;
+}
+
+static void a_loop_that_imports_waits_for_no_more_than_a_change(void **state)
+{
+	struct tmgr_loop_call call = { 0 };
+	struct beside beside;
+
+	beside_begin(&beside);
+	assert_int_equal(tmgr_loop_post(beside.looped.loop, &call, import, &beside), 0);
+	assert_true(eventually(somebody_queues, beside.rig.machine));
+	latch_open(&beside.inside);
+	assert_true(latch_arrived(&beside.done, 1));
+	assert_int_equal(beside.result, 0);
+	beside_end(&beside);
+}
+
 /* ---- On a loop that has ended ------------------------------------------------------------------ */
 
 static void add_a(void *argument, struct tmgr_context *context)
@@ -293,6 +326,7 @@ int main(void)
 		leak_test(on_its_own_loop_a_machine_is_mutated_at_once),
 		leak_test(several_set_a_machine_up_before_its_loop_runs),
 		leak_test(who_waits_for_an_empty_queue_during_a_change_is_told_behind_it),
+		leak_test(a_loop_that_imports_waits_for_no_more_than_a_change),
 		leak_test(whose_loop_turns_out_to_have_ended_lets_all_others_go),
 	};
 

@@ -367,6 +367,25 @@ static int call_queued(struct tmgr_context *context, struct tmgr_machine *machin
 	return r;
 }
 
+static void pass_by(void *self, struct tmgr_machine *machine)
+{
+	(void)self;
+	(void)machine;
+}
+
+/* Under the lock, given back meanwhile. A drainer that is not the loop leaves calls to the loop, which must
+ * not wait for it then: have one made that is not left, until that drainer has gone. */
+static void wait_for_others(struct tmgr_machine *machine)
+{
+	while (machine->loop && machine->draining && !machine->disposing &&
+		!tmgr__machine_elsewhere(machine)) {
+		struct tmgr__item item = { .function = pass_by, .anywhere = true };
+
+		call_queued(NULL, machine, &item, TMGR_NEVER);
+		tmgr__lock_acquire(&machine->lock);
+	}
+}
+
 int tmgr__machine_call(struct tmgr_context *context, struct tmgr_machine *machine,
 	void (*function)(void *self, struct tmgr_machine *machine), void *self, int64_t deadline)
 {
@@ -375,6 +394,7 @@ int tmgr__machine_call(struct tmgr_context *context, struct tmgr_machine *machin
 	if (tmgr__machine_inside(machine))
 		return -EDEADLK;
 	tmgr__lock_acquire(&machine->lock);
+	wait_for_others(machine);
 	if (machine->disposing) {
 		tmgr__lock_release(&machine->lock);
 		return -ESHUTDOWN;
