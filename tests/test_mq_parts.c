@@ -31,9 +31,11 @@ static void an_outbox_is_limited_in_bytes(void **state)
 	assert_int_equal(mq_outbox_push(&outbox, &items[1]), MQ_PUSHED);
 	assert_int_equal(mq_outbox_take(&outbox, taken, 2), 2);
 	/* Until they are written they take room. */
+	assert_int_equal(mq_outbox_bytes(&outbox), 8);
 	assert_int_equal(mq_outbox_push(&outbox, &items[1]), MQ_FULL);
 	assert_int_equal(mq_outbox_push(&outbox, &items[1]), MQ_REFUSED);
 	assert_int_equal(mq_outbox_release(&outbox, taken, 2), 2);
+	assert_int_equal(mq_outbox_bytes(&outbox), 0);
 	mq_outbox_fini(&outbox);
 
 	mq_outbox_init(&outbox, &limits);

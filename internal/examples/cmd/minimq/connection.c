@@ -340,7 +340,7 @@ static void note_end(struct connection *connection, struct tmgr_context *context
 		mq_count(&client->counts->slow, 1);
 		tmgr_log(context, TMGR_LEVEL_WARNING,
 			"client %" PRIu64 ": disconnected: reads too slowly, %zu bytes wait", id,
-			client->outbox.bytes);
+			mq_outbox_bytes(&client->outbox));
 		break;
 	case IDLE:
 		mq_count(&client->counts->idle, 1);

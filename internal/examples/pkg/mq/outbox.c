@@ -150,6 +150,16 @@ size_t mq_outbox_release(struct mq_outbox *outbox, struct mq_item *items, int co
 	return messages;
 }
 
+size_t mq_outbox_bytes(struct mq_outbox *outbox)
+{
+	size_t bytes;
+
+	pthread_mutex_lock(&outbox->lock);
+	bytes = outbox->bytes;
+	pthread_mutex_unlock(&outbox->lock);
+	return bytes;
+}
+
 size_t mq_outbox_drop(struct mq_outbox *outbox)
 {
 	struct mq_item items[16];

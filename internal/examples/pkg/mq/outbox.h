@@ -62,6 +62,9 @@ bool mq_outbox_unwait(struct mq_outbox *outbox);
 /** Items that were taken are written, or never will be. Gives how many were messages. */
 size_t mq_outbox_release(struct mq_outbox *outbox, struct mq_item *items, int count);
 
+/** Bytes that wait, or are being written. */
+size_t mq_outbox_bytes(struct mq_outbox *outbox);
+
 /** Drop what is there. Gives how many were messages. */
 size_t mq_outbox_drop(struct mq_outbox *outbox);
 
