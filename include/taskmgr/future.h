@@ -183,7 +183,8 @@ TMGR_API int tmgr_future_cancel(struct tmgr_future *future, int code, const char
 /**
  * Have a function called when the future is done; at once, by this thread, if it is. It is short
  * and does not wait. Callbacks of one future are called in order of registration. One that a
- * coroutine registers is called by its loop, in its turn; others by the thread that completes.
+ * coroutine registers is called by its loop, in its turn, and never once that loop has ended: it is
+ * called or removed before the loop is released; others are called by the thread that completes.
  *
  * @param future    a future
  * @param callback  borrowed until it was called or is removed
