@@ -115,6 +115,28 @@ static void a_trial_that_fails_undoes_itself_and_no_other(void **state)
 	assert_string_equal(store_file_sql(&file, "SELECT group_concat(a) FROM t"), "1,2,4");
 }
 
+static void one_that_rolls_all_back_undoes_itself_and_no_other(void **state)
+{
+	struct tmgr_sql_statement one = { "INSERT INTO t VALUES (2)", NULL, 0 };
+	struct tmgr_sql_statement other = { "INSERT OR ROLLBACK INTO t VALUES (1)", NULL, 0 };
+	struct tmgr_sql_statement third = { "INSERT INTO t VALUES (3)", NULL, 0 };
+	struct tmgr_store_trial trials[] = { { &one, 1, 9, "" }, { &other, 1, 9, "" },
+		{ &third, 1, 9, "" } };
+
+	(void)state;
+	assert_int_equal(try("CREATE TABLE t (a UNIQUE)").result, 0);
+	assert_int_equal(try("INSERT INTO t VALUES (1)").result, 0);
+	assert_int_equal(commit(), 0);
+	assert_int_equal(file.store->ops->try_sql(file.store, trials, 3), 0);
+	assert_int_equal(trials[0].result, 0);
+	assert_int_equal(trials[1].result, -EEXIST);
+	assert_int_equal(trials[2].result, 0);
+	assert_int_equal(commit(), 0);
+	assert_string_equal(
+		store_file_sql(&file, "SELECT group_concat(a) FROM (SELECT a FROM t ORDER BY a)"),
+		"1,2,3");
+}
+
 static void statements_cannot_touch_what_is_the_stores(void **state)
 {
 	static const char *const texts[] = { "DELETE FROM tmgr_processes", "COMMIT", "ROLLBACK",
@@ -285,6 +307,7 @@ int main(void)
 		TEST(statements_are_made_with_the_next_batch),
 		TEST(what_was_tried_is_gone_when_it_is_abandoned),
 		TEST(a_trial_that_fails_undoes_itself_and_no_other),
+		TEST(one_that_rolls_all_back_undoes_itself_and_no_other),
 		TEST(statements_cannot_touch_what_is_the_stores),
 		TEST(a_statement_that_never_ends_fails_its_step_and_no_other),
 		TEST(more_texts_than_are_kept_are_prepared_again),

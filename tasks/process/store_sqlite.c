@@ -172,13 +172,15 @@ static int open_main(struct sqlite_store *self)
 
 	if (r < 0)
 		return r;
+	/* What is refused stays as it is, its log too. */
+	sqlite3_db_config(self->main, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	r = tmgr__sqlite_identify(self->main);
 	if (r < 0)
 		return r;
-	sqlite3_db_config(self->main, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	sqlite3_busy_timeout(self->main, (int)(self->options.busy_ns / TMGR_MILLISECOND));
 	sqlite3_wal_hook(self->main, note_log_pages, self);
-	*self->lock_file.doubtful = 1;
+	/* Until all is there: what an opening that is killed leaves is in doubt as well. */
+	self->lock_file.doubtful[0] = 1;
 	if (tmgr__sqlite_execute(self->main,
 		    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
 		    "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384") < 0)
@@ -316,8 +318,6 @@ int tmgr__sqlite_open(struct tmgr_store *store, struct tmgr_store_opened *ret_op
 	if (r < 0)
 		return fail_opening(self, r);
 	r = settle_doubts(self, &replaced);
-	/* Until all is there: what an opening that is killed leaves is in doubt as well. */
-	self->lock_file.doubtful[0] = 1;
 	if (r == 0)
 		r = tmgr__sqlite_make_file(self->path);
 	if (r == 0)

@@ -246,7 +246,8 @@ static int try_one(struct sqlite_store *self, struct tmgr_store_trial *trial)
 		return code;
 	if (trial->result < 0)
 		tell_failure(self, trial, code);
-	if (trial->result == -ETIMEDOUT && sqlite3_get_autocommit(self->main))
+	/* It was interrupted, or a conflict of its own rolled back more than it. */
+	if (trial->result < 0 && sqlite3_get_autocommit(self->main))
 		return SQLITE_INTERRUPT;
 	undone = trial->result < 0 ? tmgr__sqlite_run(self->statements[SQL_ROLLBACK_TO])
 				   : SQLITE_OK;
@@ -255,7 +256,7 @@ static int try_one(struct sqlite_store *self, struct tmgr_store_trial *trial)
 	return undone;
 }
 
-/* All but those that have taken too long. */
+/* All but those that have failed before, and left nothing. */
 static int try_all(struct sqlite_store *self, struct tmgr_store_trial *trials, size_t count)
 {
 	int code = self->in_transaction ? SQLITE_OK : tmgr__sqlite_begin(self, false);
@@ -263,7 +264,7 @@ static int try_all(struct sqlite_store *self, struct tmgr_store_trial *trials, s
 	if (code == SQLITE_OK)
 		self->in_transaction = true;
 	for (size_t i = 0; i < count && code == SQLITE_OK; i++)
-		if (trials[i].result != -ETIMEDOUT)
+		if (trials[i].result == 0)
 			code = try_one(self, &trials[i]);
 	return code;
 }

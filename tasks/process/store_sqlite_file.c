@@ -196,8 +196,11 @@ int tmgr__sqlite_replace(const char *path, const char *vfs)
 	if (r == 0) {
 		/* What it has stays as it is until the new one is there. */
 		sqlite3_db_config(from, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-		r = make_empty(new, O_TRUNC);
+		r = tmgr__sqlite_identify(from);
 	}
+	/* One that is empty may become a store. */
+	if (r >= 0)
+		r = make_empty(new, O_TRUNC);
 	if (r == 0)
 		r = tmgr__sqlite_copy(from, new, vfs);
 	sqlite3_close(from);
