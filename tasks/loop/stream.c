@@ -175,8 +175,7 @@ int tmgr_stream_close(struct tmgr_context *context, struct tmgr_stream *stream, 
 	r = tmgr_stream_flush(context, stream, deadline);
 	if (r == 0 && stream->kind == TMGR__STREAM_SOCKET)
 		shutdown(stream->io.fd, SHUT_WR);
-	if (r < 0 && stream->kind == TMGR__STREAM_SOCKET &&
-		__atomic_load_n(&stream->turn, __ATOMIC_ACQUIRE) != 0)
+	if (r < 0)
 		tmgr__stream_end_writers(stream, context);
 	tmgr_stream_destroy(stream);
 	return r;

@@ -56,8 +56,8 @@ struct tmgr_stream *tmgr__stream_new(
 int tmgr__stream_create(int fd, enum tmgr__stream_kind kind,
 	const struct tmgr_stream_options *options, struct tmgr_stream **ret_stream);
 /*
- * End a socket for its writers, and wait, uninterrupted, until they have left. What cannot wait, a
- * call on a loop's own stack, does nothing.
+ * Where somebody writes, end the socket for him, and wait, uninterrupted, until all writers have left.
+ * What is no socket stays as it is, and so does what is ended on a loop's own stack, which cannot wait.
  */
 void tmgr__stream_end_writers(struct tmgr_stream *stream, struct tmgr_context *context);
 /* Give a stream of TCP the options that a new connection gets. */

@@ -121,10 +121,23 @@ static int turn_begin(struct tmgr_context *context, struct tmgr_stream *stream, 
 	return turn_wait(context, stream, deadline);
 }
 
+/* Where it is not, who was the last has left the lock, too. */
+static bool turn_is_taken(struct tmgr_stream *stream)
+{
+	bool taken;
+
+	tmgr__lock_acquire(&stream->lock);
+	taken = __atomic_load_n(&stream->turn, __ATOMIC_ACQUIRE) != TURN_FREE;
+	tmgr__lock_release(&stream->lock);
+	return taken;
+}
+
 void tmgr__stream_end_writers(struct tmgr_stream *stream, struct tmgr_context *context)
 {
 	if (!context)
 		context = tmgr__io_context_here();
+	if (!turn_is_taken(stream) || stream->kind != TMGR__STREAM_SOCKET)
+		return;
 	/* On a loop's own stack none of its coroutines could leave. */
 	if (!context && tmgr_loop_current())
 		return;
@@ -134,6 +147,7 @@ void tmgr__stream_end_writers(struct tmgr_stream *stream, struct tmgr_context *c
 	while (turn_begin(context, stream, TMGR_NEVER) < 0)
 		tmgr_yield(context);
 	turn_end(stream);
+	turn_is_taken(stream);
 	tmgr_uninterrupted_end(context);
 }
 
