@@ -506,7 +506,7 @@ static void without_descriptors_no_loop_is_made(void **state)
 	none = before;
 	/* It needs two. */
 	for (int spare = 0; spare < 8; spare++) {
-		none.rlim_cur = (rlim_t)(free_fd + spare);
+		none.rlim_cur = (rlim_t)free_fd + (rlim_t)spare;
 		setrlimit(RLIMIT_NOFILE, &none);
 		r = tmgr_loop_create(NULL, &loop);
 		setrlimit(RLIMIT_NOFILE, &before);

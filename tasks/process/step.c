@@ -7,7 +7,6 @@
 #include <taskmgr/error.h>
 
 #include "taskmgr/base/text.h"
-#include "taskmgr/clock.h"
 
 #define DEADLINE_NS TMGR_MINUTE
 
@@ -133,9 +132,11 @@ void tmgr__step_run(struct tmgr_process *step)
 
 int64_t tmgr__method_deadline(const struct tmgr__emethod *method, int64_t now)
 {
+	int64_t ns = DEADLINE_NS;
+
 	if (method->entry->deadline_ns > 0)
-		return tmgr__time_add(now, method->entry->deadline_ns);
-	if (method->definition->user->deadline_ns > 0)
-		return tmgr__time_add(now, method->definition->user->deadline_ns);
-	return tmgr__time_add(now, DEADLINE_NS);
+		ns = method->entry->deadline_ns;
+	else if (method->definition->user->deadline_ns > 0)
+		ns = method->definition->user->deadline_ns;
+	return ns > TMGR_NEVER - now ? TMGR_NEVER : now + ns;
 }
