@@ -224,15 +224,13 @@ int tmgr__sqlite_read_position(struct sqlite_store *self)
 		{ TMGR_STORE_MESSAGE, "SELECT coalesce(max(sequence), 0) FROM tmgr_messages" },
 		{ TMGR_STORE_ONCE, "SELECT coalesce(max(sequence), 0) FROM tmgr_once" },
 	};
-	int64_t copied = 0, now_ms = 0, events = 0, page = 0;
+	int64_t copied = 0, now_ms = 0, page = 0;
 	int r = tmgr__sqlite_integer(
 		self->main, "SELECT value FROM tmgr_store WHERE name = 'copied'", &copied);
 
 	if (r == 0)
 		r = tmgr__sqlite_integer(
 			self->main, "SELECT value FROM tmgr_store WHERE name = 'now_ms'", &now_ms);
-	if (r == 0)
-		r = tmgr__sqlite_integer(self->main, "SELECT count(*) FROM tmgr_events", &events);
 	if (r == 0)
 		r = tmgr__sqlite_integer(self->main, "PRAGMA page_size", &page);
 	for (size_t i = 0; i < ARRAY_SIZE(sequenced) && r == 0; i++) {
@@ -243,9 +241,18 @@ int tmgr__sqlite_read_position(struct sqlite_store *self)
 	}
 	self->sequence = self->copied = self->cut = (uint64_t)copied;
 	self->now_ms = now_ms;
-	self->events = (uint64_t)events;
 	self->page_bytes = (uint64_t)page;
 	return r == -ENOENT ? -EBADMSG : r;
+}
+
+/* After the replay, which writes events again that the table has. */
+static int count_events(struct sqlite_store *self)
+{
+	int64_t events = 0;
+	int r = tmgr__sqlite_integer(self->main, "SELECT count(*) FROM tmgr_events", &events);
+
+	self->events = (uint64_t)events;
+	return r;
 }
 
 /* What is in doubt is copied to where it is not. */
@@ -277,6 +284,8 @@ static int open_all(struct sqlite_store *self)
 		r = tmgr__sqlite_execute(self->reader, "PRAGMA query_only = ON");
 	if (r == 0)
 		r = tmgr__sqlite_replay(self);
+	if (r == 0)
+		r = count_events(self);
 	if (r == 0)
 		r = tmgr__sqlite_checkpoint_start(self);
 	return r;
