@@ -18,6 +18,7 @@
 
 #include "tests/support/durable.h"
 #include "tests/support/fault.h"
+#include "tests/support/latch.h"
 #include "tests/support/leak.h"
 #include "tests/support/recorder.h"
 
@@ -25,6 +26,7 @@
 #define NOBODY 65534
 
 struct daemon {
+	struct tmgr_store *store;
 	struct tmgr_processes *processes;
 	struct tmgr_manager *manager;
 	struct runner runner;
@@ -33,14 +35,12 @@ struct daemon {
 
 static void make(struct daemon *daemon, const struct tmgr_process_control_options *options)
 {
-	struct tmgr_store *store = NULL;
-
 	*daemon = (struct daemon){ .directory = "/tmp/control.XXXXXX" };
 	assert_non_null(mkdtemp(daemon->directory));
 	assert_int_equal(chmod(daemon->directory, 0755), 0);
 	snprintf(daemon->path, sizeof(daemon->path), "%s/socket", daemon->directory);
-	assert_int_equal(tmgr_store_memory_create(&store), 0);
-	assert_int_equal(tmgr_processes_create(store, NULL, &daemon->processes), 0);
+	assert_int_equal(tmgr_store_memory_create(&daemon->store), 0);
+	assert_int_equal(tmgr_processes_create(daemon->store, NULL, &daemon->processes), 0);
 	daemon->manager = tmgr_manager_create(NULL);
 	tmgr_manager_add_task(
 		daemon->manager, "processes", tmgr_processes_task(daemon->processes), TMGR_STRICT);
@@ -406,6 +406,39 @@ static void one_that_cannot_be_made_is_refused(void **state)
 	tmgr_processes_unref(processes);
 }
 
+static struct latch copying = LATCH_INIT;
+
+/* For ten times as long as requests may take, and until it is let go. */
+static int copy_slowly(
+	struct tmgr_store *store, const char *path, bool (*cancelled)(void *self), void *self)
+{
+	tmgr_sleep(NULL, 10 * TMGR_MILLISECOND);
+	return latch_wait(&copying) ? 0 : -EIO;
+}
+
+static void a_backup_takes_as_long_as_it_takes(void **state)
+{
+	const struct tmgr_process_control_options options = { .request_ns = TMGR_MILLISECOND };
+	struct tmgr_store_ops ops;
+	struct daemon daemon;
+	int fd;
+
+	make(&daemon, &options);
+	ops = *daemon.store->ops;
+	ops.backup = copy_slowly;
+	daemon.store->ops = &ops;
+	runner_start(&daemon.runner, daemon.manager, NULL);
+	assert_true(manager_reaches(daemon.manager, TMGR_MANAGER_RUNNING));
+	fd = connect_to(&daemon);
+	say(fd, "{\"ask\":\"backup\",\"text\":\"copy\"}\n");
+	assert_true(latch_arrived(&copying, 1));
+	latch_open(&copying);
+	assert_string_equal(
+		hear(fd), "{\"kind\":\"end\",\"error\":0,\"text\":\"\",\"sequence\":0}");
+	close(fd);
+	end(&daemon);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -421,6 +454,7 @@ int main(void)
 		leak_test(a_file_that_is_no_socket_is_left_alone),
 		leak_test(bad_arguments_give_a_task_that_is_refused),
 		leak_test(one_that_cannot_be_made_is_refused),
+		leak_test(a_backup_takes_as_long_as_it_takes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

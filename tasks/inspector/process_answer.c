@@ -392,6 +392,9 @@ static int obey(struct answer *answer)
 			continue;
 		if (verbs[i].answer)
 			return verbs[i].answer(answer);
+		/* It takes as long as there is to be copied. */
+		if (verbs[i].kind == TMGR_PROCESS_BACKUP)
+			answer->deadline = TMGR_NEVER;
 		command = command_of(answer, verbs[i].kind);
 		return ask_for(answer, &command, NULL);
 	}
@@ -416,7 +419,7 @@ static const struct {
 	{ -ENOSPC, "the store is full" },
 	{ -ETIMEDOUT, "it takes long; it may happen all the same" },
 	{ -ESHUTDOWN, "the runtime is being stopped" },
-	{ -EIO, "the store has ended with an error" },
+	{ -EIO, "the store has ended with an error, or a copy of it has failed" },
 };
 
 static int end(struct answer *answer, int error)

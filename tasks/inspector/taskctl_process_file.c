@@ -199,7 +199,7 @@ int taskctl_file_backup(const char *path, const char *copy)
 
 	if (r < 0)
 		return say(r, path);
-	r = store->ops->backup(store, copy);
+	r = store->ops->backup(store, copy, NULL, NULL);
 	store->ops->close(store);
 	tmgr_store_destroy(store);
 	return r < 0 ? say(r, copy) : 0;

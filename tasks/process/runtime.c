@@ -69,6 +69,7 @@ static void init(struct tmgr_processes *processes, const struct tmgr_processes_o
 		&processes->trying,
 		&processes->tried,
 		&processes->store_asked,
+		&processes->backups_asked,
 	};
 
 	processes->options = *options;

@@ -10,6 +10,8 @@
  * the jobs, the steps that are free or run, the order, and the state; it is held for a few instructions
  * and over no call. `closing` is held for reading by who reads events, for writing by who closes the store.
  *
+ * Backups are made beside all that, by one more thread while there is one.
+ *
  * Nobody is answered before the store has what the answer tells of: an answer carries the sequence it
  * waits for.
  *
@@ -77,7 +79,6 @@ enum tmgr__order {
 	TMGR__ORDER_ABANDON,
 	TMGR__ORDER_COMMIT,
 	TMGR__ORDER_CHECKPOINT,
-	TMGR__ORDER_BACKUP,
 };
 
 enum tmgr__runtime_state {
@@ -113,7 +114,8 @@ struct tmgr_processes {
 	struct tmgr__list trials;      /* jobs whose statements are to be tried */
 	struct tmgr__list trying;      /* those that the store was given */
 	struct tmgr__list tried;       /* jobs whose statements are in the transaction */
-	struct tmgr__list store_asked; /* requests for the store */
+	struct tmgr__list store_asked; /* requests for a checkpoint */
+	bool asked_next;               /* those before another batch */
 	int64_t retry_at;              /* of a batch that found no room; monotonic, ns; 0: none */
 	int64_t check_at;              /* when a method may be late; monotonic, ns */
 	int64_t trim_at;
@@ -123,13 +125,19 @@ struct tmgr_processes {
 	/* The order: given by the engine's thread, done by the store's. */
 	enum tmgr__order order;
 	bool done; /* and not yet looked at */
-	bool quit; /* the thread ends when it has done it */
+	bool quit; /* the thread ends when it has done it; set before it began: it does nothing */
+	bool store_begun;
 	int result;
 	struct tmgr_store_batch batch;
 	struct tmgr_store_trial *orders_trials;
 	size_t trial_count;
-	const char *path;
 	struct tmgr_flag store_work;
+
+	/* The backup that is being made, by a thread of its own. */
+	struct tmgr__list backups_asked;     /* requests; the engine's thread */
+	struct tmgr_process_request *backup; /* NULL: none; the engine's thread */
+	struct tmgr_thread_call backup_call;
+	bool backup_done; /* under lock */
 
 	/* Time. */
 	int64_t base_now_ms, base_ns; /* our time, and the monotonic clock's, at the opening */
@@ -182,6 +190,12 @@ void tmgr__runtime_obey(struct tmgr_processes *processes);
 void tmgr__runtime_order_done(struct tmgr_processes *processes);
 bool tmgr__runtime_store_idle(const struct tmgr_processes *processes);
 int tmgr__runtime_store_main(void *self, struct tmgr_context *context, void **ret_value);
+
+/* runtime_backup.c */
+/* Begin backups that were asked for, one at a time, and answer for what was made. No context: make them here. */
+void tmgr__runtime_back_up(struct tmgr_processes *processes, struct tmgr_context *context);
+/* Give up the one that is being made. */
+void tmgr__runtime_end_backup(struct tmgr_processes *processes, struct tmgr_context *context);
 
 /* workers.c */
 struct tmgr__job *tmgr__job_begin(

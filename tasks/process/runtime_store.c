@@ -119,16 +119,19 @@ static bool again(struct tmgr_processes *processes)
 
 static bool give_asked(struct tmgr_processes *processes)
 {
-	struct tmgr__list *link = tmgr__list_first(&processes->store_asked);
-	struct tmgr_process_request *request;
-
-	if (link == NULL)
+	if (tmgr__list_empty(&processes->store_asked))
 		return false;
-	request = container_of(link, struct tmgr_process_request, link);
-	processes->path = request->apply.name;
-	give(processes,
-		request->kind == TMGR_PROCESS_BACKUP ? TMGR__ORDER_BACKUP : TMGR__ORDER_CHECKPOINT);
+	give(processes, TMGR__ORDER_CHECKPOINT);
 	return true;
+}
+
+/* Batches and what is asked for take turns: while there are always steps, neither waits for long. */
+static bool take_turn(struct tmgr_processes *processes)
+{
+	bool asked = processes->asked_next;
+
+	processes->asked_next = false;
+	return asked && give_asked(processes);
 }
 
 bool tmgr__runtime_order(struct tmgr_processes *processes)
@@ -139,6 +142,8 @@ bool tmgr__runtime_order(struct tmgr_processes *processes)
 		return false;
 	if (processes->in_flight)
 		return again(processes);
+	if (take_turn(processes))
+		return true;
 	if (!tmgr__list_empty(&processes->trials) &&
 		tmgr__runtime_ns(processes) >= processes->retry_at) {
 		tmgr__list_splice(&processes->trying, &processes->trials);
@@ -170,8 +175,6 @@ static int obey(struct tmgr_processes *processes, enum tmgr__order order)
 		return ops->commit(store, &processes->batch);
 	case TMGR__ORDER_CHECKPOINT:
 		return ops->checkpoint != NULL ? ops->checkpoint(store) : 0;
-	case TMGR__ORDER_BACKUP:
-		return ops->backup != NULL ? ops->backup(store, processes->path) : -ENOTSUP;
 	default:
 		return 0;
 	}
@@ -195,6 +198,7 @@ static void committed(struct tmgr_processes *processes)
 	const struct tmgr_store_batch *batch = &processes->batch;
 	struct tmgr__list *link;
 
+	processes->asked_next = true;
 	tmgr__engine_committed(processes->engine, batch->steps[batch->count - 1].sequence);
 	processes->trace = (processes->trace ^ batch->steps[batch->count - 1].sequence ^
 				   (uint64_t)batch->count << 40) *
@@ -291,15 +295,30 @@ static void tried(struct tmgr_processes *processes)
 	give_batch(processes);
 }
 
-/* A second time, after there was no room: what was good then must be now, for the engine has taken it. */
+/*
+ * A second time, after there was no room: what was good then must be now, for the engine has taken it.
+ * One that could not be done now, or took too long, is tried until it can.
+ */
 static void tried_again(struct tmgr_processes *processes)
 {
+	bool later = false;
+
 	for (size_t i = 0; i < processes->trial_count; i++) {
-		if (processes->orders_trials[i].result != 0)
+		int r = processes->orders_trials[i].result;
+
+		if (r == -EAGAIN || r == -ETIMEDOUT)
+			later = true;
+		else if (r != 0)
 			processes->failed = -EIO;
 	}
-	if (processes->failed == 0)
+	if (processes->failed != 0)
+		return;
+	if (later) {
+		processes->retry_at = tmgr__runtime_ns(processes) + RETRY_NS;
+		give(processes, TMGR__ORDER_ABANDON);
+	} else {
 		give_batch(processes);
+	}
 }
 
 static void try_done(struct tmgr_processes *processes, int result)
@@ -347,7 +366,6 @@ void tmgr__runtime_order_done(struct tmgr_processes *processes)
 		commit_done(processes, result);
 		break;
 	case TMGR__ORDER_CHECKPOINT:
-	case TMGR__ORDER_BACKUP:
 		asked_done(processes, result);
 		break;
 	default:
@@ -400,12 +418,25 @@ static enum tmgr__order order_of(struct tmgr_processes *processes, bool *ret_qui
 	return order;
 }
 
+/* Whether the thread's work is still its own. */
+static bool begin_thread(struct tmgr_processes *processes)
+{
+	bool begun;
+
+	tmgr__lock_acquire(&processes->lock);
+	begun = processes->store_begun = !processes->quit;
+	tmgr__lock_release(&processes->lock);
+	return begun;
+}
+
 int tmgr__runtime_store_main(void *self, struct tmgr_context *context, void **ret_value)
 {
 	struct tmgr_processes *processes = self;
 	bool transaction = false, quit = false;
 	int more = 1;
 
+	if (!begin_thread(processes))
+		return 0;
 	/* It ends when it is told to quit, and not before all is stored. */
 	tmgr_uninterrupted_begin(context, TMGR_NEVER);
 	for (;;) {

@@ -49,7 +49,7 @@ static int processes_initialize(void *self, struct tmgr_context *context)
 
 /* ---- Turns ----------------------------------------------------------------------------------- */
 
-static void turn(struct tmgr_processes *processes)
+static void turn(struct tmgr_processes *processes, struct tmgr_context *context)
 {
 	tmgr__runtime_order_done(processes);
 	if (processes->failed == 0)
@@ -62,6 +62,8 @@ static void turn(struct tmgr_processes *processes)
 		tmgr__runtime_dispatch(processes);
 		tmgr__runtime_order(processes);
 		tmgr__runtime_answer(processes);
+		if (!processes->stopping)
+			tmgr__runtime_back_up(processes, context);
 	}
 	tmgr__runtime_count(processes);
 }
@@ -87,7 +89,7 @@ static int serve(struct tmgr_processes *processes, struct tmgr_context *context)
 	int r;
 
 	for (;;) {
-		turn(processes);
+		turn(processes, context);
 		if (processes->failed != 0)
 			return processes->failed;
 		r = tmgr_flag_wait(context, &processes->work, next_turn(processes));
@@ -124,6 +126,18 @@ static bool unstored(const struct tmgr_processes *processes)
 	       !tmgr__runtime_store_idle(processes);
 }
 
+/* A thread that had not begun when it was cancelled never does: its orders are done here. */
+static bool take_over_store(struct tmgr_processes *processes)
+{
+	bool begun;
+
+	tmgr__lock_acquire(&processes->lock);
+	begun = processes->store_begun;
+	processes->quit |= !begun;
+	tmgr__lock_release(&processes->lock);
+	return !begun;
+}
+
 /*
  * Finish what runs and store it. A part of the time is kept for closing the store; who waits for the
  * results of processes is told at once that they will not come.
@@ -132,13 +146,16 @@ static int drain(struct tmgr_processes *processes, struct tmgr_context *context)
 {
 	int64_t now = tmgr_now(), deadline = tmgr_context_deadline(context);
 	int64_t until = deadline == TMGR_NEVER ? TMGR_NEVER : now + (deadline - now) / 4 * 3;
+	bool alone = take_over_store(processes);
 
 	begin_stop(processes);
 	tmgr_uninterrupted_begin(context, TMGR_NEVER);
 	for (;;) {
 		int64_t at;
 
-		turn(processes);
+		turn(processes, context);
+		if (alone && !tmgr__runtime_store_idle(processes))
+			tmgr__runtime_obey(processes);
 		if (processes->failed != 0 || (!methods_run(processes) && !unstored(processes)) ||
 			tmgr_now() >= until)
 			break;
@@ -158,10 +175,12 @@ static int drain(struct tmgr_processes *processes, struct tmgr_context *context)
 	return 0;
 }
 
-/* The store's thread has done its order, or does nothing any more. */
+/* Afterwards the store's thread has done its order, or does nothing any more. */
 static void quit_store(struct tmgr_processes *processes, struct tmgr_context *context,
 	struct tmgr_thread_call *call)
 {
+	if (take_over_store(processes))
+		return;
 	tmgr__lock_acquire(&processes->lock);
 	processes->quit = true;
 	tmgr__lock_release(&processes->lock);
@@ -184,8 +203,11 @@ static int processes_execute(void *self, struct tmgr_context *context)
 		r = drain(processes, context);
 	else
 		begin_stop(processes);
+	tmgr__runtime_end_backup(processes, context);
 	quit_store(processes, context, &call);
 	closed = tmgr__runtime_close(processes, r == 0);
+	/* One that never began may be behind others on the pool still. */
+	tmgr_thread_call_wait(context, &call, TMGR_NEVER, NULL);
 	if (processes->failed != 0)
 		return fail_with(processes, context, processes->failed);
 	return r != 0 ? r : closed;

@@ -101,6 +101,7 @@ void tmgr__runtime_refuse_all(struct tmgr_processes *processes, int error)
 	refuse(&processes->unanswered, error);
 	refuse(&processes->waiting, error);
 	refuse(&processes->store_asked, error);
+	refuse(&processes->backups_asked, error);
 }
 
 /* ---- The ends of processes ------------------------------------------------------------------- */
@@ -189,8 +190,10 @@ static void take_request(struct tmgr_processes *processes, struct tmgr_process_r
 		answer_later(processes, request, tmgr__info_answer(processes, request));
 		break;
 	case TMGR_PROCESS_CHECKPOINT:
-	case TMGR_PROCESS_BACKUP:
 		tmgr__list_append(&processes->store_asked, &request->link);
+		break;
+	case TMGR_PROCESS_BACKUP:
+		tmgr__list_append(&processes->backups_asked, &request->link);
 		break;
 	case TMGR__REQUEST_FOLLOW:
 		wait_long(processes, request);

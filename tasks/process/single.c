@@ -138,6 +138,7 @@ static int act(struct tmgr_processes *processes, enum choice choice)
 		if (processes->failed == 0)
 			tmgr__runtime_tick(processes);
 		tmgr__runtime_dispatch(processes);
+		tmgr__runtime_back_up(processes, NULL);
 		break;
 	case RUN:
 		r = run(processes);

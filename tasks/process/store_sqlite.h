@@ -169,14 +169,25 @@ void tmgr__sqlite_unlock(struct sqlite_lock_file *lock);
 /* Make the file, empty and for its owner only, unless it is there. What SQLite puts beside it takes its
  * mode. */
 int tmgr__sqlite_make_file(const char *path);
+/* The same, and empty also if it is there. */
+int tmgr__sqlite_make_empty(const char *path);
 /* End a replacement that was begun: 1 if there was one. */
 int tmgr__sqlite_finish_replacement(const char *path);
 /* Copy the file and its log into a new file, and put that in its place. */
 int tmgr__sqlite_replace(const char *path, const char *vfs);
+/* Asked between pieces of a copy: whether to end it with -ECANCELED. A function of NULL: never. */
+struct sqlite_cancel {
+	bool (*cancelled)(void *self);
+	void *self;
+};
+
 /* Copy all that one connection sees, page by page, in the place of what the other has. */
-int tmgr__sqlite_copy_pages(sqlite3 *from, sqlite3 *to);
+int tmgr__sqlite_copy_pages(sqlite3 *from, sqlite3 *to, struct sqlite_cancel cancel);
 /* Copy what a connection sees into a file that is there and empty, and sync it. */
-int tmgr__sqlite_copy(sqlite3 *from, const char *path, const char *vfs);
+int tmgr__sqlite_copy(
+	sqlite3 *from, const char *path, const char *vfs, struct sqlite_cancel cancel);
+/* Sync the directory that a path is in. */
+int tmgr__sqlite_sync_directory(const char *path);
 
 /* How large the file with its log is, and the log. */
 void tmgr__sqlite_sizes(const char *path, uint64_t *ret_all, uint64_t *ret_log);
@@ -302,7 +313,8 @@ int tmgr__sqlite_trim(struct tmgr_store *store, const struct tmgr_store_trim *tr
 int tmgr__sqlite_read_events(struct tmgr_store *store, const struct tmgr_store_query *query,
 	int (*visit)(void *self, const struct tmgr_process_event *event), void *user);
 int tmgr__sqlite_checkpoint(struct tmgr_store *store);
-int tmgr__sqlite_backup(struct tmgr_store *store, const char *path);
+int tmgr__sqlite_backup(
+	struct tmgr_store *store, const char *path, bool (*cancelled)(void *self), void *user);
 void tmgr__sqlite_health(struct tmgr_store *store, struct tmgr_store_health *ret_health);
 
 #endif

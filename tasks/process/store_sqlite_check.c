@@ -189,7 +189,8 @@ static int take_copy(struct check *check, const char *path)
 		r = tmgr__sqlite_connect(
 			NULL, "", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &check->copy.main);
 	if (r == 0)
-		r = tmgr__sqlite_copy_pages(from, check->copy.main);
+		r = tmgr__sqlite_copy_pages(
+			from, check->copy.main, (struct sqlite_cancel){ NULL, NULL });
 	sqlite3_close(from);
 	return r;
 }

@@ -24,14 +24,15 @@
 #include "store_sqlite.h"
 
 #define PATH_SIZE 4096
-#define MARK_SIZE 4096 /* a page, so that storing the mark never needs room */
+#define MARK_SIZE 4096  /* a page, so that storing the mark never needs room */
+#define PIECE_PAGES 256 /* of a copy, between two looks whether it is wanted still */
 
 static int sync_fd(int fd)
 {
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-static int sync_directory(const char *path)
+int tmgr__sqlite_sync_directory(const char *path)
 {
 	char directory[PATH_SIZE];
 	const char *slash = strrchr(path, '/');
@@ -124,29 +125,35 @@ int tmgr__sqlite_finish_replacement(const char *path)
 	if (r == 0)
 		r = unlink_beside(path, "-shm");
 	if (r == 0)
-		r = sync_directory(path);
+		r = tmgr__sqlite_sync_directory(path);
 	if (r == 0 && rename(ready, path) < 0)
 		r = -errno;
 	if (r == 0)
-		r = sync_directory(path);
+		r = tmgr__sqlite_sync_directory(path);
 	return r == 0 ? 1 : r;
 }
 
 /* The numbers of pages stay, so that a log of the old file fits the new one too. */
-int tmgr__sqlite_copy_pages(sqlite3 *from, sqlite3 *to)
+int tmgr__sqlite_copy_pages(sqlite3 *from, sqlite3 *to, struct sqlite_cancel cancel)
 {
 	sqlite3_backup *backup = sqlite3_backup_init(to, "main", from, "main");
+	bool cancelled = false;
 	int code;
 
 	if (!backup)
 		return tmgr__sqlite_error(to, sqlite3_errcode(to));
-	code = sqlite3_backup_step(backup, -1);
+	do {
+		code = sqlite3_backup_step(backup, PIECE_PAGES);
+		cancelled = cancel.cancelled && cancel.cancelled(cancel.self);
+	} while (code == SQLITE_OK && !cancelled);
 	sqlite3_backup_finish(backup);
-	return code == SQLITE_DONE ? 0 : tmgr__sqlite_error(to, code);
+	if (code == SQLITE_DONE)
+		return 0;
+	return code == SQLITE_OK ? -ECANCELED : tmgr__sqlite_error(to, code);
 }
 
 /* One file, with no log: the journal is off while it is written, and nobody knows it yet. */
-int tmgr__sqlite_copy(sqlite3 *from, const char *path, const char *vfs)
+int tmgr__sqlite_copy(sqlite3 *from, const char *path, const char *vfs, struct sqlite_cancel cancel)
 {
 	sqlite3 *to = NULL;
 	int code, fd, r;
@@ -156,7 +163,7 @@ int tmgr__sqlite_copy(sqlite3 *from, const char *path, const char *vfs)
 	if (r == 0)
 		r = tmgr__sqlite_execute(to, "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF");
 	if (r == 0)
-		r = tmgr__sqlite_copy_pages(from, to);
+		r = tmgr__sqlite_copy_pages(from, to, cancel);
 	sqlite3_close(to);
 	if (r < 0)
 		return r;
@@ -183,6 +190,11 @@ int tmgr__sqlite_make_file(const char *path)
 	return make_empty(path, 0);
 }
 
+int tmgr__sqlite_make_empty(const char *path)
+{
+	return make_empty(path, O_TRUNC);
+}
+
 int tmgr__sqlite_replace(const char *path, const char *vfs)
 {
 	char new[PATH_SIZE], ready[PATH_SIZE];
@@ -200,14 +212,14 @@ int tmgr__sqlite_replace(const char *path, const char *vfs)
 	}
 	/* One that is empty may become a store. */
 	if (r >= 0)
-		r = make_empty(new, O_TRUNC);
+		r = tmgr__sqlite_make_empty(new);
 	if (r == 0)
-		r = tmgr__sqlite_copy(from, new, vfs);
+		r = tmgr__sqlite_copy(from, new, vfs, (struct sqlite_cancel){ NULL, NULL });
 	sqlite3_close(from);
 	if (r == 0 && rename(new, ready) < 0)
 		r = -errno;
 	if (r == 0)
-		r = sync_directory(path);
+		r = tmgr__sqlite_sync_directory(path);
 	if (r < 0) {
 		unlink(new);
 		return r;

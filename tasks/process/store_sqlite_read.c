@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -184,22 +185,77 @@ int tmgr__sqlite_read_events(struct tmgr_store *store, const struct tmgr_store_q
 
 /* ---- All of it ---- */
 
-int tmgr__sqlite_backup(struct tmgr_store *store, const char *path)
+/* A connection of its own, on which all stays as it is now: commits go on, and the log with them. */
+static int open_snapshot(struct sqlite_store *self, sqlite3 **ret)
+{
+	int64_t version;
+	int r = tmgr__sqlite_connect(self, self->path, SQLITE_OPEN_READWRITE, ret);
+
+	if (r == 0)
+		r = tmgr__sqlite_execute(*ret, "PRAGMA query_only = ON; BEGIN");
+	/* The transaction begins with the first page that is read. */
+	if (r == 0)
+		r = tmgr__sqlite_integer(*ret, "PRAGMA schema_version", &version);
+	return r;
+}
+
+static int write_backup(struct sqlite_store *self, const char *path, struct sqlite_cancel cancel)
+{
+	sqlite3 *from = NULL;
+	int r = open_snapshot(self, &from);
+
+	if (r == 0)
+		r = tmgr__sqlite_copy(from, path, self->options.vfs, cancel);
+	sqlite3_close(from);
+	return r;
+}
+
+static bool has_ended(struct sqlite_store *self)
+{
+	bool ended;
+
+	pthread_mutex_lock(&self->lock);
+	ended = self->health.error != 0 && self->health.error != -ENOSPC;
+	pthread_mutex_unlock(&self->lock);
+	return ended;
+}
+
+/* Give it its name, unless something has that by now. */
+static int publish(const char *part, const char *path)
+{
+	if (renameat2(AT_FDCWD, part, AT_FDCWD, path, RENAME_NOREPLACE) == 0)
+		return 0;
+	/* Not all file systems know it. */
+	if (errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	if (access(path, F_OK) == 0)
+		return -EEXIST;
+	return rename(part, path) < 0 ? -errno : 0;
+}
+
+/* It has another name until all of it is on the disk: what has this name is whole. */
+int tmgr__sqlite_backup(
+	struct tmgr_store *store, const char *path, bool (*cancelled)(void *self), void *user)
 {
 	struct sqlite_store *self = of(store);
-	int fd, r;
+	char part[PATH_MAX];
+	int r;
 
-	if (self->ended)
+	if (has_ended(self))
 		return -EIO;
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	close(fd);
-	pthread_mutex_lock(&self->reader_lock);
-	r = tmgr__sqlite_copy(self->reader, path, self->options.vfs);
-	pthread_mutex_unlock(&self->reader_lock);
+	if (access(path, F_OK) == 0)
+		return -EEXIST;
+	if (snprintf(part, sizeof(part), "%s.part", path) >= (int)sizeof(part))
+		return -ENAMETOOLONG;
+	r = tmgr__sqlite_make_empty(part);
 	if (r < 0)
-		unlink(path);
+		return r;
+	r = write_backup(self, part, (struct sqlite_cancel){ cancelled, user });
+	if (r == 0)
+		r = publish(part, path);
+	if (r == 0)
+		return tmgr__sqlite_sync_directory(path);
+	unlink(part);
 	return r;
 }
 

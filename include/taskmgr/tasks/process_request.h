@@ -227,7 +227,8 @@ TMGR_API void tmgr_process_request_release(struct tmgr_process_request *request)
  * @retval -ECANCELED  the token fired first; result: it was cancelled
  * @retval -ETIMEDOUT  the deadline came first
  * @retval -ESHUTDOWN  it was told to stop, or is not open
- * @retval -EIO        the store has ended
+ * @retval -EIO        the store has ended; or backup: it could not be written, or what
+ *                     opening a new file there gives
  * @retval -ENOMEM     out of memory
  *
  * @thread the task's; may block; cancellation point

@@ -23,8 +23,8 @@
  *    Any other error ends the store: after -EIO what the disk has is not known, all further calls but
  *    close(), destroy() and health() give -EIO, and the runtime ends. The next open() finds out.
  *
- * Threads: open, load, lease, try_sql, abandon, commit, maintain, trim, checkpoint, backup and close are
- * called by one thread at a time, not always the same. read_events and health are called by any
+ * Threads: open, load, lease, try_sql, abandon, commit, maintain, trim, checkpoint and close are called
+ * by one thread at a time, not always the same. read_events, backup and health are called by any
  * thread, beside these and each other, between open and close.
  *
  * What is given to a store is borrowed until the function returns, what it gives to visit until that
@@ -282,8 +282,14 @@ struct tmgr_store_ops {
 		int (*visit)(void *self, const struct tmgr_process_event *event), void *self);
 	/** All work that can wait, and the log truncated: at the end, or when asked for. May be NULL. */
 	int (*checkpoint)(struct tmgr_store *store);
-	/** Copy all, as it is now, into a new file: -EEXIST. NULL: it cannot. */
-	int (*backup)(struct tmgr_store *store, const char *path);
+	/**
+	 * Copy all that was committed, as it is at one moment, into a new file, and wait until the disk
+	 * has it. cancelled is asked between pieces: true, and nothing is left. 0; -EEXIST; -ECANCELED;
+	 * what opening or writing the file gives; -EIO: the store has ended. No error of it ends the
+	 * store, whose commits go on meanwhile. Any thread. NULL: it cannot.
+	 */
+	int (*backup)(struct tmgr_store *store, const char *path, bool (*cancelled)(void *self),
+		void *self);
 	/** How it stands. Any thread. */
 	void (*health)(struct tmgr_store *store, struct tmgr_store_health *ret_health);
 	/** Give up the lock. What was committed stays so. Also after an error. */
