@@ -55,7 +55,8 @@ static int look(const struct visit *visit, const char *id, json_t **ret_order, b
 /* What is of no use to others. */
 static json_t *public_part(json_t *order)
 {
-	static const char *const private[] = { "answers", "cart_ms", "approval_ms", "delivery_ms" };
+	static const char *const private[] = { "key", "answers", "cart_ms", "approval_ms",
+		"delivery_ms" };
 
 	for (size_t i = 0; i < sizeof(private) / sizeof(private[0]); i++)
 		json_object_del(order, private[i]);

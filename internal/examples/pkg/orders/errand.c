@@ -10,6 +10,7 @@
 
 static const struct tmgr_state_field errand_fields[] = {
 	TMGR_FIELD(struct errand, order),
+	TMGR_FIELD(struct errand, key),
 	TMGR_FIELD(struct errand, amount),
 	TMGR_FIELD(struct errand, wait_ms),
 	TMGR_FIELD(struct errand, begun),
@@ -27,9 +28,14 @@ static int begin(struct tmgr_process *process, struct errand *self, tmgr_method 
 	return tmgr_process_default(process, then);
 }
 
-static int undo(struct tmgr_process *process, const struct errand *self, const char *event)
+static int tell(
+	struct tmgr_process *process, const struct errand *self, const char *event, int *ret_code)
 {
-	return self->begun ? order__tell(process, event, self->order, self->amount, NULL) : 0;
+	const struct order_effect effect = {
+		.event = event, .order = self->order, .key = self->key, .amount = self->amount
+	};
+
+	return order__tell(process, &effect, ret_code);
 }
 
 /* ---- Payment -------------------------------------------------------------------------------- */
@@ -39,7 +45,7 @@ static int main_charge(
 {
 	const struct errand *self = state;
 	int code = 0;
-	int r = order__tell(process, "payment.charged", self->order, self->amount, &code);
+	int r = tell(process, self, "payment.charged", &code);
 
 	return r < 0 ? r : finish(process, code == PAYMENT_REQUIRED ? "declined" : "paid");
 }
@@ -53,7 +59,9 @@ static int main_begin_payment(
 static int main_undo_payment(
 	struct tmgr_process *process, void *state, const struct tmgr_message *message)
 {
-	return undo(process, state, "payment.refunded");
+	const struct errand *self = state;
+
+	return self->begun ? tell(process, self, "payment.refunded", NULL) : 0;
 }
 
 static const struct tmgr_process_method payment_methods[] = {
@@ -77,7 +85,7 @@ const struct tmgr_process_definition order__payment = {
 static int main_ship(struct tmgr_process *process, void *state, const struct tmgr_message *message)
 {
 	const struct errand *self = state;
-	int r = order__tell(process, "delivery.shipped", self->order, self->amount, NULL);
+	int r = tell(process, self, "delivery.shipped", NULL);
 
 	return r < 0 ? r : finish(process, "shipped");
 }
@@ -97,7 +105,9 @@ static int main_pack(struct tmgr_process *process, void *state, const struct tmg
 static int main_recall(
 	struct tmgr_process *process, void *state, const struct tmgr_message *message)
 {
-	return undo(process, state, "delivery.recalled");
+	const struct errand *self = state;
+
+	return self->begun ? tell(process, self, "delivery.recalled", NULL) : 0;
 }
 
 static const struct tmgr_process_method delivery_methods[] = {
@@ -123,7 +133,7 @@ static int main_refund(
 	struct tmgr_process *process, void *state, const struct tmgr_message *message)
 {
 	const struct errand *self = state;
-	int r = order__tell(process, "payment.refunded", self->order, self->amount, NULL);
+	int r = tell(process, self, "payment.refunded", NULL);
 
 	return r < 0 ? r : finish(process, "refunded");
 }

@@ -30,6 +30,7 @@ static const struct tmgr_state_field answer_fields[] = {
 static const struct tmgr_state_table answer_state = TMGR_STATE(struct order_answer, answer_fields);
 
 static const struct tmgr_state_field order_fields[] = {
+	TMGR_FIELD(struct order, key),
 	TMGR_FIELD(struct order, customer),
 	TMGR_FIELD(struct order, status),
 	TMGR_FIELD(struct order, reason),
@@ -62,11 +63,33 @@ static int set_status(struct tmgr_process *process, struct order *self, const ch
 	return order__book(process, tmgr_process_id(process), status, self->total);
 }
 
+/* Tell the webhook how it ended. */
+static int tell_end(struct tmgr_process *process, const struct order *self)
+{
+	char event[64];
+	const struct order_effect effect = { .event = event,
+		.order = tmgr_process_id(process),
+		.key = self->key,
+		.amount = self->total };
+
+	snprintf(event, sizeof(event), "order.%s", self->status);
+	return order__tell(process, &effect, NULL);
+}
+
 /* ---- Desk ----------------------------------------------------------------------------------- */
+
+static void prepare(struct tmgr_process *process, struct order *self)
+{
+	char key[TMGR_PROCESS_KEY_MAX + 1];
+
+	order__open_ledger(process);
+	if (!self->key && tmgr_process_key(process, key) == 0)
+		tmgr_process_text(process, &self->key, "%s", key);
+}
 
 static int desk_open(struct tmgr_process *process, void *state, const struct tmgr_message *message)
 {
-	order__open_ledger(process);
+	prepare(process, state);
 	set_status(process, state, "cart");
 	tmgr_process_go(process, cart_wait);
 	return tmgr_process_receive(process, ORDERS_COMMANDS, desk_command);
@@ -89,11 +112,14 @@ static int desk_cancel(
 {
 	struct order *self = state;
 	char id[TMGR_PROCESS_ID_MAX + 1];
-	struct errand errand = { .order = (char *)tmgr_process_id(process), .amount = self->total };
+	struct errand errand = {
+		.order = (char *)tmgr_process_id(process), .key = self->key, .amount = self->total
+	};
 	const struct tmgr_process_child refund = { &order__refund,
 		order__errand_id(process, "refund", id), &errand };
 	char other[TMGR_PROCESS_ID_MAX + 1];
 
+	prepare(process, self);
 	if (order__is(self, "payment"))
 		tmgr_process_cancel(process, order__errand_id(process, "payment", other));
 	if (order__is(self, "delivery")) {
@@ -102,7 +128,7 @@ static int desk_cancel(
 	}
 	set_status(process, self, "cancelled");
 	tmgr_process_text(process, &self->reason, "cancelled by an operator");
-	return order__tell(process, "order.cancelled", tmgr_process_id(process), self->total, NULL);
+	return tell_end(process, self);
 }
 
 /* ---- Cart, Limit ---------------------------------------------------------------------------- */
@@ -165,6 +191,7 @@ static int call_errand(struct tmgr_process *process, const struct order *self,
 {
 	char id[TMGR_PROCESS_ID_MAX + 1];
 	const struct errand errand = { .order = (char *)tmgr_process_id(process),
+		.key = self->key,
 		.amount = self->total,
 		.wait_ms = self->delivery_ms };
 	const struct tmgr_process_child child = { definition,
@@ -241,11 +268,8 @@ int order__end(
 static int close_tell(struct tmgr_process *process, void *state, const struct tmgr_message *message)
 {
 	const struct order *self = state;
-	char event[64];
-	int r;
+	int r = tell_end(process, self);
 
-	snprintf(event, sizeof(event), "order.%s", self->status);
-	r = order__tell(process, event, tmgr_process_id(process), self->total, NULL);
 	if (r < 0)
 		return r;
 	return tmgr_process_finish(

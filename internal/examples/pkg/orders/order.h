@@ -16,6 +16,7 @@ struct order_answer {
 };
 
 struct order {
+	char *key; /* of its effects: no other order has it, not even one of the same id later */
 	char *customer;
 	char *status;
 	char *reason; /* of its end, or of what will be */
@@ -37,7 +38,7 @@ struct order_command {
 
 /* An errand of an order: a payment, a delivery, a refund, each a process of its own. */
 struct errand {
-	char *order;
+	char *order, *key; /* the order's id, and its key */
 	int64_t amount, wait_ms;
 	bool begun; /* the effect may have happened */
 };
@@ -64,9 +65,14 @@ int order__end(
 /* Obey a command, or refuse it; in command.c. 0, or the error the step fails with. */
 int order__obey(struct tmgr_process *process, struct order *self, struct tmgr_bytes json);
 
-/* Tell the webhook, with the key of this effect; *ret_code is the code of its answer. */
-int order__tell(struct tmgr_process *process, const char *event, const char *order, int64_t amount,
-	int *ret_code);
+/* What is told of an order, once by its key: each event has one, whichever step tells it. */
+struct order_effect {
+	const char *event, *order, *key;
+	int64_t amount;
+};
+
+/* Tell the webhook; *ret_code is the code of its answer. */
+int order__tell(struct tmgr_process *process, const struct order_effect *effect, int *ret_code);
 
 /* A row of the ledger, exactly once. */
 int order__book(struct tmgr_process *process, const char *order, const char *event, int64_t amount);

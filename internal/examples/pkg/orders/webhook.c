@@ -1,6 +1,7 @@
 /*
- * The webhook: one POST for each effect, with the effect's key in Idempotency-Key. It waits with the
- * context of the worker, so on a thread it blocks and on a loop it lets others run.
+ * The webhook: one POST for each effect, with the effect's key in Idempotency-Key. That is made of the
+ * order's and the event: the key of a step would be another when another step has to tell it again. It
+ * waits with the context of the worker, so on a thread it blocks and on a loop it lets others run.
  */
 #include "order.h"
 
@@ -69,8 +70,8 @@ int orders_set_webhook(const char *url)
 
 struct call {
 	struct tmgr_process *process;
-	const char *event, *order;
-	int64_t amount, deadline;
+	const struct order_effect *effect;
+	int64_t deadline;
 	char code[8]; /* of the answer, as text: the effect's result */
 };
 
@@ -163,18 +164,21 @@ static int read_code(struct call *call, int fd)
 	return tmgr_process_fail(call->process, -EREMOTEIO, "the webhook answers %d", code);
 }
 
+/* An order that was stored before orders had keys goes on with those of its steps. */
 static int request(const struct call *call, const char *key, char *text, size_t size)
 {
+	const struct order_effect *effect = call->effect;
 	char body[256];
 	int length = snprintf(body, sizeof(body),
-		"{\"event\":\"%s\",\"order\":\"%s\",\"amount\":%" PRId64 "}\n", call->event,
-		call->order, call->amount);
+		"{\"event\":\"%s\",\"order\":\"%s\",\"amount\":%" PRId64 "}\n", effect->event,
+		effect->order, effect->amount);
 
 	return snprintf(text, size,
-		"POST %s HTTP/1.1\r\nHost: %s\r\nIdempotency-Key: %s\r\n"
+		"POST %s HTTP/1.1\r\nHost: %s\r\nIdempotency-Key: %s.%s\r\n"
 		"Content-Type: application/json\r\nContent-Length: %d\r\nConnection: "
 		"close\r\n\r\n%s",
-		webhook.path, webhook.host, key, length, body);
+		webhook.path, webhook.host, effect->key ? effect->key : key, effect->event, length,
+		body);
 }
 
 static int post(void *self, const char *key, struct tmgr_bytes *ret)
@@ -200,10 +204,9 @@ static int post(void *self, const char *key, struct tmgr_bytes *ret)
 	return r;
 }
 
-int order__tell(struct tmgr_process *process, const char *event, const char *order, int64_t amount,
-	int *ret_code)
+int order__tell(struct tmgr_process *process, const struct order_effect *effect, int *ret_code)
 {
-	struct call call = { .process = process, .event = event, .order = order, .amount = amount };
+	struct call call = { .process = process, .effect = effect };
 	struct tmgr_bytes result = { 0 };
 	int64_t limit = tmgr_process_deadline(process);
 	int r;
@@ -213,7 +216,7 @@ int order__tell(struct tmgr_process *process, const char *event, const char *ord
 	call.deadline = tmgr_after(ATTEMPT_NS);
 	if (call.deadline > limit)
 		call.deadline = limit;
-	r = tmgr_process_once(process, event, post, &call, &result);
+	r = tmgr_process_once(process, effect->event, post, &call, &result);
 	if (r == 0 && ret_code)
 		*ret_code = result.size > 0 ? (int)strtol(result.data, NULL, 10) : 0;
 	return r;
