@@ -56,12 +56,23 @@ static int main_begin_payment(
 	return begin(process, state, main_charge);
 }
 
+/*
+ * Nobody knows whether the charge has come through, or was declined. With the same key it can be told
+ * again, and then it is known.
+ */
 static int main_undo_payment(
 	struct tmgr_process *process, void *state, const struct tmgr_message *message)
 {
 	const struct errand *self = state;
+	int code = 0, r;
 
-	return self->begun ? tell(process, self, "payment.refunded", NULL) : 0;
+	if (!self->begun)
+		return 0;
+	r = tell(process, self, "payment.charged", &code);
+	if (r < 0 || code == PAYMENT_REQUIRED)
+		return r;
+	r = tell(process, self, "payment.refunded", NULL);
+	return r < 0 ? r : finish(process, "refunded");
 }
 
 static const struct tmgr_process_method payment_methods[] = {

@@ -210,12 +210,23 @@ static int work_pay(struct tmgr_process *process, void *state, const struct tmgr
 	return call_errand(process, self, &order__payment, work_paid);
 }
 
+/* The payment was cancelled; what it had taken it has given back. */
+static int end_unpaid(struct tmgr_process *process, struct order *self, const char *result)
+{
+	if (strcmp(result, "refunded") == 0) {
+		order__book(process, tmgr_process_id(process), "paid", self->total);
+		order__book(process, tmgr_process_id(process), "refunded", -self->total);
+	}
+	return order__end(process, self, "cancelled",
+		self->cancelling ? self->reason : "its payment was cancelled");
+}
+
 static int work_paid(struct tmgr_process *process, void *state, const struct tmgr_message *message)
 {
 	struct order *self = state;
 
 	if (message->error == -ECANCELED)
-		return order__end(process, self, "cancelled", "its payment was cancelled");
+		return end_unpaid(process, self, message->value.data);
 	if (message->error < 0)
 		return tmgr_process_fail(
 			process, message->error, "%s gave no result", message->from);
