@@ -121,7 +121,7 @@ static struct order_outcome cancel(
 		return DONE;
 	}
 	if (!order__is(self, "approved") && !order__is(self, "payment") &&
-		!order__is(self, "delivery"))
+		!order__is(self, "delivery") && !order__is(self, "refund"))
 		return REFUSED("it is over");
 	if (order__is(self, "delivery"))
 		tmgr_process_cancel(process, order__errand_id(process, "delivery", delivery));

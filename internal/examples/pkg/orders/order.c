@@ -7,7 +7,9 @@
  *     Work   has it paid, has it delivered, has it paid back
  *     Close  tells that it is over
  *
- * They share the state; steps of one process never overlap.
+ * They share the state; steps of one process never overlap. The status says what is on its way: that is
+ * all an order knows after a cancel from outside, so it changes in the step that begins something, and
+ * what is booked is booked in the step that leaves it.
  */
 #include "order.h"
 
@@ -44,7 +46,7 @@ static const struct tmgr_state_field order_fields[] = {
 };
 
 static tmgr_method desk_open, desk_command, desk_cancel, cart_wait, cart_over, limit_wait,
-	limit_over, work_pay, work_paid, work_delivered, work_refunded, close_tell;
+	limit_over, work_pay, work_again, work_paid, work_delivered, work_refunded, close_tell;
 
 bool order__is(const struct order *self, const char *status)
 {
@@ -78,6 +80,7 @@ static int tell_end(struct tmgr_process *process, const struct order *self)
 
 /* ---- Desk ----------------------------------------------------------------------------------- */
 
+/* A cancel may come before the first step. */
 static void prepare(struct tmgr_process *process, struct order *self)
 {
 	char key[TMGR_PROCESS_KEY_MAX + 1];
@@ -103,32 +106,38 @@ static int desk_command(
 	return r < 0 ? r : tmgr_process_receive(process, ORDERS_COMMANDS, desk_command);
 }
 
+/* Where an order goes on that has lost its goroutines; in any other status nothing is on its way. */
+static const struct {
+	const char *status;
+	tmgr_method *method;
+} resumptions[] = {
+	{ "payment", work_again },
+	{ "delivery", work_again },
+	{ "refund", work_again },
+	{ "done", close_tell },
+	{ "cancelled", close_tell },
+	{ "refused", close_tell },
+	{ "expired", close_tell },
+};
+
 /*
- * Cancelled from outside, by an operator: the last step of the order. It cannot wait any more, so what
- * is on its way is cancelled, and a refund is a process that lives on.
+ * Cancelled from outside, by an operator. The goroutines are gone, and what had come for them is lost; so
+ * the order goes on from its status, to the end that a cancel by the customer would have given it.
  */
 static int desk_cancel(
 	struct tmgr_process *process, void *state, const struct tmgr_message *message)
 {
 	struct order *self = state;
-	char id[TMGR_PROCESS_ID_MAX + 1];
-	struct errand errand = {
-		.order = (char *)tmgr_process_id(process), .key = self->key, .amount = self->total
-	};
-	const struct tmgr_process_child refund = { &order__refund,
-		order__errand_id(process, "refund", id), &errand };
-	char other[TMGR_PROCESS_ID_MAX + 1];
 
 	prepare(process, self);
-	if (order__is(self, "payment"))
-		tmgr_process_cancel(process, order__errand_id(process, "payment", other));
-	if (order__is(self, "delivery")) {
-		tmgr_process_cancel(process, order__errand_id(process, "delivery", other));
-		tmgr_process_spawn(process, &refund, NULL);
-	}
-	set_status(process, self, "cancelled");
-	tmgr_process_text(process, &self->reason, "cancelled by an operator");
-	return tell_end(process, self);
+	self->cancelling = true;
+	if (!self->reason)
+		tmgr_process_text(process, &self->reason, "cancelled by an operator");
+	tmgr_process_receive(process, ORDERS_COMMANDS, desk_command);
+	for (size_t i = 0; i < sizeof(resumptions) / sizeof(resumptions[0]); i++)
+		if (order__is(self, resumptions[i].status))
+			return tmgr_process_go(process, resumptions[i].method);
+	return order__end(process, self, "cancelled", self->reason);
 }
 
 /* ---- Cart, Limit ---------------------------------------------------------------------------- */
@@ -210,6 +219,29 @@ static int work_pay(struct tmgr_process *process, void *state, const struct tmgr
 	return call_errand(process, self, &order__payment, work_paid);
 }
 
+static int pay_back(struct tmgr_process *process, struct order *self)
+{
+	set_status(process, self, "refund");
+	return call_errand(process, self, &order__refund, work_refunded);
+}
+
+/*
+ * What is on its way is called again, by its id: so what it came to is told again, if it is over, and if
+ * not it is undone as far as it can be.
+ */
+static int work_again(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	const struct order *self = state;
+	char id[TMGR_PROCESS_ID_MAX + 1];
+
+	if (order__is(self, "refund"))
+		return call_errand(process, self, &order__refund, work_refunded);
+	tmgr_process_cancel(process, order__errand_id(process, self->status, id));
+	if (order__is(self, "payment"))
+		return call_errand(process, self, &order__payment, work_paid);
+	return call_errand(process, self, &order__delivery, work_delivered);
+}
+
 /* The payment was cancelled; what it had taken it has given back. */
 static int end_unpaid(struct tmgr_process *process, struct order *self, const char *result)
 {
@@ -234,7 +266,7 @@ static int work_paid(struct tmgr_process *process, void *state, const struct tmg
 		return order__end(process, self, "refused", "the payment was declined");
 	order__book(process, tmgr_process_id(process), "paid", self->total);
 	if (self->cancelling)
-		return call_errand(process, self, &order__refund, work_refunded);
+		return pay_back(process, self);
 	set_status(process, self, "delivery");
 	return call_errand(process, self, &order__delivery, work_delivered);
 }
@@ -245,7 +277,7 @@ static int work_delivered(
 	struct order *self = state;
 
 	if (message->error == -ECANCELED)
-		return call_errand(process, self, &order__refund, work_refunded);
+		return pay_back(process, self);
 	if (message->error < 0)
 		return tmgr_process_fail(
 			process, message->error, "%s gave no result", message->from);
@@ -297,6 +329,7 @@ static const struct tmgr_process_method order_methods[] = {
 	{ .name = "Limit_Over", .function = limit_over },
 	{ .name = "Limit_Off", .function = limit_off },
 	{ .name = "Work_Pay", .function = work_pay },
+	{ .name = "Work_Again", .function = work_again },
 	{ .name = "Work_Paid", .function = work_paid },
 	{ .name = "Work_Delivered", .function = work_delivered },
 	{ .name = "Work_Refunded", .function = work_refunded },

@@ -4,9 +4,13 @@
  *
  *     cart -> approval -> payment -> delivery -> done
  *       |        |           |          |
- *       |        |           +----------+-> cancelled, after what was paid is paid back
+ *       |        |           +----------+-> refund -> cancelled
+ *       |        |           +-> refused, cancelled: nothing was paid
  *       |        +-> refused, expired, cancelled
  *       +-> expired, cancelled
+ *
+ * An operator cancels the process, at any moment, and it ends in one of these ways too: whoever was
+ * charged has his parcel or his money.
  *
  * What others are told of it (a charge, a parcel, the end of an order) goes to a webhook, with a key:
  * at least once, and the same thing always with the same key.
