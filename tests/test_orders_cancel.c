@@ -380,6 +380,14 @@ static void the_delivery_of_one_whose_answers_are_lost(void **state)
 		.commands = { ADD, SUBMIT, APPROVE }, .loses = true, .cancelled = "o.delivery" });
 }
 
+static void the_refund_of_one_that_the_customer_cancels(void **state)
+{
+	live_often(&(struct life){ .commands = { ADD, SUBMIT, APPROVE, PASS, CANCEL },
+		.loses = true,
+		.delivery_ms = TWO_HOURS,
+		.cancelled = "o.refund" });
+}
+
 /* ---- Cancelled in each status --------------------------------------------------------------- */
 
 /* An order that stands in a status, because something does not come through. */
@@ -441,6 +449,26 @@ static void what_is_on_its_way_is_still_so(void **state)
 		do_to(&durable, TMGR_PROCESS_CANCEL, "o");
 		durable_settle(&durable);
 		holds = NULL;
+		durable_advance(&durable, TMGR_HOUR);
+		is(&durable, standings[i].end);
+		all_is_well(&durable);
+		durable_end(&durable);
+	}
+}
+
+/* Nobody tries it any more, and all that is needed is the cancel. */
+static void what_is_on_its_way_has_failed(void **state)
+{
+	for (size_t i = 0; i < sizeof(standings) / sizeof(standings[0]); i++) {
+		struct durable durable;
+
+		if (!standings[i].holds)
+			continue;
+		stand(&durable, &standings[i], i + 1);
+		durable_advance(&durable, TMGR_HOUR);
+		is(&durable, standings[i].status);
+		holds = NULL;
+		do_to(&durable, TMGR_PROCESS_CANCEL, "o");
 		durable_advance(&durable, TMGR_HOUR);
 		is(&durable, standings[i].end);
 		all_is_well(&durable);
@@ -514,8 +542,10 @@ int main(void)
 		leak_test(the_payment_of_one),
 		leak_test(the_payment_of_one_that_is_declined_and_whose_answers_are_lost),
 		leak_test(the_delivery_of_one_whose_answers_are_lost),
+		leak_test(the_refund_of_one_that_the_customer_cancels),
 		leak_test(one_whose_daemon_is_killed_after_that),
 		leak_test(what_is_on_its_way_is_still_so),
+		leak_test(what_is_on_its_way_has_failed),
 		leak_test(what_was_on_its_way_is_over_and_the_order_does_not_know_yet),
 		leak_test(a_second_cancel_changes_nothing),
 		leak_test(the_daemon_is_killed_after_the_cancel),

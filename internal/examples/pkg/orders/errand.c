@@ -159,5 +159,6 @@ const struct tmgr_process_definition order__refund = {
 	.version = 1,
 	.state = TMGR_STATE(struct errand, errand_fields),
 	.start = main_refund,
+	.cancel = main_refund, /* what is owed is owed */
 	.methods = refund_methods,
 };

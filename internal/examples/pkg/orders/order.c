@@ -227,19 +227,19 @@ static int pay_back(struct tmgr_process *process, struct order *self)
 
 /*
  * What is on its way is called again, by its id: so what it came to is told again, if it is over, and if
- * not it is undone as far as it can be.
+ * not it is undone as far as it can be. The cancel also has one that failed tried again.
  */
 static int work_again(struct tmgr_process *process, void *state, const struct tmgr_message *message)
 {
 	const struct order *self = state;
 	char id[TMGR_PROCESS_ID_MAX + 1];
 
-	if (order__is(self, "refund"))
-		return call_errand(process, self, &order__refund, work_refunded);
 	tmgr_process_cancel(process, order__errand_id(process, self->status, id));
 	if (order__is(self, "payment"))
 		return call_errand(process, self, &order__payment, work_paid);
-	return call_errand(process, self, &order__delivery, work_delivered);
+	if (order__is(self, "delivery"))
+		return call_errand(process, self, &order__delivery, work_delivered);
+	return call_errand(process, self, &order__refund, work_refunded);
 }
 
 /* The payment was cancelled; what it had taken it has given back. */
@@ -286,12 +286,13 @@ static int work_delivered(
 		self->cancelling ? "it was on its way already" : "delivered");
 }
 
+/* One that was cancelled has paid back all the same, and says so. */
 static int work_refunded(
 	struct tmgr_process *process, void *state, const struct tmgr_message *message)
 {
 	struct order *self = state;
 
-	if (message->error < 0)
+	if (message->error < 0 && message->value.size == 0)
 		return tmgr_process_fail(
 			process, message->error, "%s gave no result", message->from);
 	order__book(process, tmgr_process_id(process), "refunded", -self->total);
