@@ -5,6 +5,7 @@
 #include "internal/examples/pkg/orders/order.h"
 #include "tests/support/durable.h"
 #include "tests/support/leak.h"
+#include "tests/support/store_file.h"
 
 #define DAY (24 * TMGR_HOUR)
 
@@ -184,6 +185,44 @@ static void an_operator_cancels_with_the_same_compensation(void **state)
 	durable_end(&durable);
 }
 
+/* Both are taken before a method is called. */
+static void start_and_cancel(struct tmgr_processes *processes)
+{
+	const struct order order = { .customer = (char[]){ "Ada" } };
+	const struct tmgr_process_command commands[] = {
+		{ .kind = TMGR_PROCESS_START, .child = { &order__definition, "o", &order } },
+		{ .kind = TMGR_PROCESS_CANCEL, .id = "o" },
+	};
+	struct tmgr_process_request *request;
+
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		assert_int_equal(tmgr_processes_submit(processes, &commands[i], &request), 0);
+		tmgr_process_request_release(request);
+	}
+	assert_int_equal(tmgr_processes_settle(processes), 0);
+}
+
+/* On SQLite: the ledger is there all the same. */
+static void an_order_that_is_cancelled_before_its_first_step_is_booked(void **state)
+{
+	const struct tmgr_processes_options options = { .single_threaded = true, .seed = 1 };
+	struct tmgr_processes *processes;
+	struct tmgr_store *store;
+	struct store_file file;
+
+	assert_int_equal(store_file_init(&file), 0);
+	assert_int_equal(tmgr_store_sqlite_create(file.path, NULL, &store), 0);
+	assert_int_equal(tmgr_processes_create(store, &options, &processes), 0);
+	assert_int_equal(orders_define(processes), 0);
+	assert_int_equal(tmgr_processes_open(processes), 0);
+	orders_set_ledger(true);
+	start_and_cancel(processes);
+	tmgr_processes_unref(processes);
+	assert_string_equal(
+		store_file_sql(&file, "SELECT order_id, event FROM ledger"), "o|cancelled");
+	store_file_fini(&file);
+}
+
 static void a_command_that_comes_at_the_wrong_time_is_refused_and_changes_nothing(void **state)
 {
 	struct durable durable;
@@ -271,6 +310,7 @@ int main(void)
 		order_test(a_refused_order_is_over),
 		order_test(what_was_paid_is_paid_back_after_a_cancel),
 		order_test(an_operator_cancels_with_the_same_compensation),
+		order_test(an_order_that_is_cancelled_before_its_first_step_is_booked),
 		order_test(a_command_that_comes_at_the_wrong_time_is_refused_and_changes_nothing),
 		order_test(a_command_with_a_key_that_was_used_is_not_obeyed_again),
 		order_test(what_is_no_command_is_dropped_and_said_in_the_history),
