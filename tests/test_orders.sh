@@ -1,5 +1,5 @@
 #!/bin/bash
-# orders, driven by curl, killed again and again and now and then stopped: every order that was acknowledged ends, each of its effects
+# orders, driven by curl and taskctl, killed again and again and now and then stopped: every order that was acknowledged ends, each of its effects
 # has one key at the receiver of the webhook, however often it was told, each row of the ledger is there once, and
 # the file has nothing in it that should not be there.
 #
@@ -56,7 +56,7 @@ start_daemon()
 {
 	: >"$dir/daemon.out"
 	"$orders" --database "$dir/orders.db" --port "$port" --webhook "http://127.0.0.1:$sink_port/hook" \
-		--approval-limit "$approval" --delivery-time 0.3 >>"$dir/daemon.out" 2>&1 </dev/null &
+		--approval-limit "$approval" --delivery-time 0.3 --control "$dir/control" >>"$dir/daemon.out" 2>&1 </dev/null &
 	daemon=$!
 	wait_until 'the daemon listens' listens "$dir/daemon.out"
 	port=$(port_of "$dir/daemon.out")
@@ -99,6 +99,17 @@ must() # must CODES METHOD PATH KEY [BODY]
 	esac
 }
 
+# An operator does, at any moment: with an order that is over, or was cancelled before, there is nothing to do.
+cancel_process() # cancel_process ID
+{
+	sleep "0.$((RANDOM % 5))"
+	until "$BUILD/taskctl" process cancel "$1" --socket "$dir/control" >"$dir/cancel.$1" 2>&1 ||
+		grep -q 'the process is over\|it is so already' "$dir/cancel.$1"; do
+		echo "cancel $1: $(cat "$dir/cancel.$1")" >>"$dir/again"
+		sleep 0.05
+	done
+}
+
 # What becomes of an order is decided by its number.
 play_order() # play_order NUMBER
 {
@@ -116,6 +127,10 @@ play_order() # play_order NUMBER
 		must 200 POST "/orders/$id/decision" "$id-decide" '{"approved":true}'
 		must '200 202 409' POST "/orders/$id/cancel" "$id-cancel" '{"reason":"after"}'
 		;;
+	5 | 6)
+		must '200' POST "/orders/$id/decision" "$id-decide" '{"approved":true}'
+		cancel_process "$id"
+		;;
 	*) must 200 POST "/orders/$id/decision" "$id-decide" '{"approved":true}' ;;
 	esac
 }
@@ -131,7 +146,7 @@ play_orders() # play_orders FIRST STEP
 
 all_are_over()
 {
-	[ "$(curl -s -m 15 "http://127.0.0.1:$port/orders" | grep -o '"process":"finished"' | wc -l)" -eq "$count" ]
+	[ "$(curl -s -m 15 "http://127.0.0.1:$port/orders" | grep -o '"process":"\(finished\|cancelled\)"' | wc -l)" -eq "$count" ]
 }
 
 query() # query SQL
@@ -160,7 +175,7 @@ each_order_has_ended()
 	sort -u "$dir/acknowledged" | cmp -s - "$dir/known" || die 'other orders than were acknowledged'
 	while read -r id status reason; do
 		case $((${id#order-} % 8)):$status in
-		0:refused | 1:expired | 2:cancelled | [34]:cancelled | [34]:done | [567]:done) ;;
+		0:refused | 1:expired | 2:cancelled | [3456]:cancelled | [34567]:done) ;;
 		*) die "$id is $status $reason" ;;
 		esac
 	done <"$dir/ends"
@@ -178,7 +193,7 @@ each_effect_has_one_key()
 	[ ! -s "$dir/amounts" ] || die "another amount: $(cat "$dir/amounts")"
 }
 
-# A cancel may come before the charge, or after it and then the money goes back; a parcel that left is recalled.
+# A cancel (after, or by an operator) may come before the charge, or after it and then the money goes back; a parcel that left is recalled.
 each_order_has_its_effects()
 {
 	while read -r id status reason; do
@@ -186,8 +201,8 @@ each_order_has_its_effects()
 		case $status:$reason:$told in
 		done:*:'delivery.shipped order.done payment.charged ') ;;
 		refused:*:'order.refused ' | expired:*:'order.expired ' | cancelled:before:'order.cancelled ') ;;
-		cancelled:after:'order.cancelled ' | cancelled:after:'order.cancelled payment.charged payment.refunded ' | \
-			cancelled:after:'delivery.recalled '*'order.cancelled payment.charged payment.refunded ') ;;
+		cancelled:[ac]*:'order.cancelled ' | cancelled:[ac]*:'order.cancelled payment.charged payment.refunded ' | \
+			cancelled:[ac]*:'delivery.recalled '*'order.cancelled payment.charged payment.refunded ') ;;
 		*) die "$id is $status ($reason), and told was: $told" ;;
 		esac
 	done <"$dir/ends"
