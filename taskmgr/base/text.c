@@ -27,6 +27,38 @@ void tmgr__text_add(struct tmgr__text *text, const char *string)
 	add_bytes(text, string, strlen(string));
 }
 
+size_t tmgr__utf8_length(const char *text, size_t left)
+{
+	const unsigned char *at = (const unsigned char *)text;
+	unsigned char low = 0x80, high = 0xbf;
+	size_t length;
+
+	if (left == 0)
+		return 0;
+	if (at[0] < 0x80)
+		return 1;
+	if (at[0] < 0xc2 || at[0] > 0xf4)
+		return 0;
+	length = at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
+	if (left < length)
+		return 0;
+	/* No longer than needed, no halves of pairs, nothing above U+10FFFF. */
+	if (at[0] == 0xe0)
+		low = 0xa0;
+	else if (at[0] == 0xed)
+		high = 0x9f;
+	else if (at[0] == 0xf0)
+		low = 0x90;
+	else if (at[0] == 0xf4)
+		high = 0x8f;
+	if (at[1] < low || at[1] > high)
+		return 0;
+	for (size_t i = 2; i < length; i++)
+		if ((at[i] & 0xc0) != 0x80)
+			return 0;
+	return length;
+}
+
 size_t tmgr__text_control(const char *at)
 {
 	const unsigned char *byte = (const unsigned char *)at;

@@ -16,6 +16,8 @@ struct tmgr__text {
 
 void tmgr__text_init(struct tmgr__text *text, char *buffer, size_t size);
 void tmgr__text_add(struct tmgr__text *text, const char *string);
+/* The bytes of the UTF-8 character at a place, 0 if there is none; left: SIZE_MAX in a string. */
+size_t tmgr__utf8_length(const char *text, size_t left);
 /* The bytes of the control character at a place: C0, DEL, or C1 as UTF-8 has it; 0 for others. */
 size_t tmgr__text_control(const char *at);
 /* Control characters become \n, \t or \xHH, and a backslash stays as it is. */

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "taskmgr/base/text.h"
+
 struct reader {
 	struct tmgr_state_memory *memory;
 	const char *begin, *at, *end;

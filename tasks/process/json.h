@@ -62,8 +62,6 @@ int tmgr__json_text(struct tmgr_state_memory *memory, const struct tmgr__json *v
 
 /* ---- Texts ---- */
 
-/* Bytes of the UTF-8 character at a place, 0 if there is none. */
-size_t tmgr__utf8_length(const char *text, size_t left);
 /* What an escape sequence after its backslash stands for, as UTF-8 (up to 4 bytes); bytes of the
  * sequence without backslash, 0 if it is none. */
 size_t tmgr__json_unescape(const char *at, size_t left, char *ret, size_t *ret_length);

@@ -6,6 +6,8 @@
 
 #include "json.h"
 
+#include "taskmgr/base/text.h"
+
 #define EXACT_MAX (UINT64_C(1) << 53)
 #define SIZE_FIRST ((size_t)256)
 

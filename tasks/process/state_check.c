@@ -3,6 +3,8 @@
 
 #include "state.h"
 
+#include "taskmgr/base/text.h"
+
 /* The states on the way to one that is checked, to see where a table leads to itself. */
 struct way {
 	const struct way *above;
