@@ -1,5 +1,6 @@
 #include "text.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,11 +11,20 @@ void tmgr__text_init(struct tmgr__text *text, char *buffer, size_t size)
 		buffer[0] = '\0';
 }
 
+/* As many of the bytes as there is room for, and no half of a character at their end. */
+static size_t fitting(const char *bytes, size_t count, size_t room)
+{
+	if (count <= room)
+		return count;
+	while (room > 0 && ((unsigned char)bytes[room] & 0xc0) == 0x80)
+		room--;
+	return room;
+}
+
 static void add_bytes(struct tmgr__text *text, const char *bytes, size_t count)
 {
 	if (text->length + 1 < text->size) {
-		size_t room = text->size - text->length - 1;
-		size_t n = count < room ? count : room;
+		size_t n = fitting(bytes, count, text->size - text->length - 1);
 
 		memcpy(text->buffer + text->length, bytes, n);
 		text->buffer[text->length + n] = '\0';
@@ -71,11 +81,14 @@ size_t tmgr__text_control(const char *at)
 void tmgr__text_add_escaped(struct tmgr__text *text, const char *string)
 {
 	while (*string) {
-		size_t control = tmgr__text_control(string);
+		size_t control = tmgr__text_control(string), whole;
 		char escape[8];
 
-		if (control == 0)
-			add_bytes(text, string++, 1);
+		if (control == 0) {
+			whole = tmgr__utf8_length(string, SIZE_MAX);
+			add_bytes(text, string, whole > 0 ? whole : 1);
+			string += whole > 0 ? whole : 1;
+		}
 		for (; control > 0; control--, string++) {
 			if (*string == '\n')
 				strcpy(escape, "\\n");
@@ -105,12 +118,35 @@ void tmgr__text_copy(char *buffer, size_t size, const char *string)
 
 	if (!string)
 		string = "";
-	length = strnlen(string, size);
-	if (length == size) {
-		length = size - 1;
-		while (length > 0 && ((unsigned char)string[length] & 0xc0) == 0x80)
-			length--;
-	}
+	length = fitting(string, strnlen(string, size), size - 1);
 	memcpy(buffer, string, length);
 	buffer[length] = '\0';
+}
+
+bool tmgr__text_is_valid(const char *string)
+{
+	size_t length;
+
+	for (; *string; string += length) {
+		length = tmgr__utf8_length(string, SIZE_MAX);
+		if (length == 0)
+			return false;
+	}
+	return true;
+}
+
+void tmgr__text_copy_valid(char *buffer, size_t size, const char *string)
+{
+	struct tmgr__text text;
+
+	tmgr__text_init(&text, buffer, size);
+	while (string && *string && text.length < size) {
+		size_t length = tmgr__utf8_length(string, SIZE_MAX);
+
+		if (length > 0)
+			add_bytes(&text, string, length);
+		else
+			tmgr__text_add(&text, "\xef\xbf\xbd");
+		string += length > 0 ? length : 1;
+	}
 }

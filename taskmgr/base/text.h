@@ -1,11 +1,12 @@
 /*
- * Text built into memory of the caller: cut where it is full, always terminated, its whole length
- * counted.
+ * Text built into memory of the caller: cut at a whole UTF-8 character where it is full, always
+ * terminated, its whole length counted.
  */
 #ifndef TMGR__TEXT_H
 #define TMGR__TEXT_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct tmgr__text {
@@ -27,5 +28,10 @@ void tmgr__text_format(struct tmgr__text *text, const char *format, ...)
 
 /* Copy a string into size bytes, cut at a whole UTF-8 character, terminated; NULL counts as "". */
 void tmgr__text_copy(char *buffer, size_t size, const char *string);
+
+/* Whether all of it is UTF-8. */
+bool tmgr__text_is_valid(const char *string);
+/* The same copy, with U+FFFD for each byte that is of no character. */
+void tmgr__text_copy_valid(char *buffer, size_t size, const char *string);
 
 #endif
