@@ -314,6 +314,22 @@ the_file_is_repaired_when_the_daemon_is_down()
 	run 0 check "$dir/copy2.db"
 }
 
+# A program that did not look has left them, more than are asked for at a time.
+names_that_are_not_utf8_are_shown_all_the_same()
+{
+	sqlite3 "$dir/copy2.db" "CREATE TEMP TABLE old AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1001)
+		SELECT p.* FROM n, tmgr_processes AS p WHERE p.id = 'a';
+		UPDATE old SET id = CAST(x'ff' AS TEXT) || rowid, text = CAST(x'e282' AS TEXT);
+		INSERT INTO tmgr_processes SELECT * FROM old"
+	run 0 list --file "$dir/copy2.db"
+	silent err
+	says out '^d  *order '
+	says out "^$(printf '\357\277\275')1  *order  *finished "
+	run 0 list --json --max 2 --after e --file "$dir/copy2.db"
+	[ "$(wc -l <"$dir/out")" -eq 2 ] || die 'not two'
+	run 0 why d --file "$dir/copy2.db"
+}
+
 bad_usage_gives_2()
 {
 	for arguments in '' nonsense list 'list --socket' "list --file $file --socket $dir/control" 'show --file x' \
@@ -346,6 +362,7 @@ for test in \
 	the_file_is_checked_and_backed_up \
 	the_file_is_read_when_the_daemon_is_down \
 	the_file_is_repaired_when_the_daemon_is_down \
+	names_that_are_not_utf8_are_shown_all_the_same \
 	bad_usage_gives_2; do
 	"$test"
 	echo "ok: $test"

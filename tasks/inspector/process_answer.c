@@ -27,6 +27,30 @@ struct answer {
 
 /* ---- Writing -------------------------------------------------------------------------------- */
 
+/* What an earlier program has stored without looking is shown all the same. */
+static int make_valid(struct answer *answer, const struct tmgr_state_table *state,
+	struct tmgr__process_record *record)
+{
+	for (size_t i = 0; i < state->count; i++) {
+		void *field = (char *)record + state->fields[i].offset;
+		char *text, *valid;
+		size_t size;
+
+		if (state->fields[i].kind != TMGR_STATE_TEXT)
+			continue;
+		memcpy(&text, field, sizeof(text));
+		if (!text)
+			continue;
+		size = 3 * strlen(text) + 1;
+		valid = tmgr_state_take(answer->memory, size);
+		if (!valid)
+			return -ENOMEM;
+		tmgr__text_copy_valid(valid, size, text);
+		memcpy(field, &valid, sizeof(valid));
+	}
+	return 0;
+}
+
 static int emit(struct answer *answer, struct tmgr__process_record *record)
 {
 	const struct tmgr_state_table *state = tmgr__process_record_of(record->kind);
@@ -37,8 +61,9 @@ static int emit(struct answer *answer, struct tmgr__process_record *record)
 	tmgr_state_memory_clear(answer->memory);
 	r = tmgr_state_encode(answer->memory, state, record, &text, &size);
 	if (r == -EILSEQ) {
-		record->text = tmgr__borrowed("(not UTF-8)");
-		r = tmgr_state_encode(answer->memory, state, record, &text, &size);
+		r = make_valid(answer, state, record);
+		if (r == 0)
+			r = tmgr_state_encode(answer->memory, state, record, &text, &size);
 	}
 	if (r == 0)
 		answer->broken = answer->out->line(answer->out->self, text, size);

@@ -39,6 +39,7 @@ int taskctl_process_list(struct taskctl_link *link, struct taskctl_line *line)
 	};
 	struct taskctl_visit visit = { .record = print_record, .self = &printing };
 	uint64_t wanted = line->ask.max > 0 ? line->ask.max : UINT64_MAX, before;
+	char after[sizeof(printing.last)];
 	int r;
 
 	line->ask.ask = tmgr__borrowed("list");
@@ -46,10 +47,13 @@ int taskctl_process_list(struct taskctl_link *link, struct taskctl_line *line)
 		taskctl_print_process_head();
 	do {
 		before = printing.count;
+		strcpy(after, printing.last);
 		line->ask.max = wanted - before < 1000 ? (uint32_t)(wanted - before) : 1000;
 		r = taskctl_link_ask(link, &line->ask, &visit);
 		line->ask.after = printing.last;
-	} while (r == 0 && printing.count - before == line->ask.max && printing.count < wanted);
+		/* An id that is not UTF-8 is shown as another one: it may lead nowhere. */
+	} while (r == 0 && printing.count - before == line->ask.max && printing.count < wanted &&
+		 strcmp(printing.last, after) > 0);
 	line->ask.after = NULL;
 	return r;
 }

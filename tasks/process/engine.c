@@ -52,8 +52,8 @@ uint64_t tmgr__engine_number(struct tmgr__engine *engine)
 	return ++engine->sequence;
 }
 
-/* Names of all kinds: UTF-8 without control characters and slashes. */
-bool tmgr__is_name(const char *text, size_t size_max)
+/* Programs that did not look have stored names that are not UTF-8. */
+bool tmgr__was_name(const char *text, size_t size_max)
 {
 	size_t size = strnlen(text, size_max + 1);
 
@@ -66,7 +66,14 @@ bool tmgr__is_name(const char *text, size_t size_max)
 	return true;
 }
 
-bool tmgr__is_channel(const char *id)
+/* Names of all kinds: UTF-8 without control characters and slashes. */
+bool tmgr__is_name(const char *text, size_t size_max)
+{
+	return tmgr__was_name(text, size_max) && tmgr__text_is_valid(text);
+}
+
+/* Its process is one that is there, or there is no such channel: only the name may be a new one. */
+static bool is_channel(const char *id, bool (*is_name)(const char *text, size_t size_max))
 {
 	size_t size = strcspn(id, "/");
 	char owner[TMGR_PROCESS_ID_MAX + 1];
@@ -75,8 +82,18 @@ bool tmgr__is_channel(const char *id)
 		return false;
 	memcpy(owner, id, size);
 	owner[size] = '\0';
-	return (size == 0 || tmgr__is_name(owner, TMGR_PROCESS_ID_MAX)) &&
-	       tmgr__is_name(id + size + 1, TMGR_PROCESS_NAME_MAX);
+	return (size == 0 || tmgr__was_name(owner, TMGR_PROCESS_ID_MAX)) &&
+	       is_name(id + size + 1, TMGR_PROCESS_NAME_MAX);
+}
+
+bool tmgr__is_channel(const char *id)
+{
+	return is_channel(id, tmgr__is_name);
+}
+
+bool tmgr__was_channel(const char *id)
+{
+	return is_channel(id, tmgr__was_name);
 }
 
 /* ---- While a method runs --------------------------------------------------------------------- */

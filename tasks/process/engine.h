@@ -345,5 +345,8 @@ int64_t tmgr__process_changed(const struct tmgr__eprocess *process);
 /* Whether this is an id of a process, a name, and an id of a channel. */
 bool tmgr__is_name(const char *text, size_t size_max);
 bool tmgr__is_channel(const char *id);
+/* Whether it may be one that is stored, though it is not UTF-8. */
+bool tmgr__was_name(const char *text, size_t size_max);
+bool tmgr__was_channel(const char *id);
 
 #endif

@@ -52,7 +52,7 @@ static int load_channel(struct tmgr__engine *engine, const struct tmgr_store_cha
 {
 	struct tmgr__channel *channel;
 
-	if (!tmgr__is_channel(row->id) || tmgr__engine_channel(engine, row->id) != NULL)
+	if (!tmgr__was_channel(row->id) || tmgr__engine_channel(engine, row->id) != NULL)
 		return -EBADMSG;
 	channel = tmgr__channel_add(engine, row->id);
 	if (channel == NULL)
@@ -188,7 +188,7 @@ static int load_subject(
 	switch (row->kind) {
 	case TMGR_PROCESS_WAIT_SEND:
 	case TMGR_PROCESS_WAIT_RECEIVE:
-		if (!tmgr__is_channel(row->target))
+		if (!tmgr__was_channel(row->target))
 			return -EBADMSG;
 		r = tmgr__channel_resolve(engine, row->target, &channel);
 		if (r != 0)

@@ -110,7 +110,7 @@ int tmgr_process_cancel(struct tmgr_process *process, const char *id)
 
 	if (process == NULL)
 		return -EINVAL;
-	if (id == NULL || !tmgr__is_name(id, TMGR_PROCESS_ID_MAX))
+	if (id == NULL || !tmgr__was_name(id, TMGR_PROCESS_ID_MAX))
 		return tmgr__step_mistake(process, -EINVAL, "that is no process's id");
 	action = tmgr__step_act(process, TMGR__KILL);
 	if (action != NULL)

@@ -157,12 +157,13 @@ void tmgr_processes_unref(struct tmgr_processes *processes)
 
 /* ---- Defining -------------------------------------------------------------------------------- */
 
-static bool is_method_name(const char *name)
+/* An alias stands in files already, and may be no UTF-8. */
+static bool is_method_name(const char *name, bool alias)
 {
 	size_t goroutine = strcspn(name, "_");
 
-	return tmgr__is_name(name, TMGR_PROCESS_METHOD_MAX) && goroutine > 0 &&
-	       goroutine <= TMGR_PROCESS_NAME_MAX && name[goroutine] == '_' &&
+	return (alias ? tmgr__was_name : tmgr__is_name)(name, TMGR_PROCESS_METHOD_MAX) &&
+	       goroutine > 0 && goroutine <= TMGR_PROCESS_NAME_MAX && name[goroutine] == '_' &&
 	       name[goroutine + 1] != '\0';
 }
 
@@ -187,11 +188,12 @@ static bool is_retry(const struct tmgr_process_retry *retry)
 static bool is_method(
 	const struct tmgr_process_method *methods, const struct tmgr_process_method *method)
 {
-	if (!is_method_name(method->name) || method->function == NULL || method->deadline_ns < 0 ||
-		!is_retry(&method->retry) || count_name(methods, method->name) != 1)
+	if (!is_method_name(method->name, false) || method->function == NULL ||
+		method->deadline_ns < 0 || !is_retry(&method->retry) ||
+		count_name(methods, method->name) != 1)
 		return false;
 	for (size_t i = 0; method->aliases != NULL && method->aliases[i] != NULL; i++) {
-		if (!is_method_name(method->aliases[i]) ||
+		if (!is_method_name(method->aliases[i], true) ||
 			count_name(methods, method->aliases[i]) != 1)
 			return false;
 	}

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "taskmgr/base/text.h"
+
 #include "tasks/process/runtime.h"
 
 struct tmgr_process_request *tmgr__request_create(unsigned kind, size_t texts)
@@ -57,20 +59,27 @@ int tmgr__request_put(struct tmgr_processes *processes, struct tmgr_process_requ
 
 /* ---- What can be asked ----------------------------------------------------------------------- */
 
-static bool is_id(const char *id)
+static bool is_new_id(const char *id)
 {
 	return id != NULL && tmgr__is_name(id, TMGR_PROCESS_ID_MAX);
 }
 
-static bool is_method_or_goroutine(const char *text, size_t size_max)
+/* Of what is there already, with a name that may be an old one. */
+static bool is_known(const char *name, size_t size_max)
 {
-	return text != NULL && tmgr__is_name(text, size_max);
+	return name != NULL && tmgr__was_name(name, size_max);
+}
+
+static bool is_id(const char *id)
+{
+	return is_known(id, TMGR_PROCESS_ID_MAX);
 }
 
 static int judge_send(const struct tmgr_process_command *command)
 {
 	if (command->key != NULL &&
-		(strlen(command->key) > TMGR_PROCESS_KEY_MAX || command->key[0] == '\0'))
+		(strlen(command->key) > TMGR_PROCESS_KEY_MAX || command->key[0] == '\0' ||
+			!tmgr__text_is_valid(command->key)))
 		return -EINVAL;
 	if (command->value.size > TMGR_PROCESS_VALUE_MAX)
 		return -EMSGSIZE;
@@ -84,7 +93,8 @@ static int judge(const struct tmgr_process_command *command)
 
 	switch (command->kind) {
 	case TMGR_PROCESS_START:
-		return is_id(command->child.id) && command->child.definition != NULL ? 0 : -EINVAL;
+		return is_new_id(command->child.id) && command->child.definition != NULL ? 0
+											 : -EINVAL;
 	case TMGR_PROCESS_SEND:
 		return channel ? judge_send(command) : -EINVAL;
 	case TMGR_PROCESS_CLOSE:
@@ -95,7 +105,10 @@ static int judge(const struct tmgr_process_command *command)
 			       ? 0
 			       : -EINVAL;
 	case TMGR_PROCESS_CHANNEL_DELETE:
-		return channel && command->channel[0] == '/' ? 0 : -EINVAL;
+		return command->channel != NULL && tmgr__was_channel(command->channel) &&
+				       command->channel[0] == '/'
+			       ? 0
+			       : -EINVAL;
 	case TMGR_PROCESS_RESULT:
 	case TMGR_PROCESS_CANCEL:
 	case TMGR_PROCESS_RESUME:
@@ -104,11 +117,8 @@ static int judge(const struct tmgr_process_command *command)
 	case TMGR_PROCESS_PAUSE:
 		return is_id(command->id) && command->text != NULL ? 0 : -EINVAL;
 	case TMGR_PROCESS_GOTO:
-		return is_id(command->id) &&
-				       is_method_or_goroutine(
-					       command->goroutine, TMGR_PROCESS_NAME_MAX) &&
-				       is_method_or_goroutine(
-					       command->method, TMGR_PROCESS_METHOD_MAX)
+		return is_id(command->id) && is_known(command->goroutine, TMGR_PROCESS_NAME_MAX) &&
+				       is_known(command->method, TMGR_PROCESS_METHOD_MAX)
 			       ? 0
 			       : -EINVAL;
 	case TMGR_PROCESS_SET:

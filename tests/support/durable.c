@@ -45,8 +45,14 @@ void durable_begin(
 {
 	struct tmgr_store *store;
 
-	set_definitions(durable, definitions);
 	assert_int_equal(tmgr_store_memory_create(&store), 0);
+	durable_begin_on(durable, store, definitions);
+}
+
+void durable_begin_on(struct durable *durable, struct tmgr_store *store,
+	const struct tmgr_process_definition *const *definitions)
+{
+	set_definitions(durable, definitions);
 	open_with(durable, store);
 }
 

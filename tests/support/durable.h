@@ -23,6 +23,9 @@ struct durable {
 /* Start with definitions, NULL at the end. */
 void durable_begin(
 	struct durable *durable, const struct tmgr_process_definition *const *definitions);
+/* The same on this store, which is taken. */
+void durable_begin_on(struct durable *durable, struct tmgr_store *store,
+	const struct tmgr_process_definition *const *definitions);
 /* Kill it and start it again: it finds what was committed. */
 void durable_kill(struct durable *durable);
 /* The same, with other definitions: another binary. */

@@ -132,7 +132,8 @@ TMGR_BEGIN_DECLS
  * @param ret_request  returned, release with tmgr_process_request_release()
  *
  * @retval 0           asked
- * @retval -EINVAL     an argument is NULL, or a field that the kind needs is missing or out of range
+ * @retval -EINVAL     an argument is NULL, or a field that the kind needs is missing, no name, or out of
+ *                     range
  * @retval -ENOENT     the definition of a start is not defined
  * @retval -ENOMEM     out of memory
  * @retval -ESHUTDOWN  it was told to stop, or is not open
@@ -222,7 +223,8 @@ TMGR_API void tmgr_process_request_release(struct tmgr_process_request *request)
  * @retval -EPIPE      send: the channel is closed
  * @retval -EAGAIN     send: too many stand in its line
  * @retval -ENODATA    result: it gave none
- * @retval -EINVAL     an argument is NULL, or a field that the kind needs is missing or out of range
+ * @retval -EINVAL     an argument is NULL, or a field that the kind needs is missing, no name, or out of
+ *                     range
  * @retval -ENOSPC     the store is full, and too much waits for it
  * @retval -ECANCELED  the token fired first; result: it was cancelled
  * @retval -ETIMEDOUT  the deadline came first

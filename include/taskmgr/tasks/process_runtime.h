@@ -230,7 +230,7 @@ struct tmgr_process_outside {
  * @retval -ENOENT     there is no such process or channel
  * @retval -EPIPE      the channel is closed, or its process over
  * @retval -EAGAIN     too many stand in its line
- * @retval -EINVAL     an argument is NULL, or channel is no id, or the key is too long
+ * @retval -EINVAL     an argument is NULL, channel is no id, or the key is empty, too long or not UTF-8
  * @retval -EMSGSIZE   the value is longer than TMGR_PROCESS_VALUE_MAX
  * @retval -ENOSPC     the store is full, and too much waits for it
  * @retval -ECANCELED  the token fired first

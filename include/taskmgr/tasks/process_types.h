@@ -4,6 +4,10 @@
  *
  * A channel is named by a process and a name, written "process/name"; a runtime-wide one belongs to
  * no process: "/name". That text is its id: a value that may be kept in state and sent.
+ *
+ * Names that are not UTF-8 are refused where they would be new. A file may have some all the same, of a
+ * program that did not look: what has one goes on, can be asked about, cancelled and deleted, and is
+ * shown with U+FFFD for each byte that is of no character.
  */
 #ifndef TMGR_TASKS_PROCESS_TYPES_H
 #define TMGR_TASKS_PROCESS_TYPES_H
@@ -22,7 +26,7 @@
 #define TMGR_PROCESS_METHOD_MAX 127
 /** Most bytes of a channel's id: process, '/', name. */
 #define TMGR_PROCESS_CHANNEL_MAX (TMGR_PROCESS_ID_MAX + 1 + TMGR_PROCESS_NAME_MAX)
-/** Most bytes of an idempotency key, and of the name of an effect. */
+/** Most bytes of an idempotency key, valid UTF-8, and of the name of an effect; for it the same rules. */
 #define TMGR_PROCESS_KEY_MAX 255
 /** Most bytes of a message, and of a result. */
 #define TMGR_PROCESS_VALUE_MAX 1048576
