@@ -227,8 +227,8 @@ $(SHARED_LINKS): $(SHARED_LIB)
 	@ln -sf $(REALNAME) $@
 
 # It has a copy of what it uses of taskmgr/base, which the library keeps to itself.
-$(SQLITE_SHARED): $(call objects,$(SQLITE_SOURCES) taskmgr/base/check.c) $(SQLITE_MAP) $(SHARED_LIB) \
-		$(SHARED_LINKS) $(BUILD)/sources
+$(SQLITE_SHARED): $(call objects,$(SQLITE_SOURCES) taskmgr/base/check.c taskmgr/base/text.c) $(SQLITE_MAP) \
+		$(SHARED_LIB) $(SHARED_LINKS) $(BUILD)/sources
 	$(call run,LD,$@)$(LINK) -shared -Wl,-soname,$(SQLITE_SONAME) \
 		-Wl,--version-script=$(SQLITE_MAP) -o $@ $(filter %.o,$^) $(SHARED_LIB) $(SQLITE_LIBS)
 

@@ -5,6 +5,8 @@
 
 #include <taskmgr/taskmgr.h>
 
+#include "taskmgr/base/text.h"
+
 #include "tests/support/answers.h"
 #include "tests/support/expect.h"
 #include "tests/support/leak.h"
@@ -47,6 +49,42 @@ static const struct tmgr_process_definition use_definition = {
 };
 
 static const struct tmgr_process_definition *const uses[] = { &use_definition, NULL };
+
+/* ---- Who says something ---------------------------------------------------------------------- */
+
+static const char *said; /* that the next step says */
+
+static int say(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	tmgr_process_log(process, "%s", said);
+	return tmgr_process_receive(process, "in", done);
+}
+
+static int fail_with(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	return tmgr_process_fail(process, -EIO, "%s", said);
+}
+
+static const struct tmgr_process_definition say_definition = {
+	.name = "say",
+	.version = 1,
+	.start = say,
+	.methods = (const struct tmgr_process_method[]){ { .name = "Main_Say", .function = say },
+		{ .name = "Main_Done", .function = done }, { 0 } },
+};
+
+static const struct tmgr_process_definition fail_definition = {
+	.name = "fail",
+	.version = 1,
+	.start = fail_with,
+	.retry = { .attempts_max = 1 },
+	.methods = (const struct tmgr_process_method[]){ { .name = "Main_Fail",
+								 .function = fail_with },
+		{ 0 } },
+};
+
+static const struct tmgr_process_definition *const sayers[] = { &say_definition, &fail_definition,
+	NULL };
 
 /* Which way is in the process's id. */
 static int use(struct tmgr_process *process, void *state, const struct tmgr_message *message)
@@ -297,6 +335,82 @@ static void what_has_an_old_name_can_be_looked_at_and_ended_from_a_program(void 
 	assert_int_equal(wrong, 0);
 }
 
+/* ---- Texts ----------------------------------------------------------------------------------- */
+
+/* Of two bytes a character, from the first or the second place on, and more than are kept. */
+static const char *long_text(bool odd)
+{
+	static char text[TMGR_PROCESS_TEXT_SIZE + 32];
+
+	memset(text, 'x', sizeof(text));
+	for (size_t i = odd; i + 2 < sizeof(text); i += 2)
+		memcpy(text + i, "\xc3\xa4", 2);
+	text[sizeof(text) - 1 - !odd] = '\0';
+	return text;
+}
+
+static bool is_whole(const char *text, size_t size)
+{
+	return tmgr__text_is_valid(text) && strlen(text) + 2 >= size &&
+	       strstr(text, INSTEAD) == NULL;
+}
+
+static void what_a_method_says_is_cut_at_a_whole_character(void **state)
+{
+	struct durable durable = { 0 };
+
+	wrong = 0;
+	durable_begin(&durable, sayers);
+	for (int odd = 0; odd < 2; odd++) {
+		char logs[] = { 'l', (char)('0' + odd), '\0' };
+		char fails[] = { 'f', (char)('0' + odd), '\0' };
+		const struct tmgr_process_info *info;
+
+		said = long_text(odd);
+		IS(durable_start(&durable, &say_definition, logs), 0);
+		IS(is_whole(durable_event_text(&durable, logs, TMGR_PROCESS_EVENT_LOG), 255), true);
+		IS(durable_do(&durable,
+			   &(struct tmgr_process_command){
+				   .kind = TMGR_PROCESS_PAUSE, .id = logs, .text = said }),
+			0);
+		IS(is_whole(durable_get(&durable, logs)->text, 255), true);
+		IS(is_whole(durable_event_text(&durable, logs, TMGR_PROCESS_EVENT_PAUSED), 255),
+			true);
+		IS(durable_start(&durable, &fail_definition, fails), 0);
+		info = durable_get(&durable, fails);
+		/* With the method before it it is cut once more. */
+		IS(is_whole(info->text, 255), true);
+		IS(is_whole(info->goroutines[0].text, 255), true);
+		IS(is_whole(durable_event_text(&durable, fails, TMGR_PROCESS_EVENT_FAILED), 255),
+			true);
+	}
+	durable_end(&durable);
+	assert_int_equal(wrong, 0);
+}
+
+static void what_a_method_says_is_made_valid_where_it_comes_in(void **state)
+{
+	struct durable durable = { 0 };
+	const struct tmgr_process_info *info;
+
+	wrong = 0;
+	said = "b\xe4h";
+	durable_begin(&durable, sayers);
+	IS(durable_start(&durable, &say_definition, "l"), 0);
+	IS_TEXT(durable_event_text(&durable, "l", TMGR_PROCESS_EVENT_LOG), "b" INSTEAD "h");
+	IS(durable_do(&durable,
+		   &(struct tmgr_process_command){
+			   .kind = TMGR_PROCESS_PAUSE, .id = "l", .text = said }),
+		0);
+	IS_TEXT(durable_get(&durable, "l")->text, "b" INSTEAD "h");
+	IS(durable_start(&durable, &fail_definition, "f"), 0);
+	info = durable_get(&durable, "f");
+	IS_TEXT(info->text, "Main_Fail: b" INSTEAD "h");
+	IS_TEXT(info->goroutines[0].text, "b" INSTEAD "h");
+	durable_end(&durable);
+	assert_int_equal(wrong, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -304,6 +418,8 @@ int main(void)
 		leak_test(from_outside_a_name_that_is_not_utf8_is_refused),
 		leak_test(a_definition_with_a_name_that_is_not_utf8_is_refused),
 		leak_test(old_names_and_texts_are_shown_with_what_stands_for_their_bytes),
+		leak_test(what_a_method_says_is_cut_at_a_whole_character),
+		leak_test(what_a_method_says_is_made_valid_where_it_comes_in),
 		leak_test(what_has_an_old_name_can_be_looked_at_and_ended_from_a_program),
 	};
 

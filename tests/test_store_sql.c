@@ -7,6 +7,8 @@
 
 #include <taskmgr/taskmgr.h>
 
+#include "taskmgr/base/text.h"
+
 #include "tests/support/leak.h"
 #include "tests/support/steps.h"
 #include "tests/support/store_file.h"
@@ -200,6 +202,29 @@ static void a_statement_that_never_ends_fails_its_step_and_no_other(void **state
 	assert_int_equal(store_file_check(&file), 0);
 }
 
+static void the_text_of_a_failure_is_utf8(void **state)
+{
+	char text[2 * TMGR_PROCESS_TEXT_SIZE] = "SELECT ";
+	struct tmgr_store_trial trial = try("SELECT \xff");
+
+	(void)state;
+	assert_int_equal(trial.result, -EINVAL);
+	assert_string_equal(trial.text, "no such column: \xef\xbf\xbd");
+	/* Cut at whole characters, wherever they begin. */
+	for (int odd = 0; odd < 2; odd++) {
+		text[7] = 'x';
+		for (size_t i = 7 + (size_t)odd; i + 2 < sizeof(text); i += 2) {
+			text[i] = '\xc3';
+			text[i + 1] = '\xa4';
+		}
+		trial = try(text);
+		assert_int_equal(trial.result, -EINVAL);
+		assert_true(tmgr__text_is_valid(trial.text));
+		assert_null(strstr(trial.text, "\xef\xbf\xbd"));
+		assert_true(strlen(trial.text) >= sizeof(trial.text) - 2);
+	}
+}
+
 static void more_texts_than_are_kept_are_prepared_again(void **state)
 {
 	(void)state;
@@ -310,6 +335,7 @@ int main(void)
 		TEST(one_that_rolls_all_back_undoes_itself_and_no_other),
 		TEST(statements_cannot_touch_what_is_the_stores),
 		TEST(a_statement_that_never_ends_fails_its_step_and_no_other),
+		TEST(the_text_of_a_failure_is_utf8),
 		TEST(more_texts_than_are_kept_are_prepared_again),
 		TEST(a_program_that_writes_to_the_file_holds_steps_and_loses_none),
 		TEST(a_program_that_reads_does_not_hold_up_the_end),

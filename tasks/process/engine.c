@@ -246,7 +246,7 @@ static int apply_pause(
 	ending = tmgr__process_ending(engine, process);
 	if (ending == NULL)
 		return -ENOMEM;
-	tmgr__text_copy(ending->text, sizeof(ending->text), reason);
+	tmgr__text_copy_valid(ending->text, sizeof(ending->text), reason);
 	ending->error = 0;
 	tmgr__process_set_status(engine, process, TMGR_PROCESS_PAUSED);
 	tmgr__put_event(engine, TMGR_PROCESS_EVENT_PAUSED, process, NULL, ending->text);

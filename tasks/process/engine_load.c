@@ -37,7 +37,7 @@ static int load_process(struct tmgr__engine *engine, const struct tmgr_store_pro
 			return -ENOMEM;
 		ending->changed_ms = row->changed_ms;
 		ending->error = row->error;
-		tmgr__text_copy(ending->text, sizeof(ending->text), row->text);
+		tmgr__text_copy_valid(ending->text, sizeof(ending->text), row->text);
 		if (row->has_result)
 			ending->result = tmgr__blob(engine, row->result);
 	}
@@ -114,7 +114,7 @@ static int load_trouble(struct tmgr__engine *engine, struct tmgr__goroutine *gor
 	trouble->attempts = row->attempts;
 	trouble->error = row->error;
 	trouble->retry_at = row->retry_at_ms;
-	tmgr__text_copy(trouble->text, sizeof(trouble->text), row->text);
+	tmgr__text_copy_valid(trouble->text, sizeof(trouble->text), row->text);
 	return 0;
 }
 

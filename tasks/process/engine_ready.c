@@ -168,7 +168,7 @@ void tmgr__goroutine_pause(
 	if (trouble == NULL)
 		return;
 	goroutine->status = TMGR_GOROUTINE_PAUSED;
-	tmgr__text_copy(trouble->text, sizeof(trouble->text), reason);
+	tmgr__text_copy_valid(trouble->text, sizeof(trouble->text), reason);
 	tmgr__put_event(
 		engine, TMGR_PROCESS_EVENT_PAUSED, goroutine->process, goroutine, trouble->text);
 }

@@ -104,7 +104,7 @@ static void fail(
 		return;
 	trouble->attempts++;
 	trouble->error = error;
-	tmgr__text_copy(trouble->text, sizeof(trouble->text),
+	tmgr__text_copy_valid(trouble->text, sizeof(trouble->text),
 		text != NULL && text[0] != '\0' ? text : tmgr_strerror(error));
 	if (trouble->attempts >= retry.attempts_max) {
 		trouble->retry_at = 0;

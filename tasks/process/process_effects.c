@@ -361,7 +361,7 @@ int tmgr_process_log(struct tmgr_process *process, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(whole, sizeof(whole), format, arguments);
 	va_end(arguments);
-	tmgr__text_copy(line, sizeof(line), whole);
+	tmgr__text_copy_valid(line, sizeof(line), whole);
 	action = tmgr__step_act(process, TMGR__LOG);
 	if (action != NULL)
 		action->name = tmgr__step_copy_text(process, line);
@@ -378,6 +378,6 @@ int tmgr_process_fail(struct tmgr_process *process, int code, const char *format
 	va_start(arguments, format);
 	vsnprintf(whole, sizeof(whole), format, arguments);
 	va_end(arguments);
-	tmgr__text_copy(process->text, sizeof(process->text), whole);
+	tmgr__text_copy_valid(process->text, sizeof(process->text), whole);
 	return code;
 }

@@ -12,6 +12,7 @@
 #include "store_sqlite.h"
 
 #include "taskmgr/base/check.h"
+#include "taskmgr/base/text.h"
 
 /* Of SQLite's virtual machine, between two looks at the clock while a user's statement runs. */
 #define LATE_INSTRUCTIONS 4096
@@ -224,7 +225,7 @@ static void tell_failure(const struct sqlite_store *self, struct tmgr_store_tria
 			"the step's statements took longer than %g s",
 			(double)self->options.sql_ns / (double)TMGR_SECOND);
 	else
-		snprintf(trial->text, sizeof(trial->text), "%s",
+		tmgr__text_copy_valid(trial->text, sizeof(trial->text),
 			code == SQLITE_MISUSE ? "not one statement with its values"
 					      : sqlite3_errmsg(self->main));
 }

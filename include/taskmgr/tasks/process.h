@@ -468,7 +468,8 @@ TMGR_API void *tmgr_process_memory(struct tmgr_process *process, size_t size);
  * Put a line into the history, with this step.
  *
  * @param process  the step
- * @param format   as printf; cut to TMGR_PROCESS_TEXT_SIZE - 1 bytes
+ * @param format   as printf; cut to TMGR_PROCESS_TEXT_SIZE - 1 bytes, at a whole character; U+FFFD for
+ *                 what is not UTF-8
  *
  * @retval 0        declared
  * @retval -EINVAL  an argument is NULL
@@ -484,7 +485,8 @@ TMGR_API int tmgr_process_log(struct tmgr_process *process, const char *format, 
  *
  * @param process  the step; NULL keeps nothing
  * @param code     a negative errno
- * @param format   as printf; cut to TMGR_PROCESS_TEXT_SIZE - 1 bytes
+ * @param format   as printf; cut to TMGR_PROCESS_TEXT_SIZE - 1 bytes, at a whole character; U+FFFD for
+ *                 what is not UTF-8
  *
  * @return code
  * @retval code  always

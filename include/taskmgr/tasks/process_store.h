@@ -187,7 +187,7 @@ struct tmgr_store_trial {
 	const struct tmgr_sql_statement *statements;
 	size_t count;
 	int result;                        /**< written: 0, or why none of them has happened */
-	char text[TMGR_PROCESS_TEXT_SIZE]; /**< written: the message for that, or "" */
+	char text[TMGR_PROCESS_TEXT_SIZE]; /**< written: the message for that, UTF-8, or "" */
 };
 
 /** What a store has found when it was opened. */
