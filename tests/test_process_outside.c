@@ -1,6 +1,8 @@
 /* Durable processes from outside: what each waits for, repair, and their channels. */
 #include <errno.h>
 
+#include "tasks/process/runtime.h"
+
 #include "tests/support/durable.h"
 #include "tests/support/leak.h"
 #include "tests/support/waiters.h"
@@ -257,6 +259,51 @@ static void what_is_over_and_keys_are_forgotten_without_any_timer(void **state)
 	durable_end(&durable);
 }
 
+static void a_time_to_remember_of_less_than_a_millisecond_is_one(void **state)
+{
+	struct durable durable = {
+		.options = { .keep_finished_ns = 1, .keep_keys_ns = TMGR_MILLISECOND - 1 },
+	};
+	const struct tmgr_process_command send = {
+		.kind = TMGR_PROCESS_SEND, .channel = "t/go", .key = "k"
+	};
+
+	durable_begin(&durable, (const struct tmgr_process_definition *const[]){
+					&waiter_definition, &thing_definition, NULL });
+	assert_int_equal(durable_start(&durable, &waiter_definition, "over"), 0);
+	assert_int_equal(durable_status(&durable, "over"), TMGR_PROCESS_FINISHED);
+	assert_int_equal(durable_start(&durable, &thing_definition, "t"), 0);
+	assert_int_equal(durable_do(&durable, &send), 0);
+	assert_int_equal(durable_do(&durable, &send), 0);
+	assert_string_equal(durable_state(&durable, "t"), "{\"count\":2}");
+	durable_advance(&durable, TMGR_MILLISECOND);
+	assert_null(durable_get(&durable, "over"));
+	assert_int_equal(durable_do(&durable, &send), 0);
+	assert_string_equal(durable_state(&durable, "t"), "{\"count\":3}");
+	durable_end(&durable);
+	/* The history is cut by a store, and only where there are threads. */
+	durable = (struct durable){ .options = { .keep_events_ns = 1 } };
+	durable_begin(&durable, waiters);
+	assert_int_equal(durable.processes->options.keep_events_ns, TMGR_MILLISECOND);
+	durable_end(&durable);
+}
+
+/* It only grows, also where there is no greater one. */
+static void the_longest_time_to_remember_is_no_overflow(void **state)
+{
+	struct durable durable = {
+		.options = { .keep_finished_ns = INT64_MAX,
+			.keep_keys_ns = INT64_MAX,
+			.keep_events_ns = INT64_MAX },
+	};
+
+	durable_begin(&durable, waiters);
+	assert_int_equal(durable_start(&durable, &waiter_definition, "over"), 0);
+	durable_advance(&durable, 1000 * TMGR_HOUR);
+	assert_int_equal(durable_status(&durable, "over"), TMGR_PROCESS_FINISHED);
+	durable_end(&durable);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +317,8 @@ int main(void)
 		leak_test(a_key_is_remembered_for_its_time_also_over_a_kill),
 		leak_test(what_is_over_is_forgotten_after_its_time),
 		leak_test(what_is_over_and_keys_are_forgotten_without_any_timer),
+		leak_test(a_time_to_remember_of_less_than_a_millisecond_is_one),
+		leak_test(the_longest_time_to_remember_is_no_overflow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,6 +34,14 @@ int64_t tmgr__runtime_wall_ms(const struct tmgr_processes *processes)
 
 /* ---- Making ---------------------------------------------------------------------------------- */
 
+/* Whole milliseconds are counted, and none of them would be to forget at once. */
+static int64_t whole_ms(int64_t ns)
+{
+	int64_t part = ns % TMGR_MILLISECOND;
+
+	return part == 0 || ns > INT64_MAX - TMGR_MILLISECOND ? ns : ns - part + TMGR_MILLISECOND;
+}
+
 static bool set_defaults(struct tmgr_processes_options *options)
 {
 	if (options->keep_finished_ns < 0 || options->keep_keys_ns < 0 ||
@@ -45,6 +53,9 @@ static bool set_defaults(struct tmgr_processes_options *options)
 		options->keep_keys_ns = 7 * DAY_NS;
 	if (options->keep_events_ns == 0)
 		options->keep_events_ns = 30 * DAY_NS;
+	options->keep_finished_ns = whole_ms(options->keep_finished_ns);
+	options->keep_keys_ns = whole_ms(options->keep_keys_ns);
+	options->keep_events_ns = whole_ms(options->keep_events_ns);
 	if (options->events_max == 0)
 		options->events_max = 1000000;
 	if (options->line_max == 0)

@@ -34,7 +34,7 @@
 /** Most workers of one task. */
 #define TMGR_PROCESSES_WORKERS_MAX 1000
 
-/** How a runtime works; all zero is the default. Durations are nanoseconds. */
+/** How a runtime works; all zero is the default. Durations are nanoseconds, rounded up to a millisecond. */
 struct tmgr_processes_options {
 	/** How long a process that is over is remembered, with its id and result: 30 days. */
 	int64_t keep_finished_ns;
