@@ -60,6 +60,88 @@ static void a_method_past_its_deadline_is_stuck_and_what_it_returns_late_is_refu
 	daemon_end(&daemon);
 }
 
+/* What a method may look at, again and again until it is told to end: others change what they may. */
+static atomic_bool told;
+static atomic_uint looked_wrong;
+
+static void look_at_all(const struct tmgr_process *process)
+{
+	atomic_fetch_add(&looked_wrong, tmgr_process_attempts(process));
+	atomic_fetch_add(&looked_wrong, strcmp(tmgr_process_id(process), "l") != 0);
+	atomic_fetch_add(&looked_wrong, strcmp(tmgr_process_goroutine(process), "Main") != 0);
+	atomic_fetch_add(&looked_wrong, tmgr_process_now(process) == 0);
+	atomic_fetch_add(&looked_wrong, tmgr_process_deadline(process) == TMGR_NEVER);
+}
+
+static int pay(void *self, const char *key, struct tmgr_bytes *ret)
+{
+	*ret = bytes_of("paid");
+	return 0;
+}
+
+/* The runtime has the effect's result, and this is not told so by its deadline. */
+static int looking(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	if (atomic_fetch_add(&held_calls, 1) > 0)
+		return tmgr_process_finish(process, bytes_of("again"));
+	latch_wait(&held_latch);
+	if (tmgr_process_once(process, "effect", pay, NULL, NULL) != -ETIMEDOUT)
+		atomic_fetch_add(&looked_wrong, 1);
+	while (!atomic_load(&told))
+		look_at_all(process);
+	tmgr_process_go_named(process, "Other", looking);
+	return tmgr_process_once(process, "other", pay, NULL, NULL);
+}
+
+static const struct tmgr_process_definition looking_definition = {
+	.name = "looking",
+	.version = 1,
+	.start = looking,
+	.deadline_ns = 200 * TMGR_MILLISECOND,
+	.methods = (const struct tmgr_process_method[]){ { .name = "Main_Look",
+								 .function = looking },
+		{ 0 } },
+};
+
+static int do_to_l(struct daemon *daemon, struct tmgr_process_command command)
+{
+	command.id = "l";
+	return tmgr_processes_do(NULL, daemon->processes, &command, DAEMON_SOON, NULL);
+}
+
+static void a_method_that_is_late_may_look_at_what_it_was_called_with(void **state)
+{
+	const struct tmgr_process_command go = {
+		.kind = TMGR_PROCESS_GOTO, .goroutine = "Main", .method = "Main_Look"
+	};
+	const struct tmgr_process_command pause = { .kind = TMGR_PROCESS_PAUSE, .text = "why" };
+	const struct tmgr_process_command resume = { .kind = TMGR_PROCESS_RESUME };
+	const struct tmgr_process_command set = { .kind = TMGR_PROCESS_SET, .value = { "{}", 2 } };
+	const struct tmgr_process_command cancel = { .kind = TMGR_PROCESS_CANCEL };
+	struct daemon daemon;
+
+	held_begin(false);
+	atomic_store(&told, false);
+	atomic_store(&looked_wrong, 0);
+	daemon_begin_with(&daemon, &looking_definition, 1);
+	daemon_start_held(&daemon, &looking_definition, "l");
+	assert_int_equal(tmgr_store_memory_fail(daemon.store, -ENOSPC), 0);
+	latch_open(&held_latch);
+	assert_true(eventually(is_stuck, daemon.processes));
+	assert_int_equal(tmgr_store_memory_fail(daemon.store, 0), 0);
+	assert_int_equal(do_to_l(&daemon, pause), 0);
+	assert_int_equal(do_to_l(&daemon, resume), 0);
+	assert_int_equal(do_to_l(&daemon, resume), -EALREADY);
+	assert_int_equal(do_to_l(&daemon, go), -EBUSY);
+	assert_int_equal(do_to_l(&daemon, set), -EBUSY);
+	assert_int_equal(do_to_l(&daemon, cancel), 0);
+	atomic_store(&told, true);
+	assert_int_equal(
+		tmgr_processes_wait(NULL, daemon.processes, "l", DAEMON_SOON, NULL), -ECANCELED);
+	assert_int_equal(atomic_load(&looked_wrong), 0);
+	daemon_end(&daemon);
+}
+
 static int count_event(void *self, const struct tmgr_process_event *event)
 {
 	size_t *count = self;
@@ -297,6 +379,7 @@ int main(void)
 		/* A child, before there are threads: the thread sanitizer wants it so. */
 		leak_test(a_method_that_outlives_the_stop_is_left_behind_and_all_else_is_stored),
 		leak_test(a_method_past_its_deadline_is_stuck_and_what_it_returns_late_is_refused),
+		leak_test(a_method_that_is_late_may_look_at_what_it_was_called_with),
 		leak_test(on_stop_a_running_method_finishes_and_its_step_is_stored),
 		leak_test(a_method_that_obeys_the_cancel_is_called_again_by_the_next_program),
 		leak_test(who_waits_when_it_stops_is_told_and_later_calls_are_refused),

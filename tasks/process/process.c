@@ -25,9 +25,7 @@ const char *tmgr_process_goroutine(const struct tmgr_process *process)
 
 unsigned tmgr_process_attempts(const struct tmgr_process *process)
 {
-	return process != NULL && process->goroutine->trouble != NULL
-		       ? process->goroutine->trouble->attempts
-		       : 0;
+	return process != NULL ? process->attempts : 0;
 }
 
 int64_t tmgr_process_now(const struct tmgr_process *process)

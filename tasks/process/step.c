@@ -115,6 +115,7 @@ void tmgr__step_run(struct tmgr_process *step)
 
 	begin(step);
 	step->overtaken = false;
+	step->attempts = step->goroutine->trouble != NULL ? step->goroutine->trouble->attempts : 0;
 	deed->result = decode(step, &state);
 	if (deed->result != 0) {
 		deed->unreadable = deed->result != -ENOMEM;

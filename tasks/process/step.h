@@ -3,7 +3,8 @@
  * the step's own memory until the engine has taken it.
  *
  * What it reads of the engine (the process's id, state, definition, the goroutine's name, arrival and
- * effects) does not change while the method runs.
+ * effects) does not change while the method runs. A result of an effect that comes late does change the
+ * goroutine's trouble: then the step is overtaken, and does not look there any more.
  */
 #ifndef TMGR__PROCESS_STEP_H
 #define TMGR__PROCESS_STEP_H
@@ -26,6 +27,7 @@ struct tmgr_process {
 	struct tmgr_context *context;
 	int64_t deadline;        /* absolute, monotonic, ns */
 	int64_t now_ms, wall_ms; /* when it was called */
+	unsigned attempts;       /* then */
 	bool has_sql;            /* the store has */
 	bool overtaken;          /* the engine may still take a result of an effect */
 	unsigned next_id, next_key;
