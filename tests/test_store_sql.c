@@ -202,6 +202,36 @@ static void a_statement_that_never_ends_fails_its_step_and_no_other(void **state
 	assert_int_equal(store_file_check(&file), 0);
 }
 
+/* It is given alone, and what was tried before it is gone with it: nobody may believe it is there. */
+static void one_that_takes_those_of_another_call_with_it_ends_the_trial_and_not_the_store(
+	void **state)
+{
+	struct tmgr_sql_statement endless = { "INSERT INTO t " FOR_EVER "i FROM n", NULL, 0 };
+	struct tmgr_store_trial trial = { &endless, 1, 9, "" };
+
+	(void)state;
+	assert_int_equal(store_file_close(&file), 0);
+	file.options.sql_ns = 20 * TMGR_MILLISECOND;
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(try("CREATE TABLE t (a)").result, 0);
+	assert_int_equal(commit(), 0);
+	assert_int_equal(try("INSERT INTO t VALUES (1)").result, 0);
+	assert_int_equal(file.store->ops->try_sql(file.store, &trial, 1), -EAGAIN);
+	assert_int_equal(trial.result, -ETIMEDOUT);
+	assert_int_equal(health().error, 0);
+	/* All are given again. */
+	assert_int_equal(try("INSERT INTO t VALUES (2)").result, 0);
+	assert_int_equal(commit(), 0);
+	assert_string_equal(store_file_sql(&file, "SELECT group_concat(a) FROM t"), "2");
+	/* A conflict that rolls all back does the same. */
+	assert_int_equal(try("CREATE UNIQUE INDEX i ON t (a)").result, 0);
+	endless.text = "INSERT OR ROLLBACK INTO t VALUES (2)";
+	assert_int_equal(file.store->ops->try_sql(file.store, &trial, 1), -EAGAIN);
+	assert_int_equal(trial.result, -EEXIST);
+	assert_int_equal(commit(), 0);
+	assert_int_equal(store_file_check(&file), 0);
+}
+
 static void the_text_of_a_failure_is_utf8(void **state)
 {
 	char text[2 * TMGR_PROCESS_TEXT_SIZE] = "SELECT ";
@@ -335,6 +365,7 @@ int main(void)
 		TEST(one_that_rolls_all_back_undoes_itself_and_no_other),
 		TEST(statements_cannot_touch_what_is_the_stores),
 		TEST(a_statement_that_never_ends_fails_its_step_and_no_other),
+		TEST(one_that_takes_those_of_another_call_with_it_ends_the_trial_and_not_the_store),
 		TEST(the_text_of_a_failure_is_utf8),
 		TEST(more_texts_than_are_kept_are_prepared_again),
 		TEST(a_program_that_writes_to_the_file_holds_steps_and_loses_none),

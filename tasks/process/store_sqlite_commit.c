@@ -281,8 +281,12 @@ int tmgr__sqlite_try_sql(struct tmgr_store *store, struct tmgr_store_trial *tria
 	for (size_t i = 0; i < count; i++)
 		trials[i].result = 0;
 	/* One that writes takes the transaction with it when it is interrupted, and so the others. */
-	while ((code = try_all(self, trials, count)) == SQLITE_INTERRUPT && first)
+	while ((code = try_all(self, trials, count)) == SQLITE_INTERRUPT) {
 		tmgr__sqlite_abandon(store);
+		/* Those of a call before are not known here. */
+		if (!first)
+			return -EAGAIN;
+	}
 	if (code == SQLITE_OK)
 		return 0;
 	r = tmgr__sqlite_failed(self, code);

@@ -258,7 +258,8 @@ struct tmgr_store_ops {
 	 * Execute each trial's statements in the transaction that the next commit() ends; all or none of
 	 * each. Its result: 0; -EEXIST for a constraint; -EINVAL for a mistake in it; -ETIMEDOUT where
 	 * it ran for too long; -EAGAIN where it may succeed later. All of one transaction are given at
-	 * once. Returns 0, or an error as commit() does. NULL: no SQL.
+	 * once. Returns 0, or an error as commit() does; or, where they were given in several calls all
+	 * the same, -EAGAIN: a statement has undone those of all, as abandon() does. NULL: no SQL.
 	 */
 	int (*try_sql)(struct tmgr_store *store, struct tmgr_store_trial *trials, size_t count);
 	/** Undo all trials since the last commit. NULL where try_sql is. */
