@@ -259,6 +259,44 @@ static void a_line_that_is_no_request_is_answered_with_an_error(void **state)
 	durable_end(&durable);
 }
 
+/* Each a line that would be a request without it. */
+static void what_is_not_utf8_in_a_line_is_answered_with_an_error(void **state)
+{
+	static const struct {
+		const char *line;
+		int error;
+	} rows[] = {
+		{ "{\"ask\":\"list\",\"\xff\":1}", -EILSEQ },
+		{ "{\"ask\":\"list\",\"definition\":\"a\xc3\"}", -EILSEQ },
+		{ "{\"ask\":\"list\",\"after\":\"\xc0\xaf\"}", -EILSEQ },
+		{ "{\"ask\":\"list\xed\xa0\x80\"}", -EILSEQ },
+		{ "{\"ask\":\"list\"}\xff", -EBADMSG },
+		{ "\xff", -EBADMSG },
+		{ "\xef\xbb\xbf{\"ask\":\"list\"}", -EBADMSG }, /* a byte order mark */
+		/* What an escape sequence stands for is a character too. */
+		{ "{\"ask\":\"get\",\"id\":\"\\ud800\"}", -EBADMSG },
+		{ "{\"ask\":\"get\",\"id\":\"\\udc00\\ud800\"}", -EBADMSG },
+		{ "{\"ask\":\"get\",\"id\":\"w\\u0000\"}", -EILSEQ },
+		{ "{\"ask\":\"get\",\"id\":\"w\\u0085\"}", -EINVAL },
+		{ "{\"ask\":\"send\",\"channel\":\"w/\\u007f\"}", -EINVAL },
+	};
+	struct durable durable = { 0 };
+	struct answers answers = { 0 };
+
+	durable_begin(&durable, asked);
+	assert_int_equal(durable_start(&durable, &asked_waiter, "w"), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int error = answers_ask(&durable, &answers, rows[i].line);
+
+		if (error != rows[i].error)
+			fail_msg("%s: %d, not %d", rows[i].line, error, rows[i].error);
+		assert_true(answers_text(&answers)[0] != '\0');
+		assert_int_equal(answers.count, 1);
+	}
+	answers_drop(&answers);
+	durable_end(&durable);
+}
+
 static void an_answer_ends_where_nobody_takes_it(void **state)
 {
 	static const char line[] = "{\"ask\":\"get\",\"id\":\"w\"}";
@@ -322,6 +360,7 @@ int main(void)
 		leak_test(what_has_no_word_is_a_question_mark),
 		leak_test(events_are_read_from_a_sequence_on),
 		leak_test(a_line_that_is_no_request_is_answered_with_an_error),
+		leak_test(what_is_not_utf8_in_a_line_is_answered_with_an_error),
 		leak_test(an_answer_ends_where_nobody_takes_it),
 		leak_test(out_of_memory_is_said_at_every_allocation),
 	};

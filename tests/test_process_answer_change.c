@@ -66,6 +66,31 @@ static void a_state_is_set_only_at_the_revision_that_was_seen(void **state)
 	durable_end(&durable);
 }
 
+static void a_state_is_json_also_where_the_program_lacks_the_definition(void **state)
+{
+	static const char *const bad[] = { "nonsense", "[]", "{\\\"number\\\":", "7" };
+	const struct tmgr_process_definition *const none[] = { NULL };
+	struct durable durable = { 0 };
+	struct answers answers = { 0 };
+	char line[200];
+
+	durable_begin(&durable, asked);
+	assert_int_equal(durable_start(&durable, &asked_waiter, "w"), 0);
+	durable_replace(&durable, none);
+	for (size_t i = 0; i <= sizeof(bad) / sizeof(bad[0]); i++) {
+		bool good = i == sizeof(bad) / sizeof(bad[0]);
+
+		snprintf(line, sizeof(line),
+			"{\"ask\":\"set\",\"id\":\"w\",\"revision\":%llu,\"state\":\"%s\"}",
+			(unsigned long long)durable_get(&durable, "w")->revision,
+			good ? "{\\\"number\\\":7}" : bad[i]);
+		assert_int_equal(answers_ask(&durable, &answers, line), good ? 0 : -EBADMSG);
+	}
+	assert_string_equal(durable_state(&durable, "w"), "{\"number\":7}");
+	answers_drop(&answers);
+	durable_end(&durable);
+}
+
 static void a_goroutine_is_sent_to_a_method(void **state)
 {
 	struct durable durable = { 0 };
@@ -98,6 +123,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		leak_test(one_is_started_by_the_name_of_its_definition),
 		leak_test(a_state_is_set_only_at_the_revision_that_was_seen),
+		leak_test(a_state_is_json_also_where_the_program_lacks_the_definition),
 		leak_test(a_goroutine_is_sent_to_a_method),
 	};
 

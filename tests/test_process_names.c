@@ -1,6 +1,7 @@
 /* Names and texts of durable processes are UTF-8, and what an earlier program has left is shown all the same. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <taskmgr/taskmgr.h>
@@ -314,6 +315,36 @@ static void old_names_and_texts_are_shown_with_what_stands_for_their_bytes(void 
 	durable_end(&durable);
 }
 
+/* A byte of no character is no reason to look for the beginning of one, far away. */
+static void an_old_state_that_is_not_utf8_comes_in_few_parts(void **state)
+{
+	enum { SIZE = TMGR__PROCESS_PART + 1000 };
+	char *bad = malloc(SIZE);
+	struct durable durable = { 0 };
+	struct answers answers = { 0 };
+	size_t length = 0;
+
+	assert_non_null(bad);
+	memset(bad, 0x80, SIZE);
+	durable_begin(&durable, uses);
+	name = "box";
+	assert_int_equal(durable_start(&durable, &use_definition, "r"), 0);
+	assert_int_equal(
+		durable_do(&durable, &(struct tmgr_process_command){ .kind = TMGR_PROCESS_SET,
+					     .id = "r",
+					     .revision = durable_get(&durable, "r")->revision,
+					     .value = { bad, SIZE } }),
+		0);
+	assert_int_equal(answers_ask(&durable, &answers, "{\"ask\":\"get\",\"id\":\"r\"}"), 0);
+	for (size_t i = 0; i < answers.count; i++)
+		if (strcmp(answers.records[i]->kind, "part") == 0)
+			length += strlen(answers.records[i]->text);
+	assert_int_equal(length, 3 * SIZE);
+	answers_drop(&answers);
+	durable_end(&durable);
+	free(bad);
+}
+
 static void what_has_an_old_name_can_be_looked_at_and_ended_from_a_program(void **state)
 {
 	struct durable durable = { 0 };
@@ -420,6 +451,7 @@ int main(void)
 		leak_test(old_names_and_texts_are_shown_with_what_stands_for_their_bytes),
 		leak_test(what_a_method_says_is_cut_at_a_whole_character),
 		leak_test(what_a_method_says_is_made_valid_where_it_comes_in),
+		leak_test(an_old_state_that_is_not_utf8_comes_in_few_parts),
 		leak_test(what_has_an_old_name_can_be_looked_at_and_ended_from_a_program),
 	};
 

@@ -167,7 +167,9 @@ static int emit_state(struct answer *answer, struct tmgr_bytes state)
 	while (r == 0 && left > 0) {
 		size_t size = left < TMGR__PROCESS_PART ? left : TMGR__PROCESS_PART;
 
-		while (size < left && size > 1 && ((unsigned char)at[size] & 0xc0) == 0x80)
+		/* A character has four bytes at most. */
+		for (int i = 0; i < 3 && size < left && ((unsigned char)at[size] & 0xc0) == 0x80;
+			i++)
 			size--;
 		r = emit_part(answer, at, size);
 		at += size;
@@ -301,20 +303,19 @@ static int start(struct answer *answer)
 	return r;
 }
 
-/* Whether the definition of a process can read a state; one that the program lacks is not asked. */
+/* Whether the definition of a process can read a state; where the program lacks it, any object will do. */
 static int check_state(
 	struct answer *answer, const struct tmgr_process_definition *definition, const char *state)
 {
+	static const struct tmgr_state_table any = { 0 };
 	struct tmgr_state_memory *memory = NULL;
 	void *ignored = NULL;
-	int r;
+	int r = tmgr_state_memory_create(&memory);
 
-	if (!definition)
-		return 0;
-	r = tmgr_state_memory_create(&memory);
 	if (r < 0)
 		return r;
-	r = tmgr_state_decode(memory, &definition->state, state, strlen(state), &ignored);
+	r = tmgr_state_decode(
+		memory, definition ? &definition->state : &any, state, strlen(state), &ignored);
 	if (r < 0)
 		tmgr__text_copy(answer->text, sizeof(answer->text), tmgr_state_error(memory));
 	tmgr_state_memory_destroy(memory);
