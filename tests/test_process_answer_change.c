@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tests/support/answers.h"
+#include "tests/support/fault.h"
 #include "tests/support/leak.h"
 
 static void one_is_started_by_the_name_of_its_definition(void **state)
@@ -118,6 +119,31 @@ static void a_goroutine_is_sent_to_a_method(void **state)
 	durable_end(&durable);
 }
 
+static void a_start_without_memory_is_enomem_at_every_allocation(void **state)
+{
+	static const char line[] = "{\"ask\":\"start\",\"definition\":\"waiter\",\"id\":\"w\","
+				   "\"state\":\"{\\\"name\\\":\\\"n\\\"}\"}";
+	bool happened = true;
+
+	for (long k = 1; happened; k++) {
+		struct durable durable = { 0 };
+		struct answers answers = { 0 };
+		int r;
+
+		durable_begin(&durable, asked);
+		fault_fail_allocation(k);
+		r = answers_ask_line(&durable, &answers, line, strlen(line));
+		happened = fault_happened();
+		fault_off();
+		/* It is an error of the call, or of the end; a table that cannot grow does without. */
+		if (r == 0)
+			r = answers.records[answers.count - 1]->error;
+		assert_true(r == -ENOMEM || r == 0);
+		answers_drop(&answers);
+		durable_end(&durable);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -125,6 +151,7 @@ int main(void)
 		leak_test(a_state_is_set_only_at_the_revision_that_was_seen),
 		leak_test(a_state_is_json_also_where_the_program_lacks_the_definition),
 		leak_test(a_goroutine_is_sent_to_a_method),
+		leak_test(a_start_without_memory_is_enomem_at_every_allocation),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

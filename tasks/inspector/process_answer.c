@@ -291,7 +291,9 @@ static int start(struct answer *answer)
 		return -ENOENT;
 	}
 	r = tmgr_state_memory_create(&memory);
-	if (r == 0 && ask->state)
+	if (r < 0)
+		return r;
+	if (ask->state)
 		r = tmgr_state_decode(
 			memory, &definition->state, ask->state, strlen(ask->state), &state);
 	if (r < 0)
