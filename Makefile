@@ -84,6 +84,7 @@ SQLITE_SHARED := $(BUILD)/$(SQLITE_REALNAME)
 SQLITE_LINKS := $(BUILD)/$(SQLITE_SONAME) $(BUILD)/libtaskmgr-sqlite.so
 TASKCTL := $(BUILD)/taskctl
 TASKCTL_LIB := $(BUILD)/libtaskctl.a
+LOGSHIP_LIB := $(BUILD)/liblogship.a
 EXAMPLES := $(EXAMPLE_NAMES:%=$(BUILD)/examples/%)
 EXAMPLES_LIB := $(BUILD)/libexamples.a
 SUPPORT_LIB := $(BUILD)/libsupport.a
@@ -191,7 +192,7 @@ packages-demo packages-test: packages-%:
 
 $(BUILD)/flags: export STAMP = $(COMPILE) / $(LINK) / $(WRAPS) / $(HAVE_SQLITE)
 $(BUILD)/sources: export STAMP = $(LIB_SOURCES) / $(SQLITE_SOURCES) / $(TASKCTL_SOURCES) / \
-	$(PKG_SOURCES) / $(SUPPORT_SOURCES) / $(GENERATED)
+	$(PKG_SOURCES) / $(CMD_SOURCES) / $(SUPPORT_SOURCES) / $(GENERATED)
 $(BUILD)/flags $(BUILD)/sources: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' "$$STAMP" | cmp -s - $@ || printf '%s\n' "$$STAMP" >$@
@@ -213,9 +214,10 @@ $(BUILD)/gen/%.h $(BUILD)/gen/%.c: %.states $(TASKCTL)
 $(STATIC_LIB): $(call objects,$(LIB_SOURCES))
 $(SQLITE_STATIC): $(call objects,$(SQLITE_SOURCES))
 $(TASKCTL_LIB): $(call objects,$(filter-out %/taskctl.c,$(TASKCTL_SOURCES)))
+$(LOGSHIP_LIB): $(call objects,$(filter internal/examples/cmd/logship/%,$(filter-out %/main.c,$(CMD_SOURCES))))
 $(EXAMPLES_LIB): $(call objects,$(PKG_SOURCES) $(filter $(BUILD)/gen/internal/%,$(GENERATED)))
 $(SUPPORT_LIB): $(call objects,$(SUPPORT_SOURCES) $(filter $(BUILD)/gen/tests/%,$(GENERATED)))
-$(STATIC_LIB) $(SQLITE_STATIC) $(TASKCTL_LIB) $(EXAMPLES_LIB) $(SUPPORT_LIB): $(BUILD)/sources
+$(STATIC_LIB) $(SQLITE_STATIC) $(TASKCTL_LIB) $(LOGSHIP_LIB) $(EXAMPLES_LIB) $(SUPPORT_LIB): $(BUILD)/sources
 	@rm -f $@
 	$(call run,AR,$@)$(AR) rcs $@ $(filter %.o,$^)
 
@@ -266,7 +268,8 @@ demo: packages-demo $(BUILD)/examples/logship
 
 # ---- Tests -----------------------------------------------------------------------------------
 
-$(TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(EXAMPLES_LIB) $(TASKCTL_LIB) \
+# The tasks of logship stand in an archive too, for tests that hold one of them.
+$(TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(SUPPORT_LIB) $(LOGSHIP_LIB) $(EXAMPLES_LIB) $(TASKCTL_LIB) \
 		$(SQLITE_STATIC) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(call run,LD,$@)$(LINK) $(WRAPS) -o $@ $^ $(TEST_LIBS) $(SQLITE_LIBS) $(EV_LIBS)
