@@ -1,4 +1,7 @@
-/* The parsers: a worker pool that makes lines of chunks. */
+/*
+ * The parsers: a worker pool that makes lines of chunks. What it leaves when it ends, for it could
+ * not go on, is handed back, so that nobody waits for it.
+ */
 #include "pipeline.h"
 
 #include <errno.h>
@@ -49,16 +52,58 @@ static int parse(void *self, struct tmgr_context *context, void *job)
 	struct chunk *chunk;
 
 	memcpy(&chunk, job, sizeof(struct chunk *));
-	tmgr_future_complete(&chunk->parsed, parse_chunk(chunk), NULL);
+	chunk_parsed(chunk, parse_chunk(chunk));
 	return 0;
+}
+
+struct parsers {
+	struct pipeline *pipeline;
+	struct tmgr_task pool;
+};
+
+static int parsers_execute(void *self, struct tmgr_context *context)
+{
+	struct parsers *parsers = self;
+	struct tmgr_channel *jobs = parsers->pipeline->jobs;
+	int r = tmgr_task_execute(parsers->pool, context);
+	struct chunk *chunk;
+
+	tmgr_channel_close(jobs); /* senders hand theirs back themselves */
+	while (tmgr_channel_receive(NULL, jobs, &chunk, TMGR_NOW) == 0)
+		chunk_parsed(chunk, -EPIPE);
+	return r;
+}
+
+static void parsers_destroy(void *self)
+{
+	struct parsers *parsers = self;
+
+	tmgr_task_destroy(parsers->pool);
+	free(parsers);
 }
 
 struct tmgr_task parsers_task(struct pipeline *pipeline)
 {
+	static const struct tmgr_task_ops ops = {
+		.kind = "parsers",
+		.execute = parsers_execute,
+		.destroy = parsers_destroy,
+	};
 	struct tmgr_worker_pool_options options = {
 		.workers = PARSERS,
 		.on_stop = TMGR_WORKER_POOL_DRAIN,
 	};
+	struct tmgr_task pool = tmgr_worker_pool(pipeline->jobs, parse, pipeline, &options);
+	struct parsers *parsers;
 
-	return tmgr_worker_pool(pipeline->jobs, parse, pipeline, &options);
+	if (tmgr_task_error(pool) < 0)
+		return pool;
+	parsers = calloc(1, sizeof(*parsers));
+	if (!parsers) {
+		tmgr_task_destroy(pool);
+		return tmgr_task_failed(-ENOMEM);
+	}
+	parsers->pipeline = pipeline;
+	parsers->pool = pool;
+	return (struct tmgr_task){ &ops, parsers };
 }

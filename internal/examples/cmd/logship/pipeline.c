@@ -1,8 +1,6 @@
 #include "pipeline.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define SEND_ON_STOP_NS (5 * TMGR_SECOND)
 
@@ -17,43 +15,30 @@ int pipeline_init(struct pipeline *pipeline, const struct options *options)
 	return r;
 }
 
+static bool take(struct tmgr_channel *channel, struct chunk **ret_chunk)
+{
+	return channel && tmgr_channel_receive(NULL, channel, ret_chunk, TMGR_NOW) == 0;
+}
+
 void pipeline_fini(struct pipeline *pipeline)
 {
 	struct chunk *chunk;
 
-	/* Only when a task has failed is something left. */
-	while (pipeline->ordered &&
-		tmgr_channel_receive(NULL, pipeline->ordered, &chunk, TMGR_NOW) == 0)
-		chunk_destroy(chunk);
+	/* Only where a task was not there to take it is something left. */
+	while (take(pipeline->jobs, &chunk))
+		chunk_unref(chunk);
+	while (take(pipeline->ordered, &chunk))
+		chunk_unref(chunk);
 	tmgr_channel_unref(pipeline->ordered);
 	tmgr_channel_unref(pipeline->jobs);
 }
 
-struct chunk *chunk_create(const char *path)
+void pipeline_settle(struct pipeline *pipeline, struct chunk *chunk, int result)
 {
-	struct chunk *chunk = calloc(1, sizeof(*chunk));
-
-	if (!chunk)
-		return NULL;
-	tmgr_future_init(&chunk->parsed);
-	chunk->path = path ? strdup(path) : NULL;
-	chunk->block.bytes = malloc(TAIL_BLOCK_MAX);
-	if (!chunk->block.bytes || (path && !chunk->path)) {
-		chunk_destroy(chunk);
-		return NULL;
-	}
-	return chunk;
-}
-
-void chunk_destroy(struct chunk *chunk)
-{
-	if (!chunk)
-		return;
-	tmgr_future_fini(&chunk->parsed);
-	free(chunk->lines);
-	free(chunk->path);
-	free(chunk->block.bytes);
-	free(chunk);
+	if (result < 0)
+		atomic_fetch_add(&pipeline->counts.left, (long long)chunk->block.length);
+	tmgr_future_complete(&chunk->written, result, NULL);
+	chunk_unref(chunk);
 }
 
 /* The wait that bounds the pipeline. */
@@ -68,19 +53,15 @@ static int send_ordered(
 	tmgr_uninterrupted_begin(context, tmgr_after(SEND_ON_STOP_NS));
 	r = tmgr_channel_send(context, pipeline->ordered, &chunk, TMGR_NEVER);
 	tmgr_uninterrupted_end(context);
-	return r;
+	return r == -ETIMEDOUT ? -ECANCELED : r;
 }
 
-int pipeline_send(struct pipeline *pipeline, struct tmgr_context *context, struct chunk *chunk)
+static int send_job(struct pipeline *pipeline, struct tmgr_context *context, struct chunk *chunk)
 {
-	int r = send_ordered(pipeline, context, chunk);
+	int r;
 
-	if (r < 0) {
-		chunk_destroy(chunk);
-		return r == -ETIMEDOUT ? -ECANCELED : r;
-	}
 	if (chunk->block.length == 0) {
-		tmgr_future_complete(&chunk->parsed, 0, NULL);
+		chunk_parsed(chunk, 0);
 		return 0;
 	}
 	/* There is room for all that `ordered` and the writer hold. */
@@ -88,28 +69,44 @@ int pipeline_send(struct pipeline *pipeline, struct tmgr_context *context, struc
 	r = tmgr_channel_send(context, pipeline->jobs, &chunk, TMGR_NEVER);
 	tmgr_uninterrupted_end(context);
 	if (r < 0)
-		tmgr_future_complete(&chunk->parsed, r, NULL);
-	return r;
+		chunk_parsed(chunk, r); /* the writer has it, and is told */
+	return r < 0 ? -EPIPE : 0;
+}
+
+int pipeline_send(struct pipeline *pipeline, struct tmgr_context *context, struct chunk *chunk)
+{
+	int r = send_ordered(pipeline, context, chunk_ref(chunk));
+
+	if (r < 0) {
+		pipeline_settle(pipeline, chunk, r);
+		chunk_unref(chunk);
+		return r;
+	}
+	return send_job(pipeline, context, chunk); /* which takes our reference to the parser */
 }
 
 int pipeline_flush(struct pipeline *pipeline, struct tmgr_context *context)
 {
-	struct tmgr_future written = TMGR_FUTURE_INIT;
 	struct chunk *chunk = chunk_create(NULL);
-	int r;
+	int result = 0, r;
 
 	if (!chunk)
 		return -ENOMEM;
-	chunk->written = &written;
-	r = pipeline_send(pipeline, context, chunk);
-	if (r < 0)
-		return r;
+	r = pipeline_send(pipeline, context, chunk_ref(chunk));
 	/* The writer completes it, also when it gives up: so this ends, and must not before that.
 	 */
 	tmgr_uninterrupted_begin(context, TMGR_NEVER);
-	tmgr_future_wait(context, &written, TMGR_NEVER);
+	if (r == 0)
+		r = tmgr_future_wait(context, &chunk->written, TMGR_NEVER);
 	tmgr_uninterrupted_end(context);
-	tmgr_future_result(&written, &r, NULL);
-	tmgr_future_fini(&written);
-	return r;
+	if (r == 0)
+		tmgr_future_result(&chunk->written, &result, NULL);
+	chunk_unref(chunk);
+	return result < 0 ? -EPIPE : r;
+}
+
+int pipeline_await_stop(struct tmgr_context *context)
+{
+	tmgr_sleep_until(context, TMGR_NEVER);
+	return -ECANCELED;
 }

@@ -47,6 +47,7 @@ void print_summary(const struct pipeline *pipeline)
 	const struct counts *counts = &pipeline->counts;
 	long long doubles = atomic_load(&counts->doubles);
 	long long failures = atomic_load(&counts->failures);
+	long long left = atomic_load(&counts->left);
 
 	printf("shipped %lld lines of %lld files to %s: %lld bytes in %lld batches, %.2f s\n",
 		atomic_load(&counts->lines), atomic_load(&counts->files),
@@ -57,4 +58,6 @@ void print_summary(const struct pipeline *pipeline)
 		printf("%lld lines were there already\n", doubles);
 	if (failures > 0)
 		printf("%lld times a batch could not be written and was tried again\n", failures);
+	if (left > 0)
+		printf("%lld bytes that were read are left in the logs\n", left);
 }

@@ -74,8 +74,10 @@ static int follow(struct tailer *tailer, struct tmgr_context *context, struct ta
 
 	do {
 		r = step(tailer, context, tail);
-		if (r == -EPIPE || r == -ECANCELED)
-			return -ECANCELED; /* the writer says why */
+		if (r == -EPIPE)
+			return pipeline_await_stop(context);
+		if (r == -ECANCELED)
+			return r;
 		failed = r < 0 ? failed + 1 : 0;
 		if (once && r < 0 && failed > RETRIES_ONCE)
 			return fail_path(tailer, context, r);
@@ -132,7 +134,7 @@ static int tailer_execute(void *self, struct tmgr_context *context)
 		r = fail_path(tailer, context, -ENOENT);
 	tell(tailer, NULL);
 	tail_close(tail);
-	chunk_destroy(tailer->spare);
+	chunk_unref(tailer->spare);
 	tailer->spare = NULL;
 	return r;
 }

@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #define RETRY_NS TMGR_SECOND
-#define DRAIN_NS (15 * TMGR_SECOND)
-#define PARSE_NS (10 * TMGR_SECOND)
+/* With a try that is under way then, this and the tailers' time fit into that of a whole stop. */
+#define DRAIN_NS (10 * TMGR_SECOND)
 
 struct batch {
 	struct chunk *chunks[BATCH_CHUNKS];
@@ -23,6 +23,12 @@ struct batch {
 	size_t count; /* of chunks */
 	size_t parts_count;
 	size_t lines;
+};
+
+struct writer {
+	struct pipeline *pipeline;
+	struct batch batch;
+	bool draining; /* told to stop: what is in `ordered` is all there will be */
 };
 
 /*
@@ -48,7 +54,8 @@ static volatile unsigned char *test_flag(void)
 
 static int writer_initialize(void *self, struct tmgr_context *context)
 {
-	struct pipeline *pipeline = self;
+	struct writer *writer = self;
+	struct pipeline *pipeline = writer->pipeline;
 	struct store_options options = {
 		.path = pipeline->options->database,
 		.in_transaction = test_flag(),
@@ -63,30 +70,66 @@ static int writer_initialize(void *self, struct tmgr_context *context)
 	return r;
 }
 
-static void drop_batch(struct batch *batch, int result)
+/* Its chunks are on the disk, or left. */
+static void settle_batch(struct writer *writer, int result)
 {
-	for (size_t i = 0; i < batch->count; i++) {
-		if (batch->chunks[i]->written)
-			tmgr_future_complete(batch->chunks[i]->written, result, NULL);
-		chunk_destroy(batch->chunks[i]);
-	}
+	struct batch *batch = &writer->batch;
+
+	for (size_t i = 0; i < batch->count; i++)
+		pipeline_settle(writer->pipeline, batch->chunks[i], result);
 	*batch = (struct batch){ 0 };
 }
 
-/* Wait until a chunk is parsed, which its parser does without waiting for anybody. */
-static int add_chunk(struct batch *batch, struct tmgr_context *context, struct chunk *chunk)
+/* A cancel has ended a wait: all others have ended. From now on only the time to drain does. */
+static bool begin_drain(struct writer *writer, struct tmgr_context *context, int r)
 {
-	int r, result = 0;
+	if (r != -ECANCELED || writer->draining)
+		return false;
+	tmgr_uninterrupted_begin(context, tmgr_after(DRAIN_NS));
+	writer->draining = true;
+	return true;
+}
 
-	batch->chunks[batch->count++] = chunk;
-	tmgr_uninterrupted_begin(context, tmgr_after(PARSE_NS));
-	r = tmgr_future_wait(context, &chunk->parsed, TMGR_NEVER);
-	tmgr_uninterrupted_end(context);
+/* -ETIMEDOUT when it drains and there are no more. */
+static int receive(struct writer *writer, struct tmgr_context *context, struct chunk **ret_chunk)
+{
+	struct tmgr_channel *ordered = writer->pipeline->ordered;
+	int r = -ECANCELED;
+
+	if (!writer->draining)
+		r = tmgr_channel_receive(context, ordered, ret_chunk, TMGR_NEVER);
+	if (writer->draining || begin_drain(writer, context, r))
+		r = tmgr_channel_receive(context, ordered, ret_chunk, TMGR_NOW);
+	return r;
+}
+
+/* Wait until a chunk is parsed, which its parser does without waiting for anybody. */
+static int await_parsed(struct writer *writer, struct tmgr_context *context, struct chunk *chunk)
+{
+	int r = tmgr_future_wait(context, &chunk->parsed, TMGR_NEVER);
+	int result = 0;
+
+	if (begin_drain(writer, context, r))
+		r = tmgr_future_wait(context, &chunk->parsed, TMGR_NEVER);
 	if (r == 0)
 		tmgr_future_result(&chunk->parsed, &result, NULL);
+	if (result == -EPIPE) /* handed back: the parsers say why */
+		return result;
 	if (r < 0 || result < 0)
 		return tmgr_fail(context, r < 0 ? r : result, "a chunk of %s could not be parsed",
 			chunk->path);
+	return 0;
+}
+
+static int add_chunk(struct writer *writer, struct tmgr_context *context, struct chunk *chunk)
+{
+	struct batch *batch = &writer->batch;
+	int r;
+
+	batch->chunks[batch->count++] = chunk;
+	r = await_parsed(writer, context, chunk);
+	if (r < 0)
+		return r;
 	if (!chunk->path) /* only to be told when it is written */
 		return 0;
 	batch->parts[batch->parts_count++] = (struct store_part){
@@ -111,28 +154,38 @@ static void count_batch(
 	atomic_fetch_add(&counts->batches, 1);
 }
 
-/* Until it is written, or until told to stop: then what is not is read again by the next run. */
-static int write_batch(
-	struct pipeline *pipeline, struct tmgr_context *context, const struct batch *batch)
+/* Whether a batch is to be tried again, now: once more after a stop, or until the time is up. */
+static bool may_retry(struct tmgr_context *context, bool *stopped)
 {
+	int r;
+
+	if (*stopped)
+		return false;
+	r = tmgr_sleep(context, RETRY_NS);
+	*stopped = r == -ECANCELED;
+	return r != -ETIMEDOUT;
+}
+
+/* Until it is written, or until told to stop: then what is not is read again by the next run. */
+static int write_batch(struct writer *writer, struct tmgr_context *context)
+{
+	struct pipeline *pipeline = writer->pipeline;
+	const struct batch *batch = &writer->batch;
 	struct store_result result;
-	int r = 0, last = 0;
+	bool stopped = false;
+	int r, last = 0;
 
 	if (batch->parts_count == 0)
 		return 0;
-	for (bool stopped = false;;) {
-		r = store_write(pipeline->store, batch->parts, batch->parts_count, &result);
-		if (r == 0)
-			break;
+	while ((r = store_write(pipeline->store, batch->parts, batch->parts_count, &result)) < 0) {
 		atomic_fetch_add(&pipeline->counts.failures, 1);
-		if (stopped)
-			return tmgr_fail(context, r, "%s; %zu lines are left to the next run",
-				store_error(pipeline->store), batch->lines);
-		if (r != last)
+		if (r != last && !stopped)
 			tmgr_log(context, TMGR_LEVEL_ERROR, "%s; trying again",
 				store_error(pipeline->store));
 		last = r;
-		stopped = tmgr_sleep(context, RETRY_NS) < 0;
+		if (!may_retry(context, &stopped))
+			return tmgr_fail(context, r, "%s; %zu lines are left to the next run",
+				store_error(pipeline->store), batch->lines);
 	}
 	if (last < 0)
 		tmgr_log(context, TMGR_LEVEL_NOTICE, "writing again");
@@ -141,66 +194,65 @@ static int write_batch(
 }
 
 /* Fill a batch with what is there, and write it. */
-static int ship(struct pipeline *pipeline, struct tmgr_context *context, struct batch *batch,
-	struct chunk *first)
+static int ship(struct writer *writer, struct tmgr_context *context, struct chunk *first)
 {
+	struct batch *batch = &writer->batch;
 	struct chunk *chunk = first;
 	int r;
 
 	do {
-		r = add_chunk(batch, context, chunk);
+		r = add_chunk(writer, context, chunk);
 	} while (r == 0 && batch->count < BATCH_CHUNKS && batch->lines < BATCH_LINES &&
-		 tmgr_channel_receive(context, pipeline->ordered, &chunk, TMGR_NOW) == 0);
+		 tmgr_channel_receive(context, writer->pipeline->ordered, &chunk, TMGR_NOW) == 0);
 	if (r == 0)
-		r = write_batch(pipeline, context, batch);
-	drop_batch(batch, r);
+		r = write_batch(writer, context);
+	settle_batch(writer, r);
 	return r;
 }
 
-static void give_up(struct pipeline *pipeline, struct batch *batch, int r)
+/* From now on senders get -EPIPE. Nothing is left in it but by a failure. */
+static void close_ordered(struct pipeline *pipeline, int r)
 {
 	struct chunk *chunk;
 
-	tmgr_channel_close(pipeline->ordered); /* the tailers get -EPIPE */
-	while (tmgr_channel_receive(NULL, pipeline->ordered, &chunk, TMGR_NOW) == 0) {
-		/* Its parser may still be at it. */
-		tmgr_future_wait(NULL, &chunk->parsed, tmgr_after(PARSE_NS));
-		batch->chunks[batch->count++] = chunk;
-		drop_batch(batch, r);
-	}
+	tmgr_channel_close(pipeline->ordered);
+	while (tmgr_channel_receive(NULL, pipeline->ordered, &chunk, TMGR_NOW) == 0)
+		pipeline_settle(pipeline, chunk, r < 0 ? r : -EPIPE);
+}
+
+/* Write what comes, until all is written that ever will. */
+static int write_all(struct writer *writer, struct tmgr_context *context)
+{
+	struct chunk *chunk;
+	int r;
+
+	do {
+		r = receive(writer, context, &chunk);
+		if (r == -ETIMEDOUT)
+			return 0;
+		if (r == 0)
+			r = ship(writer, context, chunk);
+	} while (r == 0);
+	return r;
 }
 
 static int writer_execute(void *self, struct tmgr_context *context)
 {
-	struct pipeline *pipeline = self;
-	struct batch *batch = calloc(1, sizeof(*batch));
-	struct chunk *chunk;
-	int r = batch ? 0 : -ENOMEM;
+	struct writer *writer = self;
+	int r;
 
 	tmgr_ready(context);
-	while (r == 0) {
-		r = tmgr_channel_receive(context, pipeline->ordered, &chunk, TMGR_NEVER);
-		if (r == 0)
-			r = ship(pipeline, context, batch, chunk);
-	}
-	if (r == -ECANCELED && tmgr_context_cancelled(context)) {
-		/* All others have ended: what is in the channel is all there will be. */
-		tmgr_uninterrupted_begin(context, tmgr_after(DRAIN_NS));
-		r = 0;
-		while (r == 0 &&
-			tmgr_channel_receive(context, pipeline->ordered, &chunk, TMGR_NOW) == 0)
-			r = ship(pipeline, context, batch, chunk);
+	r = write_all(writer, context);
+	if (writer->draining)
 		tmgr_uninterrupted_end(context);
-	}
-	if (r < 0 && batch)
-		give_up(pipeline, batch, r);
-	free(batch);
-	return r;
+	close_ordered(writer->pipeline, r);
+	return r == -EPIPE ? pipeline_await_stop(context) : r;
 }
 
 static int writer_cleanup(void *self, struct tmgr_context *context)
 {
-	struct pipeline *pipeline = self;
+	struct writer *writer = self;
+	struct pipeline *pipeline = writer->pipeline;
 
 	store_close(pipeline->store);
 	pipeline->store = NULL;
@@ -215,7 +267,12 @@ struct tmgr_task writer_task(struct pipeline *pipeline)
 		.initialize = writer_initialize,
 		.execute = writer_execute,
 		.cleanup = writer_cleanup,
+		.destroy = free,
 	};
+	struct writer *writer = calloc(1, sizeof(*writer));
 
-	return (struct tmgr_task){ &ops, pipeline };
+	if (!writer)
+		return tmgr_task_failed(-ENOMEM);
+	writer->pipeline = pipeline;
+	return (struct tmgr_task){ &ops, writer };
 }
