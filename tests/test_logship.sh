@@ -179,6 +179,34 @@ a_full_disk_is_reported_and_nothing_is_lost()
 	says 'could not be written'
 }
 
+# What was read of a path is written before the next list is looked at, unless the disk is full and a stop comes.
+a_stop_ends_a_reload_that_waits_for_a_full_disk()
+{
+	list=$dir/list
+	other=$dir/other.log
+	printf '%s\n%s\n' "$log" "$other" >"$list"
+	seq 20000 >"$log"
+	echo one >"$other"
+	start --once --list "$list"
+	ends_with 0
+	trap '' XFSZ
+	launch prlimit --fsize=1500000:unlimited "$logship" --database "$db" --list "$list"
+	trap - XFSZ
+	wait_for 'files: ready'
+	seq 20001 60000 >>"$log"
+	wait_for "$db: .*; trying again"
+	echo "$other" >"$list"
+	kill -HUP "$pid"
+	wait_for "$log: no longer in the list"
+	kill -INT "$pid"
+	ends_with 1
+	says 'are left to the next run'
+	start --once "$log" "$other"
+	ends_with 0
+	[ "$(ask 'SELECT count(*) = 60001 AND count(DISTINCT raw) = 60001 FROM lines')" = 1 ] ||
+		die 'lines are missing or doubled'
+}
+
 # script gives it a terminal. It is a child of script's, whose number only it can tell.
 a_terminal_gets_a_status_line()
 {
@@ -210,6 +238,7 @@ for test in \
 	the_list_is_read_again_on_hangup \
 	a_second_one_on_the_same_database_is_refused \
 	a_full_disk_is_reported_and_nothing_is_lost \
+	a_stop_ends_a_reload_that_waits_for_a_full_disk \
 	a_terminal_gets_a_status_line \
 	any_bytes_are_kept; do
 	rm -rf "${dir:?}"/*

@@ -3,6 +3,7 @@
  * test is one of them, so it says how long that takes.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +74,15 @@ static long long left(struct rig *rig)
 	return atomic_load(&rig->pipeline.counts.left);
 }
 
+static void write_file(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "we");
+
+	assert_non_null(file);
+	fputs(text, file);
+	assert_int_equal(fclose(file), 0);
+}
+
 static long long ask(struct rig *rig, const char *sql)
 {
 	sqlite3_stmt *statement = NULL;
@@ -115,6 +125,15 @@ static struct chunk *take_job(struct rig *rig)
 	struct chunk *chunk;
 
 	assert_int_equal(tmgr_channel_receive(NULL, rig->pipeline.jobs, &chunk, SOON), 0);
+	return chunk;
+}
+
+/* And the test writes. */
+static struct chunk *take_ordered(struct rig *rig)
+{
+	struct chunk *chunk;
+
+	assert_int_equal(tmgr_channel_receive(NULL, rig->pipeline.ordered, &chunk, SOON), 0);
 	return chunk;
 }
 
@@ -188,6 +207,40 @@ static int flush(void *self, struct tmgr_context *context)
 	return r == -EPIPE ? pipeline_await_stop(context) : r;
 }
 
+static void a_stop_ends_a_flush_that_nobody_writes(void **state)
+{
+	struct chunk *mark;
+	struct rig rig;
+
+	(void)state;
+	rig_begin(&rig);
+	rig_add(&rig, "flush", tmgr_task_function(flush, &rig));
+	runner_start(&rig.runner, rig.manager, NULL);
+	mark = take_ordered(&rig);
+	assert_int_equal(stop(&rig), 0);
+	assert_int_equal(atomic_load(&rig.flushed), -ECANCELED);
+	/* The writer does not know. */
+	assert_int_equal(tmgr_future_wait(NULL, &mark->parsed, TMGR_NOW), 0);
+	pipeline_settle(&rig.pipeline, mark, 0);
+	rig_end(&rig);
+}
+
+static void a_stop_ends_a_flush_that_finds_no_room(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	rig_begin(&rig);
+	rig_add(&rig, "flush", tmgr_task_function(flush, &rig));
+	for (int i = 0; i < ORDERED_MAX; i++)
+		assert_int_equal(send_chunk(&rig, lines_of(i)), 0);
+	runner_start(&rig.runner, rig.manager, NULL);
+	assert_true(task_waits(rig.manager, "flush", "channel"));
+	assert_int_equal(stop(&rig), 0);
+	assert_int_equal(atomic_load(&rig.flushed), -ECANCELED);
+	rig_end(&rig);
+}
+
 static void run_short_of_a_thread(struct rig *rig, long k)
 {
 	rig_add(rig, "writer", writer_task(&rig->pipeline));
@@ -230,13 +283,70 @@ static void what_the_parsers_leave_is_handed_back(void **state)
 	assert_true(parsers_failed);
 }
 
+/* ---- Reloading ------------------------------------------------------------------------------- */
+
+/* A reload that waits, since the writer does: its path is taken from the list, its line not parsed. */
+static struct chunk *hold_reload(struct rig *rig)
+{
+	struct chunk *held;
+
+	rig_add(rig, "writer", writer_task(&rig->pipeline));
+	rig_add(rig, "files", files_task(&rig->pipeline));
+	write_file(rig->log, TEXT);
+	write_file(rig->list, rig->log);
+	runner_start(&rig->runner, rig->manager, NULL);
+	held = take_job(rig);
+	write_file(rig->list, "");
+	assert_true(task_waits(rig->manager, "files", "select"));
+	kill(getpid(), SIGHUP);
+	assert_true(task_waits(rig->manager, "files", "future"));
+	return held;
+}
+
+static void a_stop_ends_a_reload_and_then_its_lines_are_written(void **state)
+{
+	struct chunk *held;
+	struct rig rig;
+
+	(void)state;
+	rig_begin(&rig);
+	held = hold_reload(&rig);
+	tmgr_manager_cancel(rig.manager);
+	assert_true(task_reaches(rig.manager, "files", TMGR_STATE_DONE));
+	chunk_parsed(held, 0);
+	assert_int_equal(runner_join(&rig.runner), 0);
+	assert_int_equal(left(&rig), 0);
+	assert_int_equal(ask(&rig, "SELECT offset FROM files"), LENGTH);
+	rig_end(&rig);
+}
+
+static void a_writer_that_gives_up_in_a_reload_is_the_only_one_to_fail(void **state)
+{
+	const struct tmgr_report *report;
+	struct rig rig;
+
+	(void)state;
+	rig_begin(&rig);
+	chunk_parsed(hold_reload(&rig), -ENOMEM);
+	assert_int_equal(runner_join(&rig.runner), -ENOMEM);
+	report = tmgr_manager_report(rig.manager);
+	assert_string_equal(report->cause->name, "writer");
+	assert_int_equal(report->errors, 1);
+	assert_int_equal(left(&rig), LENGTH);
+	rig_end(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		leak_test(a_writer_that_gives_up_leaves_a_parser_its_chunk),
 		leak_test(a_stop_waits_for_a_parser_and_writes_what_it_gives),
 		leak_test(what_is_sent_after_the_writer_is_left),
+		leak_test(a_stop_ends_a_flush_that_nobody_writes),
+		leak_test(a_stop_ends_a_flush_that_finds_no_room),
 		leak_test(what_the_parsers_leave_is_handed_back),
+		leak_test(a_stop_ends_a_reload_and_then_its_lines_are_written),
+		leak_test(a_writer_that_gives_up_in_a_reload_is_the_only_one_to_fail),
 	};
 
 	return cmocka_run_group_tests_name("logship_pipeline", tests, NULL, NULL);

@@ -131,6 +131,8 @@ static int end_old(struct files *files, struct tmgr_context *context)
 	for (size_t i = 0; i < ended; i++)
 		tmgr_handle_wait(context, old[i]->handle, TMGR_NEVER);
 	tmgr_uninterrupted_end(context);
+	for (size_t i = 0; i < ended; i++)
+		tmgr_log(context, TMGR_LEVEL_INFO, "%s: no longer in the list", old[i]->path);
 	if (ended > 0)
 		r = pipeline_flush(files->pipeline, context);
 	for (size_t i = 0; i < ended; i++) {
@@ -155,6 +157,8 @@ static int reload(struct files *files, struct tmgr_context *context)
 	names_fini(&files->names);
 	files->names = names;
 	r = end_old(files, context);
+	if (r == -EPIPE)
+		return pipeline_await_stop(context);
 	if (r == 0)
 		r = start_new(files, context);
 	if (r == 0)

@@ -47,7 +47,7 @@ static int send_ordered(
 {
 	int r = tmgr_channel_send(context, pipeline->ordered, &chunk, TMGR_NEVER);
 
-	if (r != -ECANCELED)
+	if (r != -ECANCELED || !chunk->path)
 		return r;
 	/* Told to stop with lines in hand: the writer goes on until all tailers have ended. */
 	tmgr_uninterrupted_begin(context, tmgr_after(SEND_ON_STOP_NS));
@@ -93,12 +93,10 @@ int pipeline_flush(struct pipeline *pipeline, struct tmgr_context *context)
 	if (!chunk)
 		return -ENOMEM;
 	r = pipeline_send(pipeline, context, chunk_ref(chunk));
-	/* The writer completes it, also when it gives up: so this ends, and must not before that.
+	/* A stop ends this wait: the writer can be stopped only after us, and may be at it for ever.
 	 */
-	tmgr_uninterrupted_begin(context, TMGR_NEVER);
 	if (r == 0)
 		r = tmgr_future_wait(context, &chunk->written, TMGR_NEVER);
-	tmgr_uninterrupted_end(context);
 	if (r == 0)
 		tmgr_future_result(&chunk->written, &result, NULL);
 	chunk_unref(chunk);

@@ -24,8 +24,8 @@
  * Only the parsers write to a chunk that was sent, and nobody reads `lines` before `parsed` is
  * done without error.
  *
- * How a stop ends, whatever is stuck: a tailer waits SEND_ON_STOP_NS for room in `ordered`,
- * and the writer DRAIN_NS for parsers and for a disk. A task that
+ * How a stop ends, whatever is stuck: a tailer waits SEND_ON_STOP_NS for room in `ordered`, the
+ * flush of a reload not at all, and the writer DRAIN_NS for parsers and for a disk. A task that
  * finds `ordered` closed waits for its own stop, which comes of the one that has failed.
  */
 #ifndef LOGSHIP_PIPELINE_H
