@@ -13,6 +13,7 @@
 #include <taskmgr/taskmgr.h>
 
 #include "internal/examples/cmd/logship/pipeline.h"
+#include "tests/support/child.h"
 #include "tests/support/fault.h"
 #include "tests/support/leak.h"
 #include "tests/support/recorder.h"
@@ -336,6 +337,83 @@ static void a_writer_that_gives_up_in_a_reload_is_the_only_one_to_fail(void **st
 	rig_end(&rig);
 }
 
+/* ---- A tailer that is stuck ------------------------------------------------------------------ */
+
+static struct latch held = LATCH_INIT;
+
+static int hold(void *self, const char *path, struct tail_record **ret_records, size_t *ret_count)
+{
+	latch_wait(&held);
+	*ret_records = NULL;
+	*ret_count = 0;
+	return 0;
+}
+
+/* After the writer's initialize, before there are tailers. */
+static int hold_tailers(void *self, struct tmgr_context *context)
+{
+	struct rig *rig = self;
+	struct tail_memory *memory = (struct tail_memory *)store_memory(rig->pipeline.store);
+
+	memory->of_path = hold;
+	return 0;
+}
+
+static bool has_gone_on(void *rig)
+{
+	return left(rig) == LENGTH || tmgr_channel_count(((struct rig *)rig)->pipeline.jobs) > 0;
+}
+
+static struct tmgr_manager *manager_that_gives_up_soon(struct rig *rig)
+{
+	static const struct tmgr_task_ops holder = { .initialize = hold_tailers };
+	static const struct tmgr_manager_options soon = {
+		.stop_order = TMGR_STOP_REVERSE,
+		.take_signals = true,
+		.shutdown_ns = 300 * TMGR_MILLISECOND,
+	};
+	struct tmgr_manager *manager = tmgr_manager_create(&soon);
+
+	tmgr_manager_add_task(manager, "writer", writer_task(&rig->pipeline), TMGR_STRICT);
+	tmgr_manager_add_task(manager, "holder", (struct tmgr_task){ &holder, rig }, TMGR_STRICT);
+	tmgr_manager_add_task(manager, "files", files_task(&rig->pipeline), TMGR_STRICT);
+	return manager;
+}
+
+static int leave_a_tailer_in_a_reload(void *argument)
+{
+	struct rig *rig = argument;
+	struct tmgr_manager *manager = manager_that_gives_up_soon(rig);
+	struct runner runner;
+
+	runner_start(&runner, manager, NULL);
+	child_check(latch_arrived(&held, 1));
+	child_check(task_waits(manager, "files", "select"));
+	child_check_equal(truncate(rig->list, 0), 0);
+	kill(getpid(), SIGHUP);
+	child_check(task_waits(manager, "files", "future"));
+	tmgr_manager_cancel(manager);
+	child_check_equal(runner_join(&runner), -TMGR_ESTUCK);
+	/* The reload is over, and the tailer is not. */
+	child_check(task_waits(manager, "files", "group"));
+	latch_open(&held);
+	child_check(eventually(has_gone_on, rig));
+	return 0;
+}
+
+static void a_tailer_that_is_stuck_keeps_what_it_has(void **state)
+{
+	static struct child child;
+	struct rig rig;
+
+	(void)state;
+	rig_begin(&rig);
+	write_file(rig.log, TEXT);
+	write_file(rig.list, rig.log);
+	assert_int_equal(child_run(&child, leave_a_tailer_in_a_reload, &rig), 0);
+	rig_end(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -347,6 +425,7 @@ int main(void)
 		leak_test(what_the_parsers_leave_is_handed_back),
 		leak_test(a_stop_ends_a_reload_and_then_its_lines_are_written),
 		leak_test(a_writer_that_gives_up_in_a_reload_is_the_only_one_to_fail),
+		leak_test(a_tailer_that_is_stuck_keeps_what_it_has),
 	};
 
 	return cmocka_run_group_tests_name("logship_pipeline", tests, NULL, NULL);

@@ -27,6 +27,18 @@ static void destroy_tailer(struct tailer *tailer)
 	free(tailer);
 }
 
+/* One that is stuck has not ended, though nobody waits for it any more: it keeps what it has. */
+static void give_back(struct files *files, struct tailer *tailer)
+{
+	int result = 0;
+
+	tmgr_handle_result(tailer->handle, &result);
+	if (result == -TMGR_ESTUCK)
+		return;
+	atomic_fetch_sub(&files->pipeline->counts.files, tailer->found);
+	destroy_tailer(tailer);
+}
+
 static int check_names(struct files *files, struct tmgr_context *context)
 {
 	const struct options *options = files->pipeline->options;
@@ -135,10 +147,8 @@ static int end_old(struct files *files, struct tmgr_context *context)
 		tmgr_log(context, TMGR_LEVEL_INFO, "%s: no longer in the list", old[i]->path);
 	if (ended > 0)
 		r = pipeline_flush(files->pipeline, context);
-	for (size_t i = 0; i < ended; i++) {
-		atomic_fetch_sub(&files->pipeline->counts.files, old[i]->found);
-		destroy_tailer(old[i]);
-	}
+	for (size_t i = 0; i < ended; i++)
+		give_back(files, old[i]);
 	free(old);
 	return r;
 }
