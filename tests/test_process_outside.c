@@ -217,6 +217,29 @@ static void a_key_is_remembered_for_its_time_also_over_a_kill(void **state)
 	durable_end(&durable);
 }
 
+/* Names may have spaces, and keys anything. */
+static void keys_of_one_channel_are_not_those_of_another(void **state)
+{
+	static const struct tmgr_process_command channels[] = {
+		{ .kind = TMGR_PROCESS_CHANNEL_CREATE, .channel = "/b", .capacity = 9 },
+		{ .kind = TMGR_PROCESS_CHANNEL_CREATE, .channel = "/b c", .capacity = 9 },
+	};
+	static const struct tmgr_process_command sends[] = {
+		{ .kind = TMGR_PROCESS_SEND, .channel = "/b", .key = "c d" },
+		{ .kind = TMGR_PROCESS_SEND, .channel = "/b c", .key = "d" },
+		{ .kind = TMGR_PROCESS_SEND, .channel = "/b", .key = "c/d" },
+	};
+	struct durable durable = { .options.keep_keys_ns = TMGR_HOUR };
+
+	durable_begin(&durable, things);
+	for (size_t i = 0; i < sizeof(channels) / sizeof(channels[0]); i++)
+		assert_int_equal(durable_do(&durable, &channels[i]), 0);
+	for (size_t i = 0; i < 2 * (sizeof(sends) / sizeof(sends[0])); i++)
+		assert_int_equal(durable_do(&durable, &sends[i / 2]), 0);
+	assert_int_equal(durable_events(&durable, NULL, TMGR_PROCESS_EVENT_SENT), 3);
+	durable_end(&durable);
+}
+
 static void what_is_over_is_forgotten_after_its_time(void **state)
 {
 	struct durable durable = { .options.keep_finished_ns = TMGR_HOUR };
@@ -315,6 +338,7 @@ int main(void)
 		leak_test(closing_from_outside_wakes_who_waits_once_and_twice_is_ealready),
 		leak_test(messages_from_outside_stand_in_line_durably_and_only_so_many),
 		leak_test(a_key_is_remembered_for_its_time_also_over_a_kill),
+		leak_test(keys_of_one_channel_are_not_those_of_another),
 		leak_test(what_is_over_is_forgotten_after_its_time),
 		leak_test(what_is_over_and_keys_are_forgotten_without_any_timer),
 		leak_test(a_time_to_remember_of_less_than_a_millisecond_is_one),

@@ -161,7 +161,8 @@ static int apply_send(struct tmgr__engine *engine, const struct tmgr__apply *com
 		size_t size = strlen(command->id);
 
 		memcpy(key, command->id, size);
-		key[size] = ' ';
+		/* No channel has another slash. */
+		key[size] = '/';
 		memcpy(key + size + 1, command->name, strlen(command->name) + 1);
 		if (tmgr__engine_key(engine, key) != NULL)
 			return 0;

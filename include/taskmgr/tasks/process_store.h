@@ -146,7 +146,7 @@ struct tmgr_store_once {
 
 /** That a key was used: what came with it is done. Key: key. */
 struct tmgr_store_key {
-	const char *key; /**< the channel's id, a space, and what the sender gave */
+	const char *key; /**< the channel's id, a slash, and what the sender gave */
 	int64_t at_ms;   /**< the runtime's time, for forgetting it */
 };
 
