@@ -8,11 +8,8 @@
 #include <taskmgr/taskmgr.h>
 
 #include "tests/support/leak.h"
-#include "tests/support/power.h"
-#include "tests/support/random_steps.h"
+#include "tests/support/power_program.h"
 #include "tests/support/seeded.h"
-#include "tests/support/steps.h"
-#include "tests/support/store_file.h"
 
 static struct store_file file;
 
@@ -23,9 +20,7 @@ static int set_up(void **state)
 	if (r == 0)
 		r = store_file_init(&file);
 	power_reset();
-	file.options.vfs = POWER_VFS;
-	file.options.journal_max = 16;
-	file.options.log_bytes = 65536;
+	file.options = power_program_options();
 	return r;
 }
 
@@ -36,90 +31,26 @@ static int tear_down(void **state)
 	return leak_teardown(state);
 }
 
-/* A short program: what was acknowledged, and what was on its way. */
-struct program {
-	struct random_steps random;
-	struct rows_model acknowledged, attempted;
-	uint64_t acknowledged_sequence, attempted_sequence;
-};
-
-/* Run it until it ends or the disk does. */
-static void play(struct program *program, int batches)
-{
-	struct tmgr_store *store = file.store;
-
-	for (int i = 0; i < batches && !power_is_cut(); i++) {
-		const struct tmgr_store_batch *batch = random_steps_next(&program->random);
-
-		program->attempted_sequence = batch->steps[batch->count - 1].sequence;
-		rows_apply_batch(&program->attempted, batch);
-		if (store->ops->commit(store, batch) < 0)
-			return;
-		program->acknowledged_sequence = program->attempted_sequence;
-		rows_apply_batch(&program->acknowledged, batch);
-		if (store->ops->maintain(store, TMGR_MILLISECOND, i % 3 == 0) < 0)
-			return;
-		if (i % 11 == 10 && store->ops->checkpoint(store) < 0)
-			return;
-	}
-}
-
-static void forget(struct program *program)
-{
-	rows_clear(&program->acknowledged);
-	rows_clear(&program->attempted);
-}
-
-static bool has(struct store_file *survivor, struct rows_model *model)
-{
-	char difference[1200];
-
-	return store_file_has(survivor, model, difference, sizeof(difference));
-}
-
-/* Whether what survived is what was acknowledged, or that and the batch that was on its way. */
-static bool survives(struct program *program, enum power_loss loss, unsigned *seed)
-{
-	struct store_file survivor;
-	bool good = false;
-
-	assert_int_equal(store_file_init(&survivor), 0);
-	power_survivors(survivor.directory, loss, seed);
-	if (store_file_open(&survivor) == 0) {
-		if (survivor.opened.sequence == program->attempted_sequence)
-			good = has(&survivor, &program->attempted);
-		else if (survivor.opened.sequence == program->acknowledged_sequence)
-			good = has(&survivor, &program->acknowledged);
-	} else if (program->acknowledged_sequence == 0) {
-		/* It was never opened: the file may be half made. */
-		good = true;
-	}
-	store_file_fini(&survivor);
-	return good;
-}
-
 /* Cut at the n-th operation; the number of losses that were not survived. 0 past the end: *ret_end. */
 static int cut_at(long n, unsigned seed, bool no_log, bool no_database, bool *ret_end)
 {
-	struct program program = { .random.seed = seed };
+	struct power_program program = { .random.seed = seed };
 	int lost = 0;
 
 	power_reset();
 	power_leave_out_syncs(no_log, no_database);
 	power_cut_at(n);
 	if (store_file_open(&file) == 0) {
-		play(&program, 24);
+		power_program_play(&program, file.store, 24);
 		*ret_end = !power_is_cut();
 		for (int loss = 0; loss < POWER_LOSSES; loss++)
-			lost += !survives(&program, (enum power_loss)loss, &seed);
+			lost += !power_program_survives(&program, (enum power_loss)loss, &seed);
 		store_file_close(&file);
 	}
-	forget(&program);
+	power_program_forget(&program);
 	store_file_fini(&file);
 	assert_int_equal(store_file_init(&file), 0);
-	file.options = (struct tmgr_store_sqlite_options){
-		.vfs = POWER_VFS, .journal_max = 16, .log_bytes = 65536
-	};
+	file.options = power_program_options();
 	return lost;
 }
 
@@ -166,7 +97,7 @@ static void leaving_out_the_sync_of_the_database_is_seen(void **state)
 
 static void a_batch_for_which_there_is_no_room_is_not_there_and_goes_on_later(void **state)
 {
-	struct program program = { .random.seed = (unsigned)seed_of_this_run() };
+	struct power_program program = { .random.seed = (unsigned)seed_of_this_run() };
 	int refused = 0;
 
 	(void)state;
@@ -200,7 +131,7 @@ static void a_batch_for_which_there_is_no_room_is_not_there_and_goes_on_later(vo
 	assert_int_equal(store_file_close(&file), 0);
 	assert_int_equal(store_file_open(&file), 0);
 	store_file_must_have(&file, &program.acknowledged);
-	forget(&program);
+	power_program_forget(&program);
 }
 
 /* ---- Errors ---- */
@@ -208,7 +139,7 @@ static void a_batch_for_which_there_is_no_room_is_not_there_and_goes_on_later(vo
 /* The n-th write or sync fails: nothing is acknowledged after it, all that was is there again. */
 static bool fail_at(long n, unsigned seed, void (*inject)(long n))
 {
-	struct program program = { .random.seed = seed };
+	struct power_program program = { .random.seed = seed };
 	struct tmgr_store_health health;
 	bool ended;
 	int closed;
@@ -216,7 +147,7 @@ static bool fail_at(long n, unsigned seed, void (*inject)(long n))
 	power_reset();
 	assert_int_equal(store_file_open(&file), 0);
 	inject(n);
-	play(&program, 24);
+	power_program_play(&program, file.store, 24);
 	file.store->ops->health(file.store, &health);
 	ended = health.error != 0;
 	if (ended) {
@@ -242,12 +173,10 @@ static bool fail_at(long n, unsigned seed, void (*inject)(long n))
 	assert_true(file.opened.sequence == program.acknowledged_sequence ||
 		    (ended && file.opened.sequence == program.attempted_sequence));
 	assert_int_equal(store_file_close(&file), 0);
-	forget(&program);
+	power_program_forget(&program);
 	store_file_fini(&file);
 	assert_int_equal(store_file_init(&file), 0);
-	file.options = (struct tmgr_store_sqlite_options){
-		.vfs = POWER_VFS, .journal_max = 16, .log_bytes = 65536
-	};
+	file.options = power_program_options();
 	return ended;
 }
 

@@ -1,130 +1,24 @@
 #include "power.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <sqlite3.h>
 
-#define FILES_MAX 8
-#define SECTOR 512
-
-struct operation {
-	size_t offset, size; /* of a truncation: the size that is left, and 0 */
-	bool truncates;
-	unsigned char *data;
-};
-
-/* A file: what is synced, and what was done since. */
-struct known {
-	char name[256]; /* without the directories */
-	unsigned char *synced;
-	size_t synced_size;
-	struct operation *operations;
-	size_t count, room;
-};
-
 static struct {
-	pthread_mutex_t lock;
-	struct known files[FILES_MAX];
-	size_t files_count;
-	long done, cut_at, kill_at;
 	long no_room, fail_write, fail_sync;
 	bool leave_out_log, leave_out_database;
-} power = { .lock = PTHREAD_MUTEX_INITIALIZER };
+} power;
 
 struct power_file {
 	sqlite3_file base;
-	struct known *known;
-	bool is_log;
-	sqlite3_file *real; /* behind this */
+	struct disk_file *known;
+	bool is_log, is_new; /* new: no sync yet of one that was made */
+	sqlite3_file *real;  /* behind this */
 };
 
 static sqlite3_vfs *real_vfs;
-
-static void *must_allocate(void *piece)
-{
-	if (!piece)
-		abort();
-	return piece;
-}
-
-/* ---- What is known ---- */
-
-static void apply(unsigned char **image, size_t *size, const struct operation *operation)
-{
-	size_t end = operation->offset + operation->size;
-
-	if (operation->truncates) {
-		if (operation->offset < *size)
-			*size = operation->offset;
-		return;
-	}
-	if (end > *size) {
-		*image = must_allocate(realloc(*image, end));
-		memset(*image + *size, 0, end - *size);
-		*size = end;
-	}
-	memcpy(*image + operation->offset, operation->data, operation->size);
-}
-
-static void forget_operations(struct known *known)
-{
-	for (size_t i = 0; i < known->count; i++)
-		free(known->operations[i].data);
-	known->count = 0;
-}
-
-static void note(struct known *known, size_t offset, const void *data, size_t size, bool truncates)
-{
-	struct operation *operation;
-
-	if (known->count == known->room) {
-		known->room = known->room ? known->room * 2 : 64;
-		known->operations = must_allocate(
-			realloc(known->operations, known->room * sizeof(*known->operations)));
-	}
-	operation = &known->operations[known->count++];
-	*operation = (struct operation){ offset, size, truncates, NULL };
-	if (size > 0) {
-		operation->data = must_allocate(malloc(size));
-		memcpy(operation->data, data, size);
-	}
-}
-
-static void note_sync(struct known *known)
-{
-	for (size_t i = 0; i < known->count; i++)
-		apply(&known->synced, &known->synced_size, &known->operations[i]);
-	forget_operations(known);
-}
-
-static struct known *find(const char *path)
-{
-	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-	struct known *known;
-
-	for (size_t i = 0; i < power.files_count; i++)
-		if (strcmp(power.files[i].name, name) == 0)
-			return &power.files[i];
-	if (power.files_count == FILES_MAX)
-		abort();
-	known = &power.files[power.files_count++];
-	snprintf(known->name, sizeof(known->name), "%s", name);
-	return known;
-}
-
-static void forget_file(struct known *known)
-{
-	forget_operations(known);
-	free(known->operations);
-	free(known->synced);
-	memset(known, 0, sizeof(*known));
-}
 
 /* Counted down to 0 at each call: whether this is the one. */
 static bool counts_down(long *n)
@@ -132,16 +26,7 @@ static bool counts_down(long *n)
 	return *n > 0 && --*n == 0;
 }
 
-/* Whether the power is there for one more operation. */
-static bool powered(void)
-{
-	power.done++;
-	if (power.kill_at > 0 && power.done >= power.kill_at)
-		kill(getpid(), SIGKILL);
-	return power.cut_at == 0 || power.done < power.cut_at;
-}
-
-/* ---- The file layer ---- */
+/* ---- The file layer -------------------------------------------------------------------------- */
 
 static sqlite3_file *real_of(sqlite3_file *file)
 {
@@ -166,8 +51,8 @@ static int power_write(sqlite3_file *file, const void *from, int size, sqlite3_i
 	struct power_file *self = POWER_FILE(file);
 	int code = SQLITE_OK;
 
-	pthread_mutex_lock(&power.lock);
-	if (!powered() || counts_down(&power.fail_write))
+	disk_lock();
+	if (!disk_powered() || counts_down(&power.fail_write))
 		code = SQLITE_IOERR_WRITE;
 	else if (power.no_room == 1)
 		code = SQLITE_FULL;
@@ -176,8 +61,8 @@ static int power_write(sqlite3_file *file, const void *from, int size, sqlite3_i
 	if (code == SQLITE_OK)
 		code = self->real->pMethods->xWrite(self->real, from, size, offset);
 	if (code == SQLITE_OK && self->known)
-		note(self->known, (size_t)offset, from, (size_t)size, false);
-	pthread_mutex_unlock(&power.lock);
+		disk_note_write(self->known, (size_t)offset, from, (size_t)size);
+	disk_unlock();
 	return code;
 }
 
@@ -186,13 +71,21 @@ static int power_truncate(sqlite3_file *file, sqlite3_int64 size)
 	struct power_file *self = POWER_FILE(file);
 	int code = SQLITE_IOERR_TRUNCATE;
 
-	pthread_mutex_lock(&power.lock);
-	if (powered())
+	disk_lock();
+	if (disk_powered())
 		code = self->real->pMethods->xTruncate(self->real, size);
 	if (code == SQLITE_OK && self->known)
-		note(self->known, (size_t)size, NULL, 0, true);
-	pthread_mutex_unlock(&power.lock);
+		disk_note_truncation(self->known, (size_t)size);
+	disk_unlock();
 	return code;
+}
+
+/* The first of a log that was made: what SQLite does with its directory is SQLite's to say, see
+ * open_directory(). */
+static int sync_new(struct power_file *self, int flags)
+{
+	self->is_new = false;
+	return self->real->pMethods->xSync(self->real, flags);
 }
 
 static int power_sync(sqlite3_file *file, int flags)
@@ -200,13 +93,14 @@ static int power_sync(sqlite3_file *file, int flags)
 	struct power_file *self = POWER_FILE(file);
 	int code = SQLITE_OK;
 
-	(void)flags;
-	pthread_mutex_lock(&power.lock);
-	if (!powered() || counts_down(&power.fail_sync))
+	disk_lock();
+	if (!disk_powered() || counts_down(&power.fail_sync))
 		code = SQLITE_IOERR_FSYNC;
 	else if (self->known && !(self->is_log ? power.leave_out_log : power.leave_out_database))
-		note_sync(self->known);
-	pthread_mutex_unlock(&power.lock);
+		disk_note_sync(self->known);
+	if (code == SQLITE_OK && self->is_new)
+		code = sync_new(self, flags);
+	disk_unlock();
 	return code;
 }
 
@@ -288,25 +182,44 @@ static const sqlite3_io_methods methods = {
 	.xShmUnmap = power_shm_unmap,
 };
 
+/*
+ * SQLite opens a file's directory to sync it. In the disk's, under the lock, from sync_new() and
+ * power_delete().
+ */
+static int (*real_open_directory)(const char *path, int *ret_fd);
+
+static int open_directory(const char *path, int *ret_fd)
+{
+	char directory[512];
+	const char *slash = strrchr(path, '/');
+
+	snprintf(directory, sizeof(directory), "%.*s", slash ? (int)(slash - path) : 0, path);
+	disk_note_directory_sync(directory);
+	return real_open_directory(path, ret_fd);
+}
+
 static int power_open(
 	sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int flags, int *ret_flags)
 {
 	struct power_file *self = POWER_FILE(file);
-	int code;
+	bool known = path && (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_DB));
+	int code = SQLITE_IOERR, there = 0;
 
-	(void)vfs;
 	memset(self, 0, sizeof(*self));
 	self->real = (sqlite3_file *)(void *)(self + 1);
-	code = real_vfs->xOpen(real_vfs, path, self->real, flags, ret_flags);
+	disk_lock();
+	if (known)
+		real_vfs->xAccess(real_vfs, path, SQLITE_ACCESS_EXISTS, &there);
+	if (!known || there || disk_powered())
+		code = real_vfs->xOpen(real_vfs, path, self->real, flags, ret_flags);
+	if (code == SQLITE_OK && known)
+		self->known = disk_open(path);
+	disk_unlock();
 	if (code != SQLITE_OK)
 		return code;
 	self->base.pMethods = &methods;
 	self->is_log = flags & SQLITE_OPEN_WAL;
-	if (path && (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_DB))) {
-		pthread_mutex_lock(&power.lock);
-		self->known = find(path);
-		pthread_mutex_unlock(&power.lock);
-	}
+	self->is_new = self->is_log && !there;
 	return SQLITE_OK;
 }
 
@@ -314,92 +227,110 @@ static int power_delete(sqlite3_vfs *vfs, const char *path, int sync)
 {
 	int code = SQLITE_IOERR_DELETE;
 
-	(void)vfs;
-	pthread_mutex_lock(&power.lock);
-	if (power.cut_at == 0 || power.done < power.cut_at)
+	disk_lock();
+	if (disk_powered())
 		code = real_vfs->xDelete(real_vfs, path, sync);
 	if (code == SQLITE_OK)
-		note(find(path), 0, NULL, 0, true);
-	pthread_mutex_unlock(&power.lock);
+		disk_note_unlink(path);
+	disk_unlock();
 	return code;
+}
+
+static void register_vfs(void)
+{
+	static sqlite3_vfs vfs;
+
+	real_vfs = sqlite3_vfs_find(NULL);
+	vfs = *real_vfs;
+	vfs.zName = POWER_VFS;
+	vfs.szOsFile = (int)sizeof(struct power_file) + real_vfs->szOsFile;
+	vfs.pNext = NULL;
+	vfs.xOpen = power_open;
+	vfs.xDelete = power_delete;
+	sqlite3_vfs_register(&vfs, 0);
+	real_open_directory = (int (*)(const char *, int *))real_vfs->xGetSystemCall(
+		real_vfs, "openDirectory");
+	real_vfs->xSetSystemCall(real_vfs, "openDirectory", (sqlite3_syscall_ptr)open_directory);
 }
 
 void power_reset(void)
 {
-	static sqlite3_vfs vfs;
-
-	if (!real_vfs) {
-		real_vfs = sqlite3_vfs_find(NULL);
-		vfs = *real_vfs;
-		vfs.zName = POWER_VFS;
-		vfs.szOsFile = (int)sizeof(struct power_file) + real_vfs->szOsFile;
-		vfs.pNext = NULL;
-		vfs.xOpen = power_open;
-		vfs.xDelete = power_delete;
-		sqlite3_vfs_register(&vfs, 0);
-	}
+	if (!real_vfs)
+		register_vfs();
 	power_fini();
 }
 
 void power_fini(void)
 {
-	pthread_mutex_lock(&power.lock);
-	for (size_t i = 0; i < power.files_count; i++)
-		forget_file(&power.files[i]);
-	power.files_count = 0;
-	power.done = power.cut_at = power.kill_at = power.no_room = power.fail_write =
-		power.fail_sync = 0;
-	power.leave_out_log = power.leave_out_database = false;
-	pthread_mutex_unlock(&power.lock);
+	disk_lock();
+	disk_forget();
+	memset(&power, 0, sizeof(power));
+	disk_unlock();
 }
 
-/* ---- What tests ask for ---- */
-
-static long get(const long *value)
-{
-	long got;
-
-	pthread_mutex_lock(&power.lock);
-	got = *value;
-	pthread_mutex_unlock(&power.lock);
-	return got;
-}
+/* ---- What tests ask for ---------------------------------------------------------------------- */
 
 static void set(long *value, long n)
 {
-	pthread_mutex_lock(&power.lock);
+	disk_lock();
 	*value = n;
-	pthread_mutex_unlock(&power.lock);
+	disk_unlock();
 }
 
 long power_operations(void)
 {
-	return get(&power.done);
+	long operations;
+
+	disk_lock();
+	operations = disk_operations();
+	disk_unlock();
+	return operations;
 }
 
 void power_cut_at(long n)
 {
-	set(&power.cut_at, n);
+	disk_lock();
+	disk_cut_at(n);
+	disk_unlock();
 }
 
 void power_kill_at(long n)
 {
-	set(&power.kill_at, n);
+	disk_lock();
+	disk_kill_at(n);
+	disk_unlock();
 }
 
 bool power_is_cut(void)
 {
-	long at = get(&power.cut_at);
+	bool cut;
 
-	return at > 0 && get(&power.done) >= at;
+	disk_lock();
+	cut = disk_is_cut();
+	disk_unlock();
+	return cut;
 }
 
 void power_leave_out_syncs(bool of_log, bool of_database)
 {
-	pthread_mutex_lock(&power.lock);
+	disk_lock();
 	power.leave_out_log = of_log;
 	power.leave_out_database = of_database;
-	pthread_mutex_unlock(&power.lock);
+	disk_unlock();
+}
+
+void power_leave_out_file_syncs(bool on)
+{
+	disk_lock();
+	disk_leave_out_file_syncs(on);
+	disk_unlock();
+}
+
+void power_leave_out_directory_sync(long n, long cut_after)
+{
+	disk_lock();
+	disk_leave_out_directory_sync(n, cut_after);
+	disk_unlock();
 }
 
 void power_no_room(long n)
@@ -417,77 +348,9 @@ void power_fail_sync(long n)
 	set(&power.fail_sync, n);
 }
 
-/* ---- The cut ---- */
-
-static void keep_sectors(
-	unsigned char **image, size_t *size, const struct operation *operation, unsigned *seed)
-{
-	size_t at = 0;
-
-	while (at < operation->size) {
-		size_t left = SECTOR - (operation->offset + at) % SECTOR;
-		struct operation piece = *operation;
-
-		if (left > operation->size - at)
-			left = operation->size - at;
-		piece.offset += at;
-		piece.data += at;
-		piece.size = left;
-		if (rand_r(seed) % 2)
-			apply(image, size, &piece);
-		at += left;
-	}
-}
-
-static void keep_some(unsigned char **image, size_t *size, const struct known *known,
-	enum power_loss loss, unsigned *seed)
-{
-	size_t *order = must_allocate(calloc(known->count + 1, sizeof(*order)));
-
-	for (size_t i = 0; i < known->count; i++) {
-		size_t j = loss == POWER_LOSES_ORDER ? (size_t)rand_r(seed) % (i + 1) : i;
-
-		order[i] = order[j];
-		order[j] = i;
-	}
-	for (size_t i = 0; i < known->count; i++) {
-		const struct operation *operation = &known->operations[order[i]];
-
-		if (!operation->truncates)
-			keep_sectors(image, size, operation, seed);
-		else if (rand_r(seed) % 2)
-			apply(image, size, operation);
-	}
-	free(order);
-}
-
-static void write_survivor(
-	const char *directory, const struct known *known, enum power_loss loss, unsigned *seed)
-{
-	unsigned char *image = must_allocate(malloc(known->synced_size + 1));
-	size_t size = known->synced_size;
-	char path[512];
-	FILE *file;
-
-	if (size > 0)
-		memcpy(image, known->synced, size);
-	if (loss == POWER_LOSES_NOTHING)
-		for (size_t i = 0; i < known->count; i++)
-			apply(&image, &size, &known->operations[i]);
-	else if (loss != POWER_LOSES_ALL)
-		keep_some(&image, &size, known, loss, seed);
-	snprintf(path, sizeof(path), "%s/%s", directory, known->name);
-	file = fopen(path, "we");
-	if (!file || fwrite(image, 1, size, file) != size)
-		abort();
-	fclose(file);
-	free(image);
-}
-
 void power_survivors(const char *directory, enum power_loss loss, unsigned *seed)
 {
-	pthread_mutex_lock(&power.lock);
-	for (size_t i = 0; i < power.files_count; i++)
-		write_survivor(directory, &power.files[i], loss, seed);
-	pthread_mutex_unlock(&power.lock);
+	disk_lock();
+	disk_write_survivors(directory, loss, seed);
+	disk_unlock();
 }

@@ -1,7 +1,6 @@
 /*
- * A file layer of SQLite for tests, over its own: it fails when it is told to, and knows what would
- * be on the disk if the power were cut. What was written since the last sync of a file may be there
- * then, or not, or in part, sector by sector and in any order.
+ * A file layer of SQLite for tests, over its own: it fails when it is told to, and tells the disk
+ * (disk.h) what is done, which knows what would be there if the power were cut.
  */
 #ifndef TESTS_SUPPORT_POWER_H
 #define TESTS_SUPPORT_POWER_H
@@ -9,23 +8,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "tests/support/disk.h"
+
 /* Of struct tmgr_store_sqlite_options, vfs. */
 #define POWER_VFS "power"
-
-enum power_loss {
-	POWER_LOSES_NOTHING, /* what was not synced is there all the same */
-	POWER_LOSES_ALL,     /* nothing of it is */
-	POWER_LOSES_SOME,    /* some sectors, the others in the order they were written */
-	POWER_LOSES_ORDER,   /* some sectors, and what overlaps in any order */
-	POWER_LOSSES,
-};
 
 /* Register it, with nothing known and nothing failing. Call it before a store is opened. */
 void power_reset(void);
 /* Forget all files; none is open. */
 void power_fini(void);
 
-/* How many writes, truncations and syncs there were since the reset. */
+/* How many writes, truncations, syncs and changes of names there were since the reset. */
 long power_operations(void);
 /* Let the power fail at the n-th of these from the reset on, 1 being the first: it and all that
  * follow are errors and leave nothing. 0: never. */
@@ -37,6 +30,11 @@ void power_kill_at(long n);
 /* Have syncs of the write-ahead log, or of the database, do nothing and say that all is well: what
  * a program does that leaves them out. */
 void power_leave_out_syncs(bool of_log, bool of_database);
+
+/* Likewise the library's own syncs of files; or the n-th sync of the directory from now on, and the power
+ * is cut so many operations later. */
+void power_leave_out_file_syncs(bool on);
+void power_leave_out_directory_sync(long n, long cut_after);
 
 /* Have the n-th write from now on, and all that follow, find no room; 0: there is room. */
 void power_no_room(long n);
