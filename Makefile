@@ -340,7 +340,8 @@ coverage:
 # Kills, power cuts and failing allocations for long: minutes, or an hour. Each write and sync of a short
 # run, then moments at random. SEED repeats one.
 CRASH_PROGRAMS := $(BUILD)/tests/stress/process_tokens $(BUILD)/tests/stress/process_kill \
-	$(BUILD)/tests/test_store_power $(BUILD)/tests/test_store_faults
+	$(BUILD)/tests/test_store_power $(BUILD)/tests/test_store_replace \
+	$(BUILD)/tests/test_store_faults
 CRASH_SECONDS = 120
 
 .PHONY: crash crash-long

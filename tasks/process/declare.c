@@ -36,10 +36,23 @@ void *tmgr_process_memory(struct tmgr_process *process, size_t size)
 	return memory;
 }
 
+/* All that a step declares is one row of a store and is in memory several times: there is an end to it. */
+static bool has_room(struct tmgr_process *step, size_t size)
+{
+	if (size > TMGR_PROCESS_STEP_MAX - step->declared) {
+		tmgr__step_mistake(step, -EMSGSIZE, "the step declares too much");
+		return false;
+	}
+	step->declared += size;
+	return true;
+}
+
 struct tmgr_bytes tmgr__step_copy_bytes(struct tmgr_process *step, struct tmgr_bytes value)
 {
 	struct tmgr_bytes copy = { "", 0 };
 
+	if (!has_room(step, value.size))
+		return (struct tmgr_bytes){ NULL, 0 };
 	if (value.size > 0) {
 		copy.data = tmgr_state_copy(step->memory, value.data, value.size);
 		copy.size = value.size;
@@ -51,8 +64,12 @@ struct tmgr_bytes tmgr__step_copy_bytes(struct tmgr_process *step, struct tmgr_b
 
 const char *tmgr__step_copy_text(struct tmgr_process *step, const char *text)
 {
-	const char *copy = tmgr_state_copy(step->memory, text, strlen(text));
+	size_t size = strlen(text);
+	const char *copy;
 
+	if (!has_room(step, size + 1))
+		return NULL;
+	copy = tmgr_state_copy(step->memory, text, size);
 	if (copy == NULL)
 		tmgr__step_no_memory(step);
 	return copy;
@@ -103,8 +120,11 @@ const struct tmgr__emethod *tmgr__step_method_of(struct tmgr_process *step, tmgr
 
 struct tmgr__action *tmgr__step_act(struct tmgr_process *step, enum tmgr__action_kind kind)
 {
-	struct tmgr__action *action = tmgr_process_memory(step, sizeof(*action));
+	struct tmgr__action *action;
 
+	if (!has_room(step, sizeof(*action)))
+		return NULL;
+	action = tmgr_process_memory(step, sizeof(*action));
 	if (action == NULL)
 		return NULL;
 	action->kind = kind;

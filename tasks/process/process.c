@@ -81,7 +81,7 @@ int tmgr_process_send(struct tmgr_process *process, const char *channel, struct 
 	if (r != 0)
 		return r;
 	one.value = tmgr__step_copy_bytes(process, value);
-	return one.value.data != NULL ? tmgr__step_add_case(process, one, then) : -ENOMEM;
+	return one.value.data != NULL ? tmgr__step_add_case(process, one, then) : process->error;
 }
 
 int tmgr_process_after(struct tmgr_process *process, int64_t ns, tmgr_method *then)
@@ -126,7 +126,7 @@ int tmgr_process_post(struct tmgr_process *process, const char *channel, struct 
 		return r;
 	action = tmgr__step_act(process, TMGR__POST);
 	if (action == NULL)
-		return -ENOMEM;
+		return process->error;
 	action->name = id;
 	action->value = tmgr__step_copy_bytes(process, value);
 	return process->error;
@@ -146,7 +146,7 @@ int tmgr_process_channel(struct tmgr_process *process, uint32_t capacity, char *
 		(unsigned long long)process->goroutine->sequence, ++process->next_id);
 	action = tmgr__step_act(process, TMGR__CHANNEL);
 	if (action == NULL)
-		return -ENOMEM;
+		return process->error;
 	action->name = tmgr__step_copy_text(process, id);
 	action->capacity = capacity;
 	if (process->error == 0)
@@ -166,7 +166,7 @@ int tmgr_process_close(struct tmgr_process *process, const char *channel)
 		return process->error;
 	action = tmgr__step_act(process, TMGR__CLOSE);
 	if (action == NULL)
-		return -ENOMEM;
+		return process->error;
 	action->name = id;
 	return 0;
 }

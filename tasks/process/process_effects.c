@@ -68,7 +68,7 @@ static int start_child(
 		return r;
 	action = tmgr__step_act(step, TMGR__SPAWN);
 	if (action == NULL)
-		return -ENOMEM;
+		return step->error;
 	action->definition = tmgr__engine_definition(step->engine, child->definition->name);
 	action->name = tmgr__step_copy_text(step, id);
 	action->value = tmgr__step_copy_bytes(step, state);
@@ -144,7 +144,7 @@ static int go(struct tmgr_process *step, const char *name, const struct tmgr__em
 		return tmgr__step_mistake(step, -EEXIST, "a goroutine of that name lives already");
 	action = tmgr__step_act(step, TMGR__GO);
 	if (action == NULL)
-		return -ENOMEM;
+		return step->error;
 	action->method = method;
 	action->name = tmgr__step_copy_text(step, name);
 	return step->error;
@@ -244,7 +244,7 @@ int tmgr_process_once(struct tmgr_process *process, const char *name,
 		return r;
 	value = tmgr__step_copy_bytes(process, value);
 	if (value.data == NULL)
-		return -ENOMEM;
+		return process->error;
 	r = process->keep(process, name, value);
 	process->overtaken = r == -ETIMEDOUT;
 	if (r != 0)

@@ -29,6 +29,7 @@ static void begin(struct tmgr_process *step)
 		tmgr_state_memory_clear(step->child_memory);
 	step->next_id = step->next_key = 0;
 	step->error = 0;
+	step->declared = 0;
 	step->text[0] = '\0';
 	step->deed = (struct tmgr__deed){ .text = step->text };
 	step->last_action = &step->deed.actions;

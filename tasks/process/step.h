@@ -31,7 +31,8 @@ struct tmgr_process {
 	bool has_sql;            /* the store has */
 	bool overtaken;          /* the engine may still take a result of an effect */
 	unsigned next_id, next_key;
-	int error; /* the first mistake of a declaration */
+	int error;       /* the first mistake of a declaration */
+	size_t declared; /* bytes */
 	char text[TMGR_PROCESS_TEXT_SIZE];
 	struct tmgr__case cases[TMGR_PROCESS_CASES_MAX];
 	struct tmgr__action **last_action;

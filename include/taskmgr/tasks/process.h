@@ -25,7 +25,8 @@
  * freed by it: memory taken with tmgr_process_text() and its like goes with the step.
  *
  * The functions that declare return 0 or a negative errno, and remember the error: the method then
- * fails with it whatever it returns, so results need not be looked at.
+ * fails with it whatever it returns, so results need not be looked at. Besides what each of them says, all
+ * give -EMSGSIZE where the step would declare more than TMGR_PROCESS_STEP_MAX.
  *
  * All functions here but the definitions are called by a method, on its thread, while it runs.
  */
@@ -405,7 +406,7 @@ TMGR_API int tmgr_process_close(struct tmgr_process *process, const char *channe
 TMGR_API int tmgr_process_finish(struct tmgr_process *process, struct tmgr_bytes result);
 
 /**
- * Cancel another process with this step, as tmgr_processes_cancel() does. One that is over, or unknown,
+ * Cancel another process with this step, as the command TMGR_PROCESS_CANCEL does. One that is over, or unknown,
  * stays so.
  *
  * @param process  the step

@@ -32,6 +32,8 @@
 #define TMGR_PROCESS_VALUE_MAX 1048576
 /** Most bytes of a process's state as JSON. */
 #define TMGR_PROCESS_STATE_MAX 16777216
+/** Most bytes of all that one step declares: values, names, rows of the user's, states of children. */
+#define TMGR_PROCESS_STEP_MAX 67108864
 /** Most messages a channel buffers. */
 #define TMGR_PROCESS_CAPACITY_MAX 1000000
 /** Most cases of one select. */
