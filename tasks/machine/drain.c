@@ -54,14 +54,19 @@ static void tell_queued(struct tmgr_machine *machine, struct tmgr__item *item)
 	item->told = true;
 }
 
+int tmgr__mutation_drop(struct tmgr_machine *machine)
+{
+	tmgr__lock_acquire(&machine->lock);
+	machine->dropped++;
+	tmgr__lock_release(&machine->lock);
+	return TMGR_MUTATION_CANCELLED;
+}
+
 static int run_mutation(struct tmgr_machine *machine, struct tmgr__item *item)
 {
-	if (item->expires != TMGR_NEVER && tmgr_now() >= item->expires) {
-		tmgr__lock_acquire(&machine->lock);
-		machine->dropped++;
-		tmgr__lock_release(&machine->lock);
-		return TMGR_MUTATION_CANCELLED;
-	}
+	if ((item->expires != TMGR_NEVER && tmgr_now() >= item->expires) ||
+		tmgr__activation_has_ended(machine, &item->of))
+		return tmgr__mutation_drop(machine);
 	if (item->error) {
 		tmgr__lock_acquire(&machine->lock);
 		machine->error = *item->error;

@@ -32,6 +32,12 @@
 #define TMGR__QUEUE_MAX 1000
 #define TMGR__SLOW_NS (100 * TMGR_MILLISECOND)
 
+/* One activation of a state, by its tick, which is odd; 0: any, of any state. */
+struct tmgr__activation {
+	unsigned state;
+	uint64_t tick;
+};
+
 /* Something for the drainer to do that waits its turn. */
 struct tmgr__item {
 	struct tmgr__list node;
@@ -47,6 +53,7 @@ struct tmgr__item {
 	struct tmgr_arguments arguments;
 	struct tmgr_machine_error *error; /* of an exception, or NULL */
 	int64_t expires;                  /* TMGR_NEVER: never */
+	struct tmgr__activation of;       /* it is for that one only */
 	bool told;                        /* to the tracers */
 	struct tmgr_machine_when *whens;  /* who waits for it */
 };
@@ -65,7 +72,7 @@ struct tmgr__bindings {
 
 struct tmgr__timer {
 	struct tmgr__heap_node node;
-	unsigned state;
+	struct tmgr__activation of;
 };
 
 struct tmgr__history {
@@ -147,6 +154,13 @@ static inline uint64_t tmgr__machine_tick(const struct tmgr_machine *machine, un
 	return __atomic_load_n(&machine->ticks[state], __ATOMIC_ACQUIRE);
 }
 
+/* What is for one activation comes too late. By the drainer it is so for good. */
+static inline bool tmgr__activation_has_ended(
+	const struct tmgr_machine *machine, const struct tmgr__activation *of)
+{
+	return of->tick != 0 && tmgr__machine_tick(machine, of->state) != of->tick;
+}
+
 /* A list of states that are there, ended. */
 bool tmgr__machine_knows(const struct tmgr_machine *machine, const unsigned *states);
 /* This thread, as an address. */
@@ -173,14 +187,21 @@ static inline bool tmgr__machine_read_again(const struct tmgr_machine *machine, 
 
 /* ---- queue.c -------------------------------------------------------------------------------- */
 
+/* Why a mutation is asked for. */
+struct tmgr__cause {
+	enum tmgr_mutation_origin origin;
+	const struct tmgr_machine_error *error; /* of an exception, or NULL */
+	struct tmgr__activation of;             /* of a timeout */
+};
+
 /* A mutation in memory of its own; NULL: out of memory. */
-struct tmgr__item *tmgr__item_make(const struct tmgr_mutation *mutation,
-	enum tmgr_mutation_origin origin, const struct tmgr_machine_error *error);
+struct tmgr__item *tmgr__item_make(
+	const struct tmgr_mutation *mutation, const struct tmgr__cause *cause);
 /* Under the lock. */
 void tmgr__queue_append(struct tmgr_machine *machine, struct tmgr__item *item);
 struct tmgr__item *tmgr__queue_pop(struct tmgr_machine *machine);
 void tmgr__queue_take_out(struct tmgr_machine *machine, struct tmgr__item *item);
-/* bare: one without arguments. */
+/* bare: one without arguments, that is made whenever its turn comes. */
 bool tmgr__queue_has_equal(struct tmgr_machine *machine, enum tmgr_mutation_kind kind,
 	const unsigned *states, bool bare);
 struct tmgr__item *tmgr__queue_find(struct tmgr_machine *machine, uint64_t ticket);
@@ -203,6 +224,8 @@ int tmgr__machine_call(struct tmgr_context *context, struct tmgr_machine *machin
  * machine is being disposed, too, and behind that, when it is called under the lock. */
 int tmgr__machine_change(struct tmgr_machine *machine,
 	void (*function)(void *self, struct tmgr_machine *machine), void *self, bool always);
+/* By the drainer: the result of a mutation that comes too late to be made. */
+int tmgr__mutation_drop(struct tmgr_machine *machine);
 /* Under the lock: cancel what waited. Its memory is released. */
 void tmgr__item_cancel(struct tmgr_machine *machine, struct tmgr__item *item);
 /* Under the lock: keep a mutation that a handler has postponed. */
@@ -212,10 +235,9 @@ bool tmgr__machine_elsewhere(const struct tmgr_machine *machine);
 
 /* ---- mutate.c ------------------------------------------------------------------------------- */
 
-/* Any mutation with an origin. */
+/* Any mutation with a cause. */
 int tmgr__machine_mutate(struct tmgr_machine *machine, const struct tmgr_mutation *mutation,
-	enum tmgr_mutation_origin origin, const struct tmgr_machine_error *error,
-	uint64_t *ret_ticket);
+	const struct tmgr__cause *cause, uint64_t *ret_ticket);
 
 /* ---- transition.c --------------------------------------------------------------------------- */
 

@@ -68,7 +68,7 @@ static void set_timers(struct tmgr_machine *machine)
 
 	for (unsigned state = 0; state < machine->schema->count; state++) {
 		if (machine->schema->flags[state] & TMGR__STATE_TIMEOUT)
-			(timer++)->state = state;
+			(timer++)->of.state = state;
 	}
 }
 

@@ -12,8 +12,7 @@
 struct mutating {
 	struct tmgr_machine *machine;
 	const struct tmgr_mutation *mutation;
-	enum tmgr_mutation_origin origin;
-	const struct tmgr_machine_error *error;
+	const struct tmgr__cause *cause;
 	struct tmgr__item *item; /* made for the queue, or NULL */
 	uint64_t ticket;
 };
@@ -27,8 +26,7 @@ enum { AGAIN = 100, MAKE_ITEM, MAKE_ROOM, DIRECT, DRAIN_FIRST, APPENDED };
 static int keep_postponed(struct mutating *mutating)
 {
 	struct tmgr_machine *machine = mutating->machine;
-	struct tmgr__item *item = tmgr__item_make(
-		mutating->mutation, mutating->origin, mutating->error);
+	struct tmgr__item *item = tmgr__item_make(mutating->mutation, mutating->cause);
 
 	if (!item)
 		return -ENOMEM;
@@ -41,27 +39,38 @@ static int keep_postponed(struct mutating *mutating)
 }
 
 /* By the drainer. */
-static int make_directly(struct mutating *mutating)
+static int make_transition(struct mutating *mutating)
 {
 	struct tmgr_machine *machine = mutating->machine;
+	const struct tmgr__cause *cause = mutating->cause;
 	struct tmgr__asked asked = {
 		.kind = mutating->mutation->kind,
-		.origin = mutating->origin,
+		.origin = cause->origin,
 		.states = mutating->mutation->states,
 		.arguments = mutating->mutation->arguments,
 	};
 	int result;
 
-	if (mutating->error) {
+	if (tmgr__activation_has_ended(machine, &cause->of))
+		return tmgr__mutation_drop(machine);
+	if (cause->error) {
 		tmgr__lock_acquire(&machine->lock);
-		machine->error = *mutating->error;
+		machine->error = *cause->error;
 		tmgr__lock_release(&machine->lock);
 		asked.error = &machine->error;
 	}
 	result = tmgr__transition(machine, &asked);
 	if (__builtin_expect(result == TMGR_MUTATION_QUEUED, 0))
 		result = keep_postponed(mutating);
-	tmgr__drain(machine);
+	return result;
+}
+
+/* Likewise; then it is the drainer no more. */
+static int make_directly(struct mutating *mutating)
+{
+	int result = make_transition(mutating);
+
+	tmgr__drain(mutating->machine);
 	return result;
 }
 
@@ -87,7 +96,7 @@ static bool is_needless(struct mutating *mutating)
 	struct tmgr_machine *machine = mutating->machine;
 	const unsigned *states = mutation->states;
 
-	if (mutation->arguments || mutating->origin == TMGR_ORIGIN_EXCEPTION)
+	if (mutation->arguments || mutating->cause->origin == TMGR_ORIGIN_EXCEPTION)
 		return false;
 	if (!is_of_multi(machine->schema, states) &&
 		tmgr__queue_has_equal(machine, mutation->kind, states, true))
@@ -145,7 +154,7 @@ static int look(struct mutating *mutating)
 	}
 	if (machine->draining && tmgr__machine_inside(machine) && is_needless(mutating))
 		return TMGR_MUTATION_EXECUTED;
-	if (mutating->origin != TMGR_ORIGIN_EXCEPTION &&
+	if (mutating->cause->origin != TMGR_ORIGIN_EXCEPTION &&
 		machine->queued + machine->postponed_count >= machine->queue_max) {
 		int r = find_room(machine);
 
@@ -207,8 +216,7 @@ static int act(struct mutating *mutating, int found)
 
 	switch (found) {
 	case MAKE_ITEM:
-		mutating->item = tmgr__item_make(
-			mutating->mutation, mutating->origin, mutating->error);
+		mutating->item = tmgr__item_make(mutating->mutation, mutating->cause);
 		return mutating->item ? AGAIN : -ENOMEM;
 	case DRAIN_FIRST:
 		tmgr__drain(machine);
@@ -246,14 +254,12 @@ static int mutate_queued(struct mutating *mutating)
 }
 
 int tmgr__machine_mutate(struct tmgr_machine *machine, const struct tmgr_mutation *mutation,
-	enum tmgr_mutation_origin origin, const struct tmgr_machine_error *error,
-	uint64_t *ret_ticket)
+	const struct tmgr__cause *cause, uint64_t *ret_ticket)
 {
 	struct mutating mutating = {
 		.machine = machine,
 		.mutation = mutation,
-		.origin = origin,
-		.error = error,
+		.cause = cause,
 	};
 	int r = mutate_queued(&mutating);
 
@@ -277,9 +283,11 @@ static bool is_valid(const struct tmgr_machine *machine, const struct tmgr_mutat
 int tmgr_machine_mutate(
 	struct tmgr_machine *machine, const struct tmgr_mutation *mutation, uint64_t *ret_ticket)
 {
+	static const struct tmgr__cause call = { .origin = TMGR_ORIGIN_CALL };
+
 	if (!mutation || !is_valid(machine, mutation))
 		return -EINVAL;
-	return tmgr__machine_mutate(machine, mutation, TMGR_ORIGIN_CALL, NULL, ret_ticket);
+	return tmgr__machine_mutate(machine, mutation, &call, ret_ticket);
 }
 
 int tmgr_machine_change(struct tmgr_machine *machine, enum tmgr_mutation_kind kind,
@@ -337,6 +345,7 @@ int tmgr_machine_add_error(struct tmgr_machine *machine, int code, const char *f
 	};
 	unsigned states[] = { tmgr_machine_exception(machine), TMGR_STATES_END };
 	struct tmgr_mutation mutation = { .states = states };
+	struct tmgr__cause cause = { .origin = TMGR_ORIGIN_EXCEPTION, .error = &error };
 	va_list arguments;
 
 	if (!machine || code >= 0 || !format)
@@ -344,5 +353,5 @@ int tmgr_machine_add_error(struct tmgr_machine *machine, int code, const char *f
 	va_start(arguments, format);
 	vsnprintf(error.text, sizeof(error.text), format, arguments);
 	va_end(arguments);
-	return tmgr__machine_mutate(machine, &mutation, TMGR_ORIGIN_EXCEPTION, &error, NULL);
+	return tmgr__machine_mutate(machine, &mutation, &cause, NULL);
 }

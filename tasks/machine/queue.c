@@ -56,8 +56,8 @@ static void copy_arguments(struct tmgr__item *item, const struct tmgr_arguments 
 	item->about.arguments = &item->arguments;
 }
 
-struct tmgr__item *tmgr__item_make(const struct tmgr_mutation *mutation,
-	enum tmgr_mutation_origin origin, const struct tmgr_machine_error *error)
+struct tmgr__item *tmgr__item_make(
+	const struct tmgr_mutation *mutation, const struct tmgr__cause *cause)
 {
 	const struct tmgr_arguments *arguments = mutation->arguments;
 	size_t count = length_of(mutation->states);
@@ -75,21 +75,22 @@ struct tmgr__item *tmgr__item_make(const struct tmgr_mutation *mutation,
 	*item = (struct tmgr__item){
 		.about = {
 			.kind = mutation->kind,
-			.origin = origin,
+			.origin = cause->origin,
 			.priority = mutation->priority,
 			.called = states,
 			.called_count = count,
 			.queued_at = tmgr_now(),
 		},
 		.expires = mutation->ttl_ns > 0 ? tmgr_after(mutation->ttl_ns) : TMGR_NEVER,
+		.of = cause->of,
 	};
 	tmgr__list_init(&item->node);
 	if (arguments)
 		copy_arguments(item, arguments, (struct tmgr_argument *)(void *)(item + 1),
 			(char *)(states + count + 1));
-	if (error) {
+	if (cause->error) {
 		item->error = (struct tmgr_machine_error *)(void *)states - 1;
-		*item->error = *error;
+		*item->error = *cause->error;
 	}
 	return item;
 }
@@ -171,6 +172,11 @@ static bool same_states(const struct tmgr__item *item, const unsigned *states)
 	return true;
 }
 
+static bool is_bare(const struct tmgr__item *item)
+{
+	return !item->about.arguments && item->of.tick == 0;
+}
+
 static bool list_has_equal(const struct tmgr__list *list, enum tmgr_mutation_kind kind,
 	const unsigned *states, bool bare)
 {
@@ -179,8 +185,8 @@ static bool list_has_equal(const struct tmgr__list *list, enum tmgr_mutation_kin
 	tmgr__list_for (node, list) {
 		struct tmgr__item *item = container_of(node, struct tmgr__item, node);
 
-		if (!item->function && item->about.kind == kind &&
-			!(bare && item->about.arguments) && same_states(item, states))
+		if (!item->function && item->about.kind == kind && (!bare || is_bare(item)) &&
+			same_states(item, states))
 			return true;
 	}
 	return false;

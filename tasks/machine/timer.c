@@ -15,12 +15,12 @@ static struct tmgr__timer *timer_of(struct tmgr_machine *machine, unsigned state
 	while (low + 1 < high) {
 		unsigned middle = low + (high - low) / 2;
 
-		if (machine->timers[middle].state <= state)
+		if (machine->timers[middle].of.state <= state)
 			low = middle;
 		else
 			high = middle;
 	}
-	check(machine->timers[low].state == state);
+	check(machine->timers[low].of.state == state);
 	return &machine->timers[low];
 }
 
@@ -37,7 +37,8 @@ static void move(struct tmgr_machine *machine, const struct tmgr__states *states
 			continue;
 		timer = timer_of(machine, state);
 		tmgr__heap_remove(&machine->timer_heap, &timer->node);
-		if (machine->ticks[state] & 1 && schema->timeouts[state].ns < TMGR_NEVER - now)
+		timer->of.tick = machine->ticks[state];
+		if (timer->of.tick & 1 && schema->timeouts[state].ns < TMGR_NEVER - now)
 			tmgr__heap_insert(&machine->timer_heap, &timer->node,
 				now + schema->timeouts[state].ns);
 	}
@@ -83,25 +84,27 @@ int64_t tmgr_machine_next_timeout(struct tmgr_machine *machine)
 	return next;
 }
 
-/* The state of a timer that is due, taken out, or TMGR_STATES_END. */
-static unsigned take_due(struct tmgr_machine *machine, int64_t now)
+/* What a timer that is due was set for; it is taken out. False: none is. */
+static bool take_due(struct tmgr_machine *machine, int64_t now, struct tmgr__activation *ret_of)
 {
 	struct tmgr__heap_node *first;
-	unsigned state = TMGR_STATES_END;
+	bool is_due;
 
 	tmgr__lock_acquire(&machine->lock);
 	first = tmgr__heap_first(&machine->timer_heap);
-	if (first && first->key <= now) {
+	is_due = first && first->key <= now;
+	if (is_due) {
 		tmgr__heap_remove(&machine->timer_heap, first);
-		state = container_of(first, struct tmgr__timer, node)->state;
+		*ret_of = container_of(first, struct tmgr__timer, node)->of;
 	}
 	tmgr__lock_release(&machine->lock);
-	return state;
+	return is_due;
 }
 
-static void fire(struct tmgr_machine *machine, unsigned state)
+/* Its state may be left, and entered again, before the drainer comes to it: then it is dropped. */
+static void fire(struct tmgr_machine *machine, struct tmgr__activation of)
 {
-	const struct tmgr_machine_timeout *timeout = &machine->schema->timeouts[state];
+	const struct tmgr_machine_timeout *timeout = &machine->schema->timeouts[of.state];
 	unsigned exception[] = { tmgr__schema_exception(machine->schema), TMGR_STATES_END };
 	struct tmgr_mutation mutation = {
 		.kind = timeout->states ? timeout->kind : TMGR_MUTATION_ADD,
@@ -112,15 +115,17 @@ static void fire(struct tmgr_machine *machine, unsigned state)
 	struct tmgr_machine_error error = {
 		.code = -ETIMEDOUT,
 		.handler = TMGR_HANDLER_KINDS,
-		.state = state,
+		.state = of.state,
 	};
+	struct tmgr__cause cause = { .origin = TMGR_ORIGIN_TIMEOUT, .of = of };
 
 	snprintf(error.text, sizeof(error.text), "%s was active for %lld ms",
-		machine->schema->names[state], (long long)(timeout->ns / TMGR_MILLISECOND));
-	if (timeout->states)
-		tmgr__machine_mutate(machine, &mutation, TMGR_ORIGIN_TIMEOUT, NULL, NULL);
-	else
-		tmgr__machine_mutate(machine, &mutation, TMGR_ORIGIN_EXCEPTION, &error, NULL);
+		machine->schema->names[of.state], (long long)(timeout->ns / TMGR_MILLISECOND));
+	if (!timeout->states) {
+		cause.origin = TMGR_ORIGIN_EXCEPTION;
+		cause.error = &error;
+	}
+	tmgr__machine_mutate(machine, &mutation, &cause, NULL);
 }
 
 /* Postponed mutations beyond their time to live. */
@@ -159,15 +164,15 @@ static void expire_postponed(void *self, struct tmgr_machine *machine)
 int tmgr_machine_expire(struct tmgr_machine *machine)
 {
 	struct expiry expiry = { .count = 0 };
+	struct tmgr__activation of;
 	bool postponed;
-	unsigned state;
 	int count = 0;
 
 	if (!machine)
 		return -EINVAL;
 	expiry.now = tmgr_now();
-	for (; (state = take_due(machine, expiry.now)) != TMGR_STATES_END; count++)
-		fire(machine, state);
+	for (; take_due(machine, expiry.now, &of); count++)
+		fire(machine, of);
 	tmgr__lock_acquire(&machine->lock);
 	postponed = machine->postponed_count > 0;
 	tmgr__lock_release(&machine->lock);

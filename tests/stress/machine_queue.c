@@ -1,12 +1,13 @@
 /*
  * Machines under many threads: no mutation is lost between the last that the drainer sees and its
- * leaving, no wait is missed, and what is taken back, dropped or unbound is never called again. SECONDS
- * says for how long.
+ * leaving, no wait is missed, what is taken back, dropped or unbound is never called again, and a timeout
+ * hits no later activation. SECONDS says for how long.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
+#include <taskmgr/tasks/machine_task.h>
 #include <taskmgr/tasks/machine_wait.h>
 
 #include "tests/support/leak.h"
@@ -314,6 +315,79 @@ static void disposing_lets_everybody_go(void **state)
 	print_message("%ld rounds\n", rounds);
 }
 
+/* ---- A timeout is of one activation ------------------------------------------------------------ */
+
+#define TOO_LONG (50 * TMGR_MICROSECOND)
+
+static const struct tmgr_machine_state timed_rows[] = {
+	[A] = { .name = "A", .timeout = { .ns = TOO_LONG, .states = TMGR_STATES(B) } },
+	[B] = { .name = "B" },
+};
+
+/* Handlers run one at a time. */
+struct timed {
+	int64_t entered;
+	long late, timeouts;
+};
+
+static void note_when(void *self, struct tmgr_machine_event *event)
+{
+	struct timed *timed = self;
+
+	timed->entered = tmgr_now();
+}
+
+/* Only the timeout adds B. */
+static void note_how_long(void *self, struct tmgr_machine_event *event)
+{
+	struct timed *timed = self;
+
+	timed->timeouts++;
+	timed->late += tmgr_now() - timed->entered < TOO_LONG;
+}
+
+static const struct tmgr_state_handlers timed_handlers[] = {
+	[A] = { .state = note_when },
+	[B] = { .state = note_how_long },
+};
+static const struct tmgr_machine_handlers timed_table = {
+	.states = timed_handlers,
+	.state_count = 2,
+};
+
+/* One looks for what is due, another leaves the state just then and enters it again. */
+static void *enter_and_expire(void *argument)
+{
+	struct worker *worker = argument;
+
+	for (; tmgr_now() < worker->until; worker->done++) {
+		if (worker->number & 1) {
+			tmgr_machine_expire(worker->machine);
+			continue;
+		}
+		tmgr_machine_set(worker->machine, A, NULL);
+		tmgr_sleep(NULL, TOO_LONG / 2 + worker->done % 100 * TOO_LONG / 100);
+		tmgr_machine_remove(worker->machine, A, NULL);
+	}
+	return NULL;
+}
+
+static void a_timeout_hits_no_later_activation(void **state)
+{
+	struct timed timed = { .entered = 0 };
+	struct tmgr_schema *schema;
+	struct tmgr_machine *machine;
+
+	assert_int_equal(tmgr_schema_compile(timed_rows, 2, NULL, &schema), 0);
+	assert_int_equal(tmgr_machine_create(schema, NULL, &machine), 0);
+	tmgr_schema_unref(schema);
+	assert_int_equal(tmgr_machine_bind(machine, &timed_table, &timed), 0);
+	run(machine, enter_and_expire, tmgr_after(seconds() * TMGR_SECOND));
+	tmgr_machine_unref(machine);
+	print_message("%ld timeouts\n", timed.timeouts);
+	assert_int_equal(timed.late, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -323,6 +397,7 @@ int main(void)
 		leak_test(what_was_taken_back_is_not_called),
 		leak_test(readers_see_one_moment_and_what_is_unbound_is_not_called),
 		leak_test(disposing_lets_everybody_go),
+		leak_test(a_timeout_hits_no_later_activation),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,7 +25,7 @@ struct tmgr_machine_stats {
 	uint64_t cancelled;   /**< of these */
 	uint64_t errors;      /**< Exception was added */
 	uint64_t slow;        /**< handlers that took longer than slow_ns */
-	uint64_t dropped;     /**< mutations that a full queue or their time to live cancelled */
+	uint64_t dropped;     /**< mutations that found no room, or came too late to be made */
 	size_t queued;        /**< mutations that wait, postponed ones too */
 	size_t postponed;     /**< of these */
 	size_t waits;         /**< conditions that are waited for */

@@ -92,6 +92,8 @@ TMGR_API int64_t tmgr_machine_next_timeout(struct tmgr_machine *machine);
 
 /**
  * Make the mutations of timeouts that are due, and cancel what is postponed beyond its time to live.
+ * A timeout is of one activation of its state: where that has ended before the mutation has its turn, it
+ * is cancelled, also when the state has been entered again.
  *
  * @param machine  a machine
  *
