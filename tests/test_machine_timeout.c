@@ -173,6 +173,28 @@ static void a_late_timeout_stands_for_nothing_else(void **state)
 	late_end(&late);
 }
 
+static void give_up_twice(void *self, struct tmgr_machine_event *event)
+{
+	struct tmgr_mutation mutation = { .states = TMGR_STATES(GIVEN_UP), .ttl_ns = 1 };
+
+	(void)self;
+	tmgr_machine_mutate(event->machine, &mutation, NULL);
+	mutation.ttl_ns = 0;
+	tmgr_machine_mutate(event->machine, &mutation, NULL);
+	tmgr_sleep(NULL, 2);
+}
+
+static void nor_does_a_mutation_that_has_only_so_long(void **state)
+{
+	struct late late;
+
+	late_begin(&late, WORK, give_up_twice);
+	tmgr_machine_add(late.machine, WORK, NULL);
+	assert_true(tmgr_machine_is(late.machine, GIVEN_UP));
+	assert_int_equal(dropped(&late), 1);
+	late_end(&late);
+}
+
 static void wait_in_it(void *self, struct tmgr_machine_event *event)
 {
 	struct late *late = self;
@@ -218,6 +240,7 @@ int main(void)
 		leak_test(a_timeout_that_comes_behind_the_end_of_its_state_is_none),
 		leak_test(nor_is_a_late_error_one),
 		leak_test(a_late_timeout_stands_for_nothing_else),
+		leak_test(nor_does_a_mutation_that_has_only_so_long),
 		leak_test(another_thread_may_have_entered_it_again),
 	};
 

@@ -174,7 +174,7 @@ static bool same_states(const struct tmgr__item *item, const unsigned *states)
 
 static bool is_bare(const struct tmgr__item *item)
 {
-	return !item->about.arguments && item->of.tick == 0;
+	return !item->about.arguments && item->expires == TMGR_NEVER && item->of.tick == 0;
 }
 
 static bool list_has_equal(const struct tmgr__list *list, enum tmgr_mutation_kind kind,
