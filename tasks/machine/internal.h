@@ -187,11 +187,13 @@ static inline bool tmgr__machine_read_again(const struct tmgr_machine *machine, 
 
 /* ---- queue.c -------------------------------------------------------------------------------- */
 
-/* Why a mutation is asked for. */
+/* Why a mutation is asked for, and who is to be told of it. */
 struct tmgr__cause {
 	enum tmgr_mutation_origin origin;
 	const struct tmgr_machine_error *error; /* of an exception, or NULL */
 	struct tmgr__activation of;             /* of a timeout */
+	/* Initialized: called with the result of what is queued; NULL: nobody is. */
+	struct tmgr_machine_when *when;
 };
 
 /* A mutation in memory of its own; NULL: out of memory. */

@@ -22,6 +22,14 @@ enum { AGAIN = 100, MAKE_ITEM, MAKE_ROOM, DIRECT, DRAIN_FIRST, APPENDED };
 
 /* ---- Directly ------------------------------------------------------------------------------- */
 
+/* Under the lock: it waits from now on. */
+static void tell_of_its_end(struct mutating *mutating, struct tmgr__item *item)
+{
+	mutating->ticket = item->about.ticket;
+	if (mutating->cause->when)
+		tmgr__when_link(mutating->machine, &item->whens, mutating->cause->when);
+}
+
 /* By the drainer: it is to have its turn again, behind what changes the machine. */
 static int keep_postponed(struct mutating *mutating)
 {
@@ -32,8 +40,9 @@ static int keep_postponed(struct mutating *mutating)
 		return -ENOMEM;
 	item->told = true;
 	tmgr__lock_acquire(&machine->lock);
-	item->about.ticket = mutating->ticket = ++machine->tickets;
+	item->about.ticket = ++machine->tickets;
 	tmgr__item_postpone(machine, item);
+	tell_of_its_end(mutating, item);
 	tmgr__lock_release(&machine->lock);
 	return TMGR_MUTATION_QUEUED;
 }
@@ -164,7 +173,7 @@ static int look(struct mutating *mutating)
 	if (!mutating->item)
 		return MAKE_ITEM;
 	tmgr__queue_append(machine, mutating->item);
-	mutating->ticket = mutating->item->about.ticket;
+	tell_of_its_end(mutating, mutating->item);
 	return APPENDED;
 }
 

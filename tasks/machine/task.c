@@ -12,7 +12,7 @@ struct machine_task {
 	struct tmgr_machine *machine;
 	struct tmgr_machine_task_options options; /* lists are its own */
 	bool ran;
-	bool done, failed, stopped, disposed; /* atomic: what has come */
+	bool done, failed, refused, stopped, disposed; /* atomic: what has come */
 };
 
 /* What is waited for meanwhile. */
@@ -44,6 +44,25 @@ static void watch(struct watching *watching, struct machine_task *task,
 	watching->begun = true;
 }
 
+static void start_has_ended(void *self, int result)
+{
+	if (result != TMGR_MUTATION_EXECUTED)
+		has_come(self, 0);
+}
+
+/* Make the start's mutation; where it has to wait its end is watched. */
+static int watch_start(struct watching *watching, struct machine_task *task)
+{
+	struct tmgr_mutation mutation = { .states = task->options.start };
+	struct tmgr__cause cause = { .origin = TMGR_ORIGIN_CALL, .when = &watching->when };
+
+	watching->task = task;
+	watching->flag = &task->refused;
+	tmgr__when_init(&watching->when, task->machine, start_has_ended, watching);
+	watching->begun = true;
+	return tmgr__machine_mutate(task->machine, &mutation, &cause, NULL);
+}
+
 static void watch_no_more(struct watching *watching)
 {
 	if (watching->begun)
@@ -55,9 +74,16 @@ static bool is_set(const bool *flag)
 	return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
 }
 
-/* Until one of them has come: 0; see to timeouts meanwhile. */
-static int serve(
-	struct machine_task *task, struct tmgr_context *context, const bool *one, const bool *other)
+/* Flags, ended by NULL. */
+static bool one_is_set(const bool *const *flags)
+{
+	while (*flags && !is_set(*flags))
+		flags++;
+	return *flags != NULL;
+}
+
+/* Until one of them has come, or the machine's end: 0; see to timeouts meanwhile. */
+static int serve(struct machine_task *task, struct tmgr_context *context, const bool *const *flags)
 {
 	struct tmgr_machine *machine = task->machine;
 
@@ -66,7 +92,7 @@ static int serve(
 		int r;
 
 		tmgr_flag_clear(machine->alarm);
-		if (is_set(one) || is_set(other) || is_set(&task->disposed))
+		if (one_is_set(flags) || is_set(&task->disposed))
 			return 0;
 		next = tmgr_machine_next_timeout(machine);
 		r = tmgr_flag_wait(context, machine->alarm, next);
@@ -126,7 +152,7 @@ static int stop(struct machine_task *task, struct tmgr_context *context)
 	/* Before it is given up as stuck. */
 	int64_t deadline = tmgr_after(tmgr_context_stop_timeout(context) / 4 * 3);
 	struct watching stopped = { .begun = false };
-	static const bool never;
+	const bool *const flags[] = { &task->stopped, NULL };
 	int r = 0;
 
 	if (!options->stop && !options->stopped)
@@ -141,7 +167,7 @@ static int stop(struct machine_task *task, struct tmgr_context *context)
 				.states = options->stopped,
 			},
 			&task->stopped);
-		r = serve(task, context, &task->stopped, &never);
+		r = serve(task, context, flags);
 		watch_no_more(&stopped);
 	}
 	tmgr_uninterrupted_end(context);
@@ -151,12 +177,25 @@ static int stop(struct machine_task *task, struct tmgr_context *context)
 	return -ECANCELED;
 }
 
+static void pass_by(void *self, struct tmgr_machine *machine)
+{
+	(void)self;
+	(void)machine;
+}
+
 static int how_it_ended(struct machine_task *task, struct tmgr_context *context, int r)
 {
+	bool refused = is_set(&task->refused) && !is_set(&task->done);
 	struct tmgr_machine_error error;
 
 	if (r < 0)
 		return stop(task, context);
+	/* Where a handler of it failed Exception is added before anything else is made. */
+	if (refused)
+		tmgr_machine_evaluate(context, task->machine, pass_by, NULL, TMGR_NEVER);
+	if (refused && !is_set(&task->failed))
+		return tmgr_fail(
+			context, -EPERM, "%s refuses to start", tmgr_machine_name(task->machine));
 	if (!is_set(&task->failed))
 		return 0;
 	tmgr_machine_error(task->machine, &error);
@@ -169,8 +208,9 @@ static int run(struct machine_task *task, struct tmgr_context *context)
 	struct tmgr_machine *machine = task->machine;
 	/* Borrowed by the wait: it lasts as long as this function. */
 	const unsigned exception[] = { tmgr_machine_exception(machine), TMGR_STATES_END };
+	const bool *const flags[] = { &task->done, &task->failed, &task->refused, NULL };
 	struct watching done = { .begun = false }, failed = { .begun = false };
-	struct watching disposed = { .begun = false };
+	struct watching disposed = { .begun = false }, start = { .begun = false };
 	int r = 0;
 
 	watch(&disposed, task, &TMGR_WHEN_DISPOSED, &task->disposed);
@@ -189,12 +229,13 @@ static int run(struct machine_task *task, struct tmgr_context *context)
 			},
 			&task->failed);
 	if (options->start)
-		r = tmgr_machine_change(machine, TMGR_MUTATION_ADD, options->start, NULL);
+		r = watch_start(&start, task);
+	if (r == TMGR_MUTATION_CANCELLED)
+		start_has_ended(&start, r);
 	tmgr_ready(context);
-	if (r == TMGR_MUTATION_CANCELLED && !is_set(&task->failed))
-		r = tmgr_fail(context, -EPERM, "%s refuses to start", tmgr_machine_name(machine));
-	else if (r >= 0)
-		r = how_it_ended(task, context, serve(task, context, &task->done, &task->failed));
+	if (r >= 0)
+		r = how_it_ended(task, context, serve(task, context, flags));
+	watch_no_more(&start);
 	watch_no_more(&done);
 	watch_no_more(&failed);
 	watch_no_more(&disposed);

@@ -15,7 +15,10 @@
 
 /** When a machine's task begins and ends; all zero is the default. Lists are copied. */
 struct tmgr_machine_task_options {
-	/** Added when execute begins; the task fails with -EPERM when that is refused. */
+	/**
+	 * Added when execute begins; the task fails with -EPERM when that is refused, be it at once, or
+	 * later where it has to wait for its turn or is postponed.
+	 */
 	const unsigned *start;
 	/** The task ends with 0 once all of these are active at one moment; NULL: never by itself. */
 	const unsigned *done;
