@@ -345,6 +345,7 @@ static void run_strand(struct tmgr_coroutine *coroutine)
 		result = tmgr_strand_end(context) ? -ECANCELED : r;
 	}
 	coroutine->result = result;
+	tmgr__loop_give_place(coroutine->loop);
 	coroutine->kept = keeps_error(coroutine, r);
 	if (coroutine->kept)
 		tmgr_strand_keep_error(context, r);
@@ -375,10 +376,12 @@ static void live(struct tmgr_loop *loop, struct tmgr_coroutine *coroutine)
 	*loop->current = NULL;
 	after_switch(loop);
 	coroutine->begun = true;
-	if (__builtin_expect(coroutine->hosted != NULL, 0))
+	if (__builtin_expect(coroutine->hosted != NULL, 0)) {
 		tmgr_hosted_run(coroutine->hosted, &tmgr__coroutine_waiter_ops, coroutine);
-	else
+		tmgr__loop_give_place(loop);
+	} else {
 		run_strand(coroutine);
+	}
 	broken(coroutine);
 	if (coroutine->timer.node.linked)
 		tmgr__timer_remove(loop, &coroutine->timer);

@@ -169,6 +169,7 @@ struct tmgr_loop {
 	uint32_t posters; /* that are just at it */
 	bool exited;      /* by pthread_exit() */
 	uint64_t holds;   /* tasks and coroutines to come, and TMGR__LOOP_CLOSED */
+	size_t places;    /* taken of options.coroutines_max, where there is one */
 	char apart_too[64];
 	struct tmgr__lock left_lock;
 	char left[128]; /* what it waits for when it is to stop; under the lock */
@@ -276,6 +277,15 @@ static inline struct tmgr_coroutine *tmgr__coroutine_here(void)
 	return tmgr__loop_here ? tmgr__loop_here->running : NULL;
 }
 /* Spawning (spawn.c). */
+/* The first coroutine of the loop's own, before any other thread can spawn. */
+int tmgr__coroutine_spawn_main(struct tmgr_loop *loop,
+	int (*function)(void *self, struct tmgr_context *context), void *self);
+/* One less of those that may be at once. The loop's thread, or who could not make one. */
+static inline void tmgr__loop_give_place(struct tmgr_loop *loop)
+{
+	if (__builtin_expect(loop->options.coroutines_max > 0, 0))
+		__atomic_fetch_sub(&loop->places, 1, __ATOMIC_RELAXED);
+}
 void tmgr__coroutine_write_name(struct tmgr_coroutine *coroutine, const char *name);
 /* NULL: the default name. Most have none, and so has who was here before. */
 static inline void tmgr__coroutine_set_name(struct tmgr_coroutine *coroutine, const char *name)

@@ -303,24 +303,15 @@ static void token_fired(void *self)
 
 static int spawn_main(struct tmgr_loop *loop)
 {
-	static const struct tmgr_coroutine_options options = { .name = "main" };
-	struct tmgr_coroutine *coroutine;
-	int r;
-
 	if (!loop->options.main)
 		return 0;
 	/* Unless it comes to run. */
 	loop->main_result = -ECANCELED;
-	r = tmgr_loop_spawn(loop, run_main, loop, &options, &coroutine);
-	if (r == 0)
-		tmgr_coroutine_unref(coroutine);
-	return r;
+	return tmgr__coroutine_spawn_main(loop, run_main, loop);
 }
 
 static void enter(struct tmgr_loop *loop, struct tmgr_context *context)
 {
-	struct tmgr_token *token;
-
 	loop->context = context;
 	loop->current = tmgr_context_place();
 	loop->now = loop->clock_began = tmgr_now();
@@ -330,8 +321,13 @@ static void enter(struct tmgr_loop *loop, struct tmgr_context *context)
 	tmgr__fiber_init_thread(&loop->fiber);
 	tmgr__overflow_watch();
 	tmgr__loop_here = loop;
-	/* Before others spawn below it. */
-	token = tmgr_context_token(context);
+}
+
+/* From here on others spawn on it: main has its place, and the token, which they are below, is there. */
+static void open_up(struct tmgr_loop *loop)
+{
+	struct tmgr_token *token = tmgr_context_token(loop->context);
+
 	__atomic_store_n(&loop->state, TMGR__LOOP_RUNNING, __ATOMIC_RELEASE);
 	tmgr_token_register(token, &loop->token_callback, token_fired, loop);
 }
@@ -383,6 +379,7 @@ static int loop_execute(void *self, struct tmgr_context *context)
 	r = spawn_main(loop);
 	if (r < 0)
 		loop->main_result = r;
+	open_up(loop);
 	tmgr_ready(context);
 	/* Here, for what a coroutine registers is on another stack, and would mix with others'. */
 	pthread_cleanup_push(tmgr__loop_exited, loop);

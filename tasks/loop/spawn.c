@@ -2,6 +2,9 @@
  * Spawning: from a coroutine onto its own loop, which shares nothing with anybody, and from any
  * thread. A coroutine is counted in a family, that of the hosted task, or of the loop's own, which it
  * was spawned below; a task ends after its family.
+ *
+ * Where there is a maximum who spawns takes a place first, so that those count that are on their way.
+ * It is given back before the end is told: who has awaited one may spawn another.
  */
 #include <errno.h>
 #include <string.h>
@@ -40,6 +43,25 @@ static inline struct tmgr__family *family_below(
 	return spawner->hosted ? &spawner->own : spawner->family;
 }
 
+static __attribute__((noinline)) bool take_place(struct tmgr_loop *loop)
+{
+	size_t taken = __atomic_load_n(&loop->places, __ATOMIC_RELAXED);
+
+	do {
+		if (taken >= loop->options.coroutines_max)
+			return false;
+	} while (!__atomic_compare_exchange_n(
+		&loop->places, &taken, taken + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+	return true;
+}
+
+/* Tasks are not refused, and so there may be more of them than places. */
+static void take_place_for_task(struct tmgr_loop *loop)
+{
+	if (loop->options.coroutines_max > 0)
+		__atomic_fetch_add(&loop->places, 1, __ATOMIC_RELAXED);
+}
+
 /* A coroutine below `parent`, which is of the spawner, if there is one; to be started or unmade. */
 static inline __attribute__((always_inline)) int make(struct tmgr_context *parent,
 	struct tmgr_coroutine *spawner, struct tmgr_loop *loop,
@@ -47,16 +69,17 @@ static inline __attribute__((always_inline)) int make(struct tmgr_context *paren
 {
 	bool alike = spawner && spawner->context == parent && !spawner->hosted;
 	bool here = loop == tmgr__loop_here;
-	size_t max = loop->options.coroutines_max;
 	struct tmgr_coroutine *coroutine;
 
-	if (max > 0 && __atomic_load_n(&loop->coroutines, __ATOMIC_RELAXED) >= max)
+	if (__builtin_expect(loop->options.coroutines_max > 0, 0) && !take_place(loop))
 		return -EAGAIN;
 	coroutine = here ? tmgr__coroutine_make_warm(loop) : NULL;
 	if (__builtin_expect(!coroutine, 0)) {
 		coroutine = tmgr__coroutine_make(loop);
-		if (!coroutine)
+		if (!coroutine) {
+			tmgr__loop_give_place(loop);
 			return -ENOMEM;
+		}
 	}
 	tmgr__coroutine_set_name(coroutine, options ? options->name : NULL);
 	coroutine->family = family_below(spawner, loop);
@@ -146,6 +169,8 @@ void tmgr__coroutine_start_posted(void *self)
 				tmgr_strand_token(coroutine->context), 0, TMGR__MAIN_FAILED);
 	}
 	do {
+		if (coroutine->hosted)
+			take_place_for_task(loop);
 		tmgr__coroutine_start(coroutine);
 		count++;
 	} while ((coroutine = tmgr__hosted_make_next(loop, &others)));
@@ -163,21 +188,14 @@ void tmgr__coroutine_start_anywhere(struct tmgr_coroutine *coroutine)
 	tmgr__loop_post(coroutine->loop, &coroutine->call);
 }
 
-int tmgr_loop_spawn(struct tmgr_loop *loop,
+/* The loop is held, until this fails or the coroutine has started. */
+static int spawn_held(struct tmgr_loop *loop,
 	int (*function)(void *self, struct tmgr_context *context), void *self,
 	const struct tmgr_coroutine_options *options, struct tmgr_coroutine **ret_coroutine)
 {
 	struct tmgr_coroutine *coroutine;
-	int r;
+	int r = make(loop->context, NULL, loop, options, &coroutine);
 
-	if (!loop || !function || (options && options->at_once))
-		return -EINVAL;
-	if (!tmgr__loop_hold(loop))
-		return -ESHUTDOWN;
-	if (__atomic_load_n(&loop->state, __ATOMIC_ACQUIRE) != TMGR__LOOP_RUNNING)
-		r = -ESHUTDOWN;
-	else
-		r = make(loop->context, NULL, loop, options, &coroutine);
 	if (r < 0) {
 		tmgr__loop_release(loop);
 		return r;
@@ -187,6 +205,35 @@ int tmgr_loop_spawn(struct tmgr_loop *loop,
 	give_handle(coroutine, ret_coroutine);
 	tmgr__coroutine_start_anywhere(coroutine);
 	return 0;
+}
+
+int tmgr__coroutine_spawn_main(struct tmgr_loop *loop,
+	int (*function)(void *self, struct tmgr_context *context), void *self)
+{
+	static const struct tmgr_coroutine_options options = { .name = "main" };
+	struct tmgr_coroutine *coroutine;
+	int r;
+
+	if (!tmgr__loop_hold(loop))
+		return -ESHUTDOWN;
+	r = spawn_held(loop, function, self, &options, &coroutine);
+	if (r == 0)
+		tmgr_coroutine_unref(coroutine);
+	return r;
+}
+
+int tmgr_loop_spawn(struct tmgr_loop *loop,
+	int (*function)(void *self, struct tmgr_context *context), void *self,
+	const struct tmgr_coroutine_options *options, struct tmgr_coroutine **ret_coroutine)
+{
+	if (!loop || !function || (options && options->at_once))
+		return -EINVAL;
+	if (!tmgr__loop_hold(loop))
+		return -ESHUTDOWN;
+	if (__atomic_load_n(&loop->state, __ATOMIC_ACQUIRE) == TMGR__LOOP_RUNNING)
+		return spawn_held(loop, function, self, options, ret_coroutine);
+	tmgr__loop_release(loop);
+	return -ESHUTDOWN;
 }
 
 void tmgr__family_cancel(

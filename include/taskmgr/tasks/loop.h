@@ -48,7 +48,10 @@ struct tmgr_loop_options {
 	/** Address space of each stack, bytes: 64 KiB; 16 KiB, 64 KiB or 256 KiB. */
 	size_t stack_size;
 	enum tmgr_stack_guard stack_guard;
-	/** Coroutines at once: no limit but memory. */
+	/**
+	 * Coroutines at once: no limit but memory. Each counts from its spawn, on whatever thread, until
+	 * its function has returned, main too. Tasks on the loop count, and are never refused.
+	 */
 	size_t coroutines_max;
 	/** Keeping the loop for longer than this without a wait is an event: 100 ms. */
 	int64_t slow_ns;
