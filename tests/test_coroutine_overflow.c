@@ -35,6 +35,11 @@ static int run_over(void *self, struct tmgr_context *context)
 	return use_stack((size_t)1 << 30) == 0;
 }
 
+static int wait_for_ever(void *self, struct tmgr_context *context)
+{
+	return tmgr_sleep_until(context, TMGR_NEVER);
+}
+
 static int spawn_one_too_deep(void *self, struct tmgr_context *context)
 {
 	spawn(context, "deep one", run_over, NULL);
@@ -94,6 +99,50 @@ static void the_same_where_the_kernel_is_an_old_one(void **state)
 	int argument;
 
 	expect_message(overflow, &argument, SIGSEGV);
+}
+
+#define LARGE_PAGE ((size_t)65536)
+
+/* In the middle of the guard: the stack is of one such page, too. */
+static int touch_the_guard(void *self, struct tmgr_context *context)
+{
+	volatile char *here = __builtin_frame_address(0);
+
+	here[-(ptrdiff_t)(LARGE_PAGE + LARGE_PAGE / 2)] = 1;
+	return 0;
+}
+
+static int spawn_one_that_touches_it(void *self, struct tmgr_context *context)
+{
+	for (int i = 0; i < 40; i++)
+		spawn(context, NULL, wait_for_ever, NULL);
+	tmgr_yield(context);
+	spawn(context, "deep one", touch_the_guard, NULL);
+	return 0;
+}
+
+static int overflow_on_large_pages(void *argument)
+{
+	struct tmgr_loop_options options = {
+		.main = spawn_one_that_touches_it,
+		.stack_size = 16384,
+	};
+
+	no_handlers();
+	fault_old_kernel(argument != NULL);
+	fault_page_size(LARGE_PAGE);
+	looped_run(&options);
+	return 0;
+}
+
+static void a_guard_is_a_page_whatever_its_size(void **state)
+{
+	int argument;
+
+	if (SANITIZED)
+		skip();
+	expect_message(overflow_on_large_pages, NULL, SIGSEGV);
+	expect_message(overflow_on_large_pages, &argument, SIGSEGV);
 }
 
 static void leave_with_7(int signo)
@@ -358,6 +407,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		leak_test(a_stack_that_runs_over_names_its_coroutine),
 		leak_test(the_same_where_the_kernel_is_an_old_one),
+		leak_test(a_guard_is_a_page_whatever_its_size),
 		leak_test(a_canary_names_its_coroutine_when_it_parks),
 		leak_test(a_handler_that_was_there_before_is_called_then),
 		leak_test(a_handler_from_an_earlier_run_that_passes_on_is_no_hindrance),

@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "taskmgr/base/check.h"
 #include "taskmgr/base/sync.h"
@@ -31,12 +32,6 @@
 #define MADV_GUARD_INSTALL 102 /* linux/mman.h of 6.13 */
 #endif
 
-#define GUARD_SIZE ((size_t)4096)
-/*
- * The guard is besides what a stack may use. So stacks stand an odd number of pages apart; at a power
- * of two the page of each top would fall into the same few sets of the processor's address cache.
- */
-#define SLOT(size) ((size) + GUARD_SIZE)
 #define SLAB_STACKS_MIN 16
 #define SLAB_BYTES_MAX ((size_t)1 << 30)
 /* Kept for ever. */
@@ -59,7 +54,7 @@ struct tmgr__slab {
 
 /* Stacks of one size with one kind of guard. */
 struct kind {
-	size_t size;
+	size_t size; /* in whole pages, with the guard; 0: none was made */
 	bool canary;
 	struct tmgr__stack *used;      /* that have pages */
 	size_t used_count, used_least; /* now, and since the last trim */
@@ -69,24 +64,28 @@ struct kind {
 
 #define CLASSES 3
 
+/* Bytes beside the guard, where no page is larger. */
+static const size_t usable[CLASSES] = { 16384, 65536, 262144 };
+
 static struct {
 	struct tmgr__lock lock;
+	size_t page; /* bytes, of a guard, too; 0: no stack was made */
 	struct kind kinds[CLASSES][2];
 	size_t with_pages;
 	int guard_install; /* 0 unknown, 1 the kernel has it, -1 it has not */
 	int64_t trimmed;
 } depot = {
 	.kinds = {
-		{ { .size = SLOT(16384) }, { .size = SLOT(16384), .canary = true } },
-		{ { .size = SLOT(65536) }, { .size = SLOT(65536), .canary = true } },
-		{ { .size = SLOT(262144) }, { .size = SLOT(262144), .canary = true } },
+		{ [true] = { .canary = true } },
+		{ [true] = { .canary = true } },
+		{ [true] = { .canary = true } },
 	},
 };
 
 int tmgr__stack_class(size_t size)
 {
 	for (int i = 0; i < CLASSES; i++)
-		if (SLOT(size) == depot.kinds[i][0].size)
+		if (size == usable[i])
 			return i;
 	return size == 0 ? 1 : -1;
 }
@@ -108,7 +107,7 @@ const void *tmgr__stack_kind_of(int size_class, bool canary)
 static int install_guard(char *page)
 {
 	if (depot.guard_install >= 0) {
-		if (madvise(page, GUARD_SIZE, MADV_GUARD_INSTALL) == 0) {
+		if (madvise(page, depot.page, MADV_GUARD_INSTALL) == 0) {
 			depot.guard_install = 1;
 			return 0;
 		}
@@ -116,7 +115,21 @@ static int install_guard(char *page)
 			return -ENOMEM;
 		depot.guard_install = -1;
 	}
-	return mprotect(page, GUARD_SIZE, PROT_NONE) < 0 ? -ENOMEM : 0;
+	return mprotect(page, depot.page, PROT_NONE) < 0 ? -ENOMEM : 0;
+}
+
+/*
+ * The guard is besides what a stack may use. So stacks stand an odd number of pages apart, where these are
+ * small; at a power of two the page of each top would fall into the same few sets of the processor's
+ * address cache.
+ */
+static void measure(struct kind *kind)
+{
+	size_t size = usable[(size_t)(kind - &depot.kinds[0][0]) / 2];
+
+	if (depot.page == 0)
+		depot.page = (size_t)sysconf(_SC_PAGESIZE);
+	kind->size = ((size + depot.page - 1) & ~(depot.page - 1)) + depot.page;
 }
 
 /* What is known of a slab stands in its own mapping, above its stacks: it stays for ever, too. */
@@ -126,6 +139,8 @@ static struct tmgr__slab *make_slab(struct kind *kind)
 	struct tmgr__slab *slab;
 	char *memory;
 
+	if (kind->size == 0)
+		measure(kind);
 	for (size_t i = 0; i < kind->slab_count && count * kind->size * 2 <= SLAB_BYTES_MAX; i++)
 		count *= 2;
 	bytes = count * kind->size + sizeof(*slab) + count * sizeof(slab->next_cold[0]);
@@ -155,7 +170,7 @@ static struct tmgr__stack *set_up(struct tmgr__slab *slab, uint32_t index)
 								   sizeof(struct tmgr__stack));
 
 	*stack = (struct tmgr__stack){ .slab = slab,
-		.bottom = slot + GUARD_SIZE,
+		.bottom = slot + depot.page,
 		.index = index,
 		.canary = slab->kind->canary,
 		.kind = slab->kind };
@@ -309,6 +324,14 @@ int64_t tmgr__stacks_trim(int64_t now)
 		left += trim_kind(&depot.kinds[i][0]) + trim_kind(&depot.kinds[i][1]);
 	tmgr__lock_release(&depot.lock);
 	return left > 0 ? now + TMGR__STACKS_TRIM_NS : INT64_MAX;
+}
+
+/* Whoever has a stack has it from the depot, which knew the size of a page then. */
+bool tmgr__stack_overflown(const struct tmgr__stack *stack, const void *address)
+{
+	const char *at = address;
+
+	return at < stack->bottom && at >= stack->bottom - depot.page;
 }
 
 size_t tmgr__stacks_count(void)

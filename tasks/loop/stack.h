@@ -54,12 +54,7 @@ int64_t tmgr__stacks_trim(int64_t now);
 size_t tmgr__stacks_count(void);
 
 /* Whether an address is in the guard below a stack. Async-signal-safe. */
-static inline bool tmgr__stack_overflown(const struct tmgr__stack *stack, const void *address)
-{
-	const char *at = address;
-
-	return at < stack->bottom && at >= stack->bottom - 4096;
-}
+bool tmgr__stack_overflown(const struct tmgr__stack *stack, const void *address);
 
 /* Whether something was written below its end. */
 static inline bool tmgr__stack_broken(const struct tmgr__stack *stack)

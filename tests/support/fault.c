@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "tests/support/fault.h"
 
@@ -31,6 +32,7 @@ void __real_free(void *memory);
 void *__real_mmap(void *at, size_t length, int protection, int flags, int fd, off_t offset);
 int __real_madvise(void *at, size_t length, int advice);
 int __real_mprotect(void *at, size_t length, int protection);
+long __real_sysconf(int name);
 int __real_pthread_create(pthread_t *ret, const pthread_attr_t *attributes,
 	void *(*function)(void *), void *argument);
 
@@ -46,6 +48,7 @@ void __wrap_free(void *memory);
 void *__wrap_mmap(void *at, size_t length, int protection, int flags, int fd, off_t offset);
 int __wrap_madvise(void *at, size_t length, int advice);
 int __wrap_mprotect(void *at, size_t length, int protection);
+long __wrap_sysconf(int name);
 int __wrap_pthread_create(pthread_t *ret, const pthread_attr_t *attributes,
 	void *(*function)(void *), void *argument);
 
@@ -59,6 +62,7 @@ static struct {
 	long allocation, thread, mapping; /* countdowns; 0 is off */
 	long allocations, threads, protections;
 	int all, happened, counting, old_kernel;
+	size_t page_size;
 } fault;
 
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -247,6 +251,29 @@ int __wrap_pthread_create(
 	return __real_pthread_create(ret, attributes, function, argument);
 }
 
+static size_t page_size(void)
+{
+	return __atomic_load_n(&fault.page_size, __ATOMIC_RELAXED);
+}
+
+long __wrap_sysconf(int name)
+{
+	return name == _SC_PAGESIZE && page_size() > 0 ? (long)page_size() : __real_sysconf(name);
+}
+
+static bool is_whole_pages(const void *at, size_t length)
+{
+	return page_size() == 0 || (((uintptr_t)at | length) & (page_size() - 1)) == 0;
+}
+
+/* What is in front of the first page is left mapped, and so is what is behind. */
+static void *at_page(void *memory)
+{
+	uintptr_t mask = page_size() - 1;
+
+	return (void *)(((uintptr_t)memory + mask) & ~mask);
+}
+
 /* As many as mmap() has: NOLINTNEXTLINE(readability-function-size) */
 void *__wrap_mmap(void *at, size_t length, int protection, int flags, int fd, off_t offset)
 {
@@ -254,12 +281,21 @@ void *__wrap_mmap(void *at, size_t length, int protection, int flags, int fd, of
 		errno = ENOMEM;
 		return MAP_FAILED;
 	}
+	if (page_size() > 0 && !at && fd < 0) {
+		void *memory = __real_mmap(at, length + page_size(), protection, flags, fd, offset);
+
+		return memory == MAP_FAILED ? memory : at_page(memory);
+	}
 	return __real_mmap(at, length, protection, flags, fd, offset);
 }
 
 int __wrap_madvise(void *at, size_t length, int advice)
 {
 	if (advice == MADV_GUARD_INSTALL && __atomic_load_n(&fault.old_kernel, __ATOMIC_RELAXED)) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (advice == MADV_GUARD_INSTALL && !is_whole_pages(at, length)) {
 		errno = EINVAL;
 		return -1;
 	}
@@ -277,6 +313,10 @@ int __wrap_mprotect(void *at, size_t length, int protection)
 		errno = ENOMEM;
 		return -1;
 	}
+	if (!is_whole_pages(at, length)) {
+		errno = EINVAL;
+		return -1;
+	}
 	return __real_mprotect(at, length, protection);
 }
 
@@ -289,6 +329,11 @@ void fault_fail_mapping(long k)
 void fault_old_kernel(bool on)
 {
 	__atomic_store_n(&fault.old_kernel, on, __ATOMIC_RELAXED);
+}
+
+void fault_page_size(size_t size)
+{
+	__atomic_store_n(&fault.page_size, size, __ATOMIC_RELAXED);
 }
 
 long fault_protections(void)
@@ -335,6 +380,7 @@ void fault_off(void)
 	__atomic_store_n(&fault.thread, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&fault.mapping, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&fault.old_kernel, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&fault.page_size, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&fault.all, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&fault.happened, 0, __ATOMIC_RELAXED);
 }

@@ -33,6 +33,10 @@ void fault_fail_mapping(long k);
 /* Have guards be unknown to madvise(), as to a kernel before 6.13. */
 void fault_old_kernel(bool on);
 
+/* Have pages be larger than they are: what is mapped begins at one, and a guard is to be made of whole
+ * ones. 0 takes it back. */
+void fault_page_size(size_t size);
+
 /* How many guards were set by mprotect() since the program began. */
 long fault_protections(void);
 

@@ -45,7 +45,7 @@ struct tmgr_loop_options {
 	int (*main)(void *self, struct tmgr_context *context);
 	/** For main; borrowed until the loop's task has ended. */
 	void *self;
-	/** Address space of each stack, bytes: 64 KiB; 16 KiB, 64 KiB or 256 KiB. */
+	/** Address space of each stack, bytes: 64 KiB; 16 KiB, 64 KiB or 256 KiB. A page at least. */
 	size_t stack_size;
 	enum tmgr_stack_guard stack_guard;
 	/**
