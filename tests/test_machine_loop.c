@@ -191,11 +191,11 @@ static void change(void *argument, struct tmgr_context *context)
 	tmgr__machine_change(beside->rig.machine, hold, beside, false);
 }
 
-static void beside_begin(struct beside *beside)
+static void beside_make(struct beside *beside, struct tmgr_machine_options options,
+	bool (*act)(struct rig *rig, struct tmgr_machine_event *event, const char *name))
 {
-	struct tmgr_machine_options options = { .name = "looped" };
-
 	*beside = (struct beside){ .binder = ACTOR_INIT, .other = ACTOR_INIT, .result = 1 };
+	beside->rig.act = act;
 	latch_init(&beside->inside);
 	latch_init(&beside->done);
 	looped_start(&beside->looped, NULL);
@@ -204,8 +204,18 @@ static void beside_begin(struct beside *beside)
 	tmgr_machine_export(beside->rig.machine, beside->text, sizeof(beside->text));
 	actor_start(&beside->binder);
 	actor_start(&beside->other);
+}
+
+static void beside_hold(struct beside *beside)
+{
 	actor_begin(&beside->binder, change, beside);
 	assert_true(latch_arrived(&beside->inside, 1));
+}
+
+static void beside_begin(struct beside *beside)
+{
+	beside_make(beside, (struct tmgr_machine_options){ .name = "looped" }, NULL);
+	beside_hold(beside);
 }
 
 static void beside_end(struct beside *beside)
@@ -270,8 +280,6 @@ static void a_loop_that_imports_waits_for_no_more_than_a_change(void **state)
 	beside_end(&beside);
 }
 
-/* ---- On a loop that has ended ------------------------------------------------------------------ */
-
 static void add_a(void *argument, struct tmgr_context *context)
 {
 	struct rig *rig = argument;
@@ -279,6 +287,67 @@ static void add_a(void *argument, struct tmgr_context *context)
 	(void)context;
 	rig->result = tmgr_machine_add(rig->machine, A, NULL);
 }
+
+static bool postpone_b(struct rig *rig, struct tmgr_machine_event *event, const char *name)
+{
+	if (strcmp(name, "BEnter") != 0 || tmgr_machine_is(rig->machine, A))
+		return true;
+	return tmgr_machine_postpone(event);
+}
+
+static bool one_is_postponed(void *argument)
+{
+	struct tmgr_machine_stats stats;
+
+	tmgr_machine_stats(argument, &stats);
+	return stats.postponed == 1;
+}
+
+/* The queue is full of what waits for a change, which comes from elsewhere. */
+static void fill_with_postponed(struct beside *beside)
+{
+	struct tmgr_machine_options options = {
+		.name = "looped",
+		.queue_max = 1,
+		.queue_full = TMGR_QUEUE_BLOCK,
+	};
+	struct tmgr_mutation mutation = { .states = TMGR_STATES(B), .no_wait = true };
+
+	beside_make(beside, options, postpone_b);
+	assert_int_equal(
+		tmgr_machine_mutate(beside->rig.machine, &mutation, NULL), TMGR_MUTATION_QUEUED);
+	assert_true(eventually(one_is_postponed, beside->rig.machine));
+	assert_int_equal(tmgr_machine_wait(NULL, beside->rig.machine, &TMGR_WHEN_DRAINED, SOON), 0);
+}
+
+static void what_is_postponed_keeps_nobody_from_an_idle_machine(void **state)
+{
+	struct beside beside;
+
+	fill_with_postponed(&beside);
+	actor_begin(&beside.other, add_a, &beside.rig);
+	assert_true(actor_finishes(&beside.other));
+	assert_int_equal(beside.rig.result, TMGR_MUTATION_EXECUTED);
+	rig_stands(&beside.rig, "B:1 A:1");
+	beside_end(&beside);
+}
+
+static void nor_does_a_change_behind_which_it_waits(void **state)
+{
+	struct beside beside;
+
+	fill_with_postponed(&beside);
+	beside_hold(&beside);
+	actor_begin(&beside.other, add_a, &beside.rig);
+	assert_true(actor_settles_blocked(&beside.other));
+	latch_open(&beside.inside);
+	assert_true(actor_finishes(&beside.other));
+	assert_int_equal(beside.rig.result, TMGR_MUTATION_EXECUTED);
+	rig_stands(&beside.rig, "B:1 A:1");
+	beside_end(&beside);
+}
+
+/* ---- On a loop that has ended ------------------------------------------------------------------ */
 
 static void set_scheduled(struct tmgr_machine *machine, bool scheduled)
 {
@@ -327,6 +396,8 @@ int main(void)
 		leak_test(several_set_a_machine_up_before_its_loop_runs),
 		leak_test(who_waits_for_an_empty_queue_during_a_change_is_told_behind_it),
 		leak_test(a_loop_that_imports_waits_for_no_more_than_a_change),
+		leak_test(what_is_postponed_keeps_nobody_from_an_idle_machine),
+		leak_test(nor_does_a_change_behind_which_it_waits),
 		leak_test(whose_loop_turns_out_to_have_ended_lets_all_others_go),
 	};
 

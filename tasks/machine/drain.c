@@ -444,7 +444,7 @@ static void leave_to_loop(struct tmgr_machine *machine)
 	}
 	drain_end(machine);
 	left = machine->used || (machine->disposing && !machine->disposed) || machine->fired ||
-	       machine->waits[TMGR__WAITS_DRAINED];
+	       machine->waits[TMGR__WAITS_DRAINED] || machine->waits[TMGR__WAITS_ROOM];
 	if (!left)
 		tmgr__lock_release(&machine->lock);
 	else if (tmgr__drain_schedule(machine) < 0)

@@ -136,6 +136,13 @@ static void drop_oldest(struct tmgr_machine *machine)
 	tmgr__item_cancel(machine, item);
 }
 
+/* What is postponed makes no room by itself: it does not keep anybody from a machine that is idle. */
+static bool has_room(const struct tmgr_machine *machine)
+{
+	return machine->queued + machine->postponed_count < machine->queue_max ||
+	       (!machine->draining && !machine->scheduled && queue_is_empty(machine));
+}
+
 /* The queue is full. */
 static int find_room(struct tmgr_machine *machine)
 {
@@ -163,8 +170,7 @@ static int look(struct mutating *mutating)
 	}
 	if (machine->draining && tmgr__machine_inside(machine) && is_needless(mutating))
 		return TMGR_MUTATION_EXECUTED;
-	if (mutating->cause->origin != TMGR_ORIGIN_EXCEPTION &&
-		machine->queued + machine->postponed_count >= machine->queue_max) {
+	if (mutating->cause->origin != TMGR_ORIGIN_EXCEPTION && !has_room(machine)) {
 		int r = find_room(machine);
 
 		if (r != AGAIN)
