@@ -31,8 +31,9 @@ struct late {
 	int expired;
 };
 
-static void late_begin(struct late *late, unsigned state,
-	void (*handler)(void *self, struct tmgr_machine_event *event))
+static void late_begin_with(struct late *late, unsigned state,
+	void (*handler)(void *self, struct tmgr_machine_event *event),
+	const struct tmgr_machine_options *options)
 {
 	struct tmgr_schema *schema;
 
@@ -44,9 +45,15 @@ static void late_begin(struct late *late, unsigned state,
 		.state_count = STATES,
 	};
 	assert_int_equal(tmgr_schema_compile(rows, STATES, NULL, &schema), 0);
-	assert_int_equal(tmgr_machine_create(schema, NULL, &late->machine), 0);
+	assert_int_equal(tmgr_machine_create(schema, options, &late->machine), 0);
 	tmgr_schema_unref(schema);
 	assert_int_equal(tmgr_machine_bind(late->machine, &late->table, late), 0);
+}
+
+static void late_begin(struct late *late, unsigned state,
+	void (*handler)(void *self, struct tmgr_machine_event *event))
+{
+	late_begin_with(late, state, handler, NULL);
 }
 
 static void late_end(struct late *late)
@@ -173,6 +180,34 @@ static void a_late_timeout_stands_for_nothing_else(void **state)
 	late_end(&late);
 }
 
+static void fill_the_queue(void *self, struct tmgr_machine_event *event)
+{
+	struct late *late = self;
+
+	tmgr_machine_add(event->machine, SLOW, NULL);
+	have_it_expire(late);
+	/* Where the oldest is dropped it is not the timeout. */
+	soon(late, TMGR_MUTATION_REMOVE, SLOW);
+	soon(late, TMGR_MUTATION_REMOVE, WORK);
+}
+
+static void a_full_queue_loses_no_timeout(void **state)
+{
+	struct tmgr_machine_options options = { .queue_max = 1 };
+
+	for (int full = TMGR_QUEUE_REJECT; full <= TMGR_QUEUE_BLOCK; full++) {
+		struct late late;
+
+		options.queue_full = (enum tmgr_queue_full)full;
+		late_begin_with(&late, WORK, fill_the_queue, &options);
+		tmgr_machine_add(late.machine, WAITING, NULL);
+		tmgr_machine_add(late.machine, WORK, NULL);
+		assert_int_equal(late.expired, 1);
+		assert_int_equal(tmgr_machine_tick(late.machine, GIVEN_UP) & 1, 1);
+		late_end(&late);
+	}
+}
+
 static void give_up_twice(void *self, struct tmgr_machine_event *event)
 {
 	struct tmgr_mutation mutation = { .states = TMGR_STATES(GIVEN_UP), .ttl_ns = 1 };
@@ -240,6 +275,7 @@ int main(void)
 		leak_test(a_timeout_that_comes_behind_the_end_of_its_state_is_none),
 		leak_test(nor_is_a_late_error_one),
 		leak_test(a_late_timeout_stands_for_nothing_else),
+		leak_test(a_full_queue_loses_no_timeout),
 		leak_test(nor_does_a_mutation_that_has_only_so_long),
 		leak_test(another_thread_may_have_entered_it_again),
 	};

@@ -196,6 +196,9 @@ struct tmgr__cause {
 	struct tmgr_machine_when *when;
 };
 
+/* Whether it needs room in the queue: timeouts, of which each state has one, and errors are not to be
+ * lost. */
+bool tmgr__cause_is_counted(const struct tmgr__cause *cause);
 /* A mutation in memory of its own; NULL: out of memory. */
 struct tmgr__item *tmgr__item_make(
 	const struct tmgr_mutation *mutation, const struct tmgr__cause *cause);
@@ -203,6 +206,8 @@ struct tmgr__item *tmgr__item_make(
 void tmgr__queue_append(struct tmgr_machine *machine, struct tmgr__item *item);
 struct tmgr__item *tmgr__queue_pop(struct tmgr_machine *machine);
 void tmgr__queue_take_out(struct tmgr_machine *machine, struct tmgr__item *item);
+/* Of those that are counted; NULL: none waits, but for postponed ones. */
+struct tmgr__item *tmgr__queue_oldest(struct tmgr_machine *machine);
 /* bare: one without arguments, that is made whenever its turn comes. */
 bool tmgr__queue_has_equal(struct tmgr_machine *machine, enum tmgr_mutation_kind kind,
 	const unsigned *states, bool bare);

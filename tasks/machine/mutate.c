@@ -119,16 +119,13 @@ static bool is_needless(struct mutating *mutating)
 
 static void drop_oldest(struct tmgr_machine *machine)
 {
-	struct tmgr__list *node = tmgr__list_first(&machine->normal);
-	struct tmgr__item *item;
+	struct tmgr__item *item = tmgr__queue_oldest(machine);
 
-	if (!node)
-		node = tmgr__list_first(&machine->high);
-	if (node) {
-		item = container_of(node, struct tmgr__item, node);
+	if (item) {
 		tmgr__queue_take_out(machine, item);
 	} else {
-		node = tmgr__list_pop(&machine->postponed_items);
+		struct tmgr__list *node = tmgr__list_pop(&machine->postponed_items);
+
 		check(node != NULL);
 		item = container_of(node, struct tmgr__item, node);
 		machine->postponed_count--;
@@ -170,7 +167,7 @@ static int look(struct mutating *mutating)
 	}
 	if (machine->draining && tmgr__machine_inside(machine) && is_needless(mutating))
 		return TMGR_MUTATION_EXECUTED;
-	if (mutating->cause->origin != TMGR_ORIGIN_EXCEPTION && !has_room(machine)) {
+	if (tmgr__cause_is_counted(mutating->cause) && !has_room(machine)) {
 		int r = find_room(machine);
 
 		if (r != AGAIN)

@@ -97,16 +97,21 @@ struct tmgr__item *tmgr__item_make(
 
 /* ---- Order ---------------------------------------------------------------------------------- */
 
+bool tmgr__cause_is_counted(const struct tmgr__cause *cause)
+{
+	return cause->origin != TMGR_ORIGIN_EXCEPTION && cause->of.tick == 0;
+}
+
 static bool is_counted(const struct tmgr__item *item)
 {
-	return !item->function && item->about.origin != TMGR_ORIGIN_EXCEPTION;
+	return !item->function && item->about.origin != TMGR_ORIGIN_EXCEPTION && item->of.tick == 0;
 }
 
 void tmgr__queue_append(struct tmgr_machine *machine, struct tmgr__item *item)
 {
 	struct tmgr__list *list = &machine->normal;
 
-	if (!is_counted(item))
+	if (item->function || item->about.origin == TMGR_ORIGIN_EXCEPTION)
 		list = &machine->front;
 	else if (item->about.priority == TMGR_PRIORITY_HIGH)
 		list = &machine->high;
@@ -142,6 +147,26 @@ void tmgr__queue_take_out(struct tmgr_machine *machine, struct tmgr__item *item)
 {
 	tmgr__list_remove(&item->node);
 	machine->queued -= is_counted(item);
+}
+
+static struct tmgr__item *first_counted(const struct tmgr__list *list)
+{
+	struct tmgr__list *node;
+
+	tmgr__list_for (node, list) {
+		struct tmgr__item *item = container_of(node, struct tmgr__item, node);
+
+		if (is_counted(item))
+			return item;
+	}
+	return NULL;
+}
+
+struct tmgr__item *tmgr__queue_oldest(struct tmgr_machine *machine)
+{
+	struct tmgr__item *item = first_counted(&machine->normal);
+
+	return item ? item : first_counted(&machine->high);
 }
 
 /* ---- Looking -------------------------------------------------------------------------------- */

@@ -34,7 +34,7 @@ enum tmgr_queue_full {
 /** How a machine behaves; all zero is the default. */
 struct tmgr_machine_options {
 	const char *name; /**< copied, cut to 63 bytes; NULL: the schema's */
-	size_t queue_max; /**< mutations that may wait; 0: 1000 */
+	size_t queue_max; /**< mutations that may wait, without timeouts and errors; 0: 1000 */
 	enum tmgr_queue_full queue_full;
 	/** Where all transitions are made; referred to. NULL: where they are asked for. */
 	struct tmgr_loop *loop;
