@@ -11,12 +11,17 @@
 #include "tests/support/crew.h"
 #include "tests/support/hosted.h"
 #include "tests/support/latch.h"
+#include "tests/support/looped.h"
 #include "tests/support/rig.h"
 
 static const struct tmgr_machine_state service[] = {
 	RIG_PLAIN(A), /* its start */
 	RIG_PLAIN(B), /* somebody is in its handler */
 	RIG_PLAIN(C), /* it is done */
+	/* What the start may be postponed for ends by a timeout. */
+	RIG_ROW(D, .timeout = { .ns = TMGR_MILLISECOND,
+			   .kind = TMGR_MUTATION_REMOVE,
+			   .states = TMGR_STATES(D) }),
 };
 
 #define STATE_COUNT (sizeof(service) / sizeof(service[0]))
@@ -48,15 +53,21 @@ static bool meet(struct rig *rig, struct tmgr_machine_event *event, const char *
 	}
 }
 
-static void begin(struct starting *starting, const char *words)
+static void begin_with(
+	struct starting *starting, const char *words, const struct tmgr_machine_options *options)
 {
 	*starting = (struct starting){
 		.rig = { .act = meet, .user = starting },
 		.actor = ACTOR_INIT,
 	};
 	latch_init(&starting->latch);
-	rig_make(&starting->rig, service, STATE_COUNT, NULL);
+	rig_make(&starting->rig, service, STATE_COUNT, options);
 	starting->rig.words = words;
+}
+
+static void begin(struct starting *starting, const char *words)
+{
+	begin_with(starting, words, NULL);
 }
 
 static void start(struct starting *starting, struct tmgr_machine_task_options options)
@@ -181,6 +192,36 @@ static void a_machine_that_is_disposed_before_has_not_started(void **state)
 	rig_end(&starting.rig);
 }
 
+/* On a loop, with its task on a thread. */
+static void while_a_start_waits_timeouts_are_seen_to(void **state)
+{
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	struct tmgr_machine_options machine_options = { .name = "looped" };
+	struct tmgr_machine_task_options options = { .start = TMGR_STATES(A) };
+	struct tmgr_mutation first = { .states = TMGR_STATES(D), .no_wait = true };
+	struct starting starting;
+	struct runner runner;
+
+	machine_options.loop = looped_add(manager, "loop", NULL);
+	begin_with(&starting, "p", &machine_options);
+	assert_int_equal(
+		tmgr_machine_mutate(starting.rig.machine, &first, NULL), TMGR_MUTATION_QUEUED);
+	assert_int_equal(
+		tmgr_manager_add_task(manager, "machine",
+			tmgr_machine_task(tmgr_machine_ref(starting.rig.machine), &options),
+			TMGR_STRICT),
+		0);
+	runner_start(&runner, manager, NULL);
+	assert_int_equal(tmgr_machine_wait(NULL, starting.rig.machine, &TMGR_WHEN(A),
+				 tmgr_after(5 * TMGR_SECOND)),
+		0);
+	tmgr_manager_cancel(manager);
+	assert_int_equal(runner_join(&runner), 0);
+	assert_int_equal(tmgr_machine_tick(starting.rig.machine, D), 2);
+	tmgr_manager_destroy(manager);
+	rig_end(&starting.rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -190,6 +231,7 @@ int main(void)
 		leak_test(what_a_handler_of_it_fails_with_is_the_tasks),
 		leak_test(one_that_still_waits_when_it_is_told_to_stop_is_no_error),
 		leak_test(a_machine_that_is_disposed_before_has_not_started),
+		leak_test(while_a_start_waits_timeouts_are_seen_to),
 	};
 
 	return cmocka_run_group_tests(tests, crew_warm_up, NULL);

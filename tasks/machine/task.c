@@ -12,7 +12,8 @@ struct machine_task {
 	struct tmgr_machine *machine;
 	struct tmgr_machine_task_options options; /* lists are its own */
 	bool ran;
-	bool done, failed, refused, stopped, disposed; /* atomic: what has come */
+	/* Atomic: what has come. */
+	bool started, refused, done, failed, stopped, disposed;
 };
 
 /* What is waited for meanwhile. */
@@ -46,18 +47,21 @@ static void watch(struct watching *watching, struct machine_task *task,
 
 static void start_has_ended(void *self, int result)
 {
+	struct watching *watching = self;
+
 	if (result != TMGR_MUTATION_EXECUTED)
-		has_come(self, 0);
+		__atomic_store_n(&watching->task->refused, true, __ATOMIC_RELEASE);
+	has_come(watching, 0);
 }
 
 /* Make the start's mutation; where it has to wait its end is watched. */
 static int watch_start(struct watching *watching, struct machine_task *task)
 {
-	struct tmgr_mutation mutation = { .states = task->options.start };
+	struct tmgr_mutation mutation = { .states = task->options.start, .no_wait = true };
 	struct tmgr__cause cause = { .origin = TMGR_ORIGIN_CALL, .when = &watching->when };
 
 	watching->task = task;
-	watching->flag = &task->refused;
+	watching->flag = &task->started;
 	tmgr__when_init(&watching->when, task->machine, start_has_ended, watching);
 	watching->begun = true;
 	return tmgr__machine_mutate(task->machine, &mutation, &cause, NULL);
@@ -209,6 +213,7 @@ static int run(struct machine_task *task, struct tmgr_context *context)
 	/* Borrowed by the wait: it lasts as long as this function. */
 	const unsigned exception[] = { tmgr_machine_exception(machine), TMGR_STATES_END };
 	const bool *const flags[] = { &task->done, &task->failed, &task->refused, NULL };
+	const bool *const started[] = { &task->started, &task->done, &task->failed, NULL };
 	struct watching done = { .begun = false }, failed = { .begun = false };
 	struct watching disposed = { .begun = false }, start = { .begun = false };
 	int r = 0;
@@ -232,6 +237,9 @@ static int run(struct machine_task *task, struct tmgr_context *context)
 		r = watch_start(&start, task);
 	if (r == TMGR_MUTATION_CANCELLED)
 		start_has_ended(&start, r);
+	/* Its loop makes it soon; what postpones it may end by a timeout. */
+	if (r == TMGR_MUTATION_QUEUED && tmgr__machine_elsewhere(machine))
+		serve(task, context, started);
 	tmgr_ready(context);
 	if (r >= 0)
 		r = how_it_ended(task, context, serve(task, context, flags));
