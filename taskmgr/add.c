@@ -339,8 +339,8 @@ int tmgr__manager_submit(struct tmgr_manager *manager, struct tmgr__record *reco
 	record->executing = false;
 	manager->executing--;
 	manager->executed--;
-	if (record->group)
-		record->group->count.members--;
+	/* Another may have ended meanwhile, and be the last. */
+	tmgr__record_leave_group(record);
 	tmgr__handle_take_back(manager, record);
 	/* Run may have seen it, and wait for it. */
 	tmgr__manager_look_quiet(manager);

@@ -93,7 +93,7 @@ int tmgr_process_call(
 int tmgr_process_spawn(
 	struct tmgr_process *process, const struct tmgr_process_child *child, char *ret_id)
 {
-	const char *id;
+	const char *id = "";
 	int r;
 
 	if (process == NULL)

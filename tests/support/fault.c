@@ -62,6 +62,7 @@ static struct {
 	long allocation, thread, mapping; /* countdowns; 0 is off */
 	long allocations, threads, protections;
 	int all, happened, counting, old_kernel;
+	void (*before_refusal)(void);
 	size_t page_size;
 } fault;
 
@@ -246,8 +247,11 @@ int __wrap_pthread_create(
 	pthread_t *ret, const pthread_attr_t *attributes, void *(*function)(void *), void *argument)
 {
 	__atomic_add_fetch(&fault.threads, 1, __ATOMIC_RELAXED);
-	if (strikes(&fault.thread))
+	if (strikes(&fault.thread)) {
+		if (fault.before_refusal)
+			fault.before_refusal();
 		return EAGAIN;
+	}
 	return __real_pthread_create(ret, attributes, function, argument);
 }
 
@@ -359,6 +363,12 @@ void fault_fail_thread(long k)
 	__atomic_store_n(&fault.thread, k, __ATOMIC_RELAXED);
 }
 
+void fault_fail_thread_after(void (*function)(void))
+{
+	fault.before_refusal = function;
+	fault_fail_thread(1);
+}
+
 bool fault_happened(void)
 {
 	return __atomic_load_n(&fault.happened, __ATOMIC_RELAXED) != 0;
@@ -378,6 +388,7 @@ void fault_off(void)
 {
 	__atomic_store_n(&fault.allocation, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&fault.thread, 0, __ATOMIC_RELAXED);
+	fault.before_refusal = NULL;
 	__atomic_store_n(&fault.mapping, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&fault.old_kernel, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&fault.page_size, 0, __ATOMIC_RELAXED);

@@ -44,6 +44,9 @@ long fault_protections(void);
  * back. */
 void fault_fail_thread(long k);
 
+/* The same for the next one, after this has been called on the thread that makes it. */
+void fault_fail_thread_after(void (*function)(void));
+
 /* Whether the fault asked for last has happened. */
 bool fault_happened(void);
 
