@@ -37,17 +37,6 @@ static int hog(struct probe *probe, struct tmgr_context *context)
 	return 0;
 }
 
-static const struct tmgr_report_entry *stuck_entry(
-	const struct tmgr_report *report, const char *name)
-{
-	for (const struct tmgr_report_entry *entry = report->entries; entry != NULL;
-		entry = entry->next) {
-		if (entry->kind == TMGR_REPORT_STUCK && strcmp(entry->name, name) == 0)
-			return entry;
-	}
-	return NULL;
-}
-
 static int leave_some_behind(void *argument)
 {
 	static struct latch never = LATCH_INIT;
@@ -74,9 +63,11 @@ static int leave_some_behind(void *argument)
 	tmgr_manager_cancel(manager);
 	child_check_equal(runner_join(&runner), -TMGR_ESTUCK);
 	report = tmgr_manager_report(manager);
-	child_check(stuck_entry(report, "task") != NULL && stuck_entry(report, "loop") != NULL);
-	child_check(stuck_entry(report, "behind") != NULL);
-	child_check(stuck_entry(report, "early") != NULL && stuck_entry(report, "late") != NULL);
+	child_check(report_entry(report, TMGR_REPORT_STUCK, "task") != NULL &&
+		    report_entry(report, TMGR_REPORT_STUCK, "loop") != NULL);
+	child_check(report_entry(report, TMGR_REPORT_STUCK, "behind") != NULL);
+	child_check(report_entry(report, TMGR_REPORT_STUCK, "early") != NULL &&
+		    report_entry(report, TMGR_REPORT_STUCK, "late") != NULL);
 	child_check_equal(report->stuck, 5);
 	/* Whoever waits for one is told. */
 	child_check_equal(tmgr_handle_wait(NULL, handle, TMGR_NEVER), 0);
@@ -177,8 +168,9 @@ static int leave_children_behind(void *argument)
 	tmgr_manager_cancel(manager);
 	child_check_equal(runner_join(&runner), -TMGR_ESTUCK);
 	report = tmgr_manager_report(manager);
-	child_check(stuck_entry(report, "task") != NULL && stuck_entry(report, "loop") != NULL);
-	child_check(stuck_entry(report, "task#1") != NULL);
+	child_check(report_entry(report, TMGR_REPORT_STUCK, "task") != NULL &&
+		    report_entry(report, TMGR_REPORT_STUCK, "loop") != NULL);
+	child_check(report_entry(report, TMGR_REPORT_STUCK, "task#1") != NULL);
 	child_check_equal(report->stuck, 3);
 	tmgr_manager_destroy(manager);
 	return 0;

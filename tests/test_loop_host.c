@@ -358,17 +358,6 @@ static int parent_of_deaf(struct probe *probe, struct tmgr_context *context)
 	return 0;
 }
 
-static const struct tmgr_report_entry *stuck_entry(
-	const struct tmgr_report *report, const char *name)
-{
-	for (const struct tmgr_report_entry *entry = report->entries; entry != NULL;
-		entry = entry->next) {
-		if (entry->kind == TMGR_REPORT_STUCK && strcmp(entry->name, name) == 0)
-			return entry;
-	}
-	return NULL;
-}
-
 struct stuck {
 	probe_function *body;
 	const char *text; /* that the report says of the loop */
@@ -401,8 +390,8 @@ static int get_stuck(void *argument)
 	child_check(tmgr_now() - before < 5 * TMGR_SECOND);
 	report = tmgr_manager_report(manager);
 	child_check_equal(report->exit_code, 3);
-	child_check(stuck_entry(report, "task") != NULL);
-	entry = stuck_entry(report, "loop");
+	child_check(report_entry(report, TMGR_REPORT_STUCK, "task") != NULL);
+	entry = report_entry(report, TMGR_REPORT_STUCK, "loop");
 	child_check(entry != NULL);
 	child_say(entry->text);
 	child_check(strstr(entry->text, stuck->text) != NULL);

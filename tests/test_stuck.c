@@ -32,17 +32,6 @@ static void add(struct tmgr_manager *manager, struct probe *probe)
 		tmgr_manager_add_task(manager, probe->name, probe_task(probe), TMGR_STRICT), 0);
 }
 
-static const struct tmgr_report_entry *find_entry(
-	const struct tmgr_report *report, enum tmgr_report_kind kind, const char *name)
-{
-	const struct tmgr_report_entry *entry = report != NULL ? report->entries : NULL;
-
-	for (; entry != NULL; entry = entry->next)
-		if (entry->kind == kind && strcmp(entry->name, name) == 0)
-			return entry;
-	return NULL;
-}
-
 static int leave_an_execute_task_stuck(void *argument)
 {
 	static struct latch never = LATCH_INIT;
@@ -69,9 +58,9 @@ static int leave_an_execute_task_stuck(void *argument)
 	child_check_equal(tmgr_manager_cancel(manager), 0);
 	child_check_equal(runner_join(&runner), -TMGR_ESTUCK);
 	report = tmgr_manager_report(manager);
-	child_check(find_entry(report, TMGR_REPORT_STUCK, "deaf") != NULL);
-	child_check(find_entry(report, TMGR_REPORT_NOT_CLEANED_UP, "a") != NULL);
-	child_check(find_entry(report, TMGR_REPORT_NOT_CLEANED_UP, "b") != NULL);
+	child_check(report_entry(report, TMGR_REPORT_STUCK, "deaf") != NULL);
+	child_check(report_entry(report, TMGR_REPORT_NOT_CLEANED_UP, "a") != NULL);
+	child_check(report_entry(report, TMGR_REPORT_NOT_CLEANED_UP, "b") != NULL);
 	child_check_equal(report->not_cleaned_up, 2);
 	tmgr_manager_destroy(manager);
 	child_check_equal(a.cleaned_up + b.cleaned_up, 0);
@@ -169,9 +158,9 @@ static int leave_a_child_stuck(void *argument)
 	child_check(tmgr_now() - begin < 20 * TMGR_SECOND);
 	report = tmgr_manager_report(manager);
 	child_check_equal(report->stuck, 2);
-	child_check(find_entry(report, TMGR_REPORT_STUCK, "parent#1") != NULL);
-	child_check(find_entry(report, TMGR_REPORT_STUCK, "parent") != NULL);
-	child_check(find_entry(report, TMGR_REPORT_NOT_CLEANED_UP, "a") != NULL);
+	child_check(report_entry(report, TMGR_REPORT_STUCK, "parent#1") != NULL);
+	child_check(report_entry(report, TMGR_REPORT_STUCK, "parent") != NULL);
+	child_check(report_entry(report, TMGR_REPORT_NOT_CLEANED_UP, "a") != NULL);
 	child_check_equal(parent.cleaned_up + a.cleaned_up, 0);
 	tmgr_manager_destroy(manager);
 	child_check_equal(parent.destroyed, 0);
@@ -237,8 +226,8 @@ static int leave_children_behind_a_stuck_one(void *argument)
 	child_check_equal(runner_join(&runner), -TMGR_ESTUCK);
 	report = tmgr_manager_report(manager);
 	child_check_equal(report->stuck, 2);
-	child_check(find_entry(report, TMGR_REPORT_STUCK, "parent#1") != NULL);
-	child_check(find_entry(report, TMGR_REPORT_STUCK, "parent") != NULL);
+	child_check(report_entry(report, TMGR_REPORT_STUCK, "parent#1") != NULL);
+	child_check(report_entry(report, TMGR_REPORT_STUCK, "parent") != NULL);
 	tmgr_manager_destroy(manager);
 	child_check_equal(begun, 0);
 	return 0;
@@ -277,12 +266,12 @@ static int leave_one_inside_stuck(void *argument)
 	child_check(latch_arrived(&never, 1));
 	child_check_equal(tmgr_manager_cancel(outer), 0);
 	child_check_equal(runner_join(&runner), -TMGR_ESTUCK);
-	entry = find_entry(tmgr_manager_report(outer), TMGR_REPORT_STUCK, "inner");
+	entry = report_entry(tmgr_manager_report(outer), TMGR_REPORT_STUCK, "inner");
 	report = entry != NULL ? entry->inner : NULL;
-	child_check(find_entry(report, TMGR_REPORT_STUCK, "deaf") != NULL);
-	child_check(find_entry(report, TMGR_REPORT_NOT_CLEANED_UP, "in") != NULL);
+	child_check(report_entry(report, TMGR_REPORT_STUCK, "deaf") != NULL);
+	child_check(report_entry(report, TMGR_REPORT_NOT_CLEANED_UP, "in") != NULL);
 	child_check(
-		find_entry(tmgr_manager_report(outer), TMGR_REPORT_NOT_CLEANED_UP, "a") != NULL);
+		report_entry(tmgr_manager_report(outer), TMGR_REPORT_NOT_CLEANED_UP, "a") != NULL);
 	child_check_equal(tmgr_manager_report(outer)->exit_code, 3);
 	child_check_equal(b.cleaned_up, 1);
 	child_check_equal(a.cleaned_up + in.cleaned_up + deaf.cleaned_up, 0);
@@ -328,9 +317,9 @@ static int stop_outer_later(void *argument)
 	tmgr_sleep(NULL, 100 * TMGR_MILLISECOND);
 	child_check_equal(tmgr_manager_cancel(outer), 0);
 	child_check_equal(runner_join(&runner), -TMGR_ESTUCK);
-	entry = find_entry(tmgr_manager_report(outer), TMGR_REPORT_STUCK, "inner");
+	entry = report_entry(tmgr_manager_report(outer), TMGR_REPORT_STUCK, "inner");
 	child_check(entry != NULL && entry->inner != NULL);
-	child_check(find_entry(entry->inner, TMGR_REPORT_STUCK, "deaf") != NULL);
+	child_check(report_entry(entry->inner, TMGR_REPORT_STUCK, "deaf") != NULL);
 	tmgr_manager_destroy(outer);
 	return 0;
 }
@@ -415,7 +404,7 @@ static int leave_the_last_of_three_stuck(void *argument)
 	child_check_equal(tmgr_manager_cancel(manager), 0);
 	child_check_equal(runner_join(&runner), -TMGR_ESTUCK);
 	report = tmgr_manager_report(manager);
-	child_check(find_entry(report, TMGR_REPORT_STUCK, "deaf") != NULL);
+	child_check(report_entry(report, TMGR_REPORT_STUCK, "deaf") != NULL);
 	/* They have 40 ms each, which may be too little on a busy machine. */
 	child_check_equal(report->not_cleaned_up + report->stuck, 4);
 	child_check(eventually(have_all_ended, (struct probe *[]){ &a, &b, &in }));
@@ -487,7 +476,7 @@ static int be_late_and_stuck(void *argument)
 	child_check_equal(report->stuck, 1);
 	child_check_equal(report->errors, 0);
 	child_check_equal(report->exit_code, 3);
-	child_check(find_entry(report, TMGR_REPORT_STUCK, "late") != NULL);
+	child_check(report_entry(report, TMGR_REPORT_STUCK, "late") != NULL);
 	child_check_equal(report->entries->next != NULL, 0);
 	tmgr_manager_destroy(manager);
 	return 0;

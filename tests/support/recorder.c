@@ -276,3 +276,14 @@ bool task_waits(struct tmgr_manager *manager, const char *path, const char *wait
 
 	return eventually(task_is, &wanted);
 }
+
+const struct tmgr_report_entry *report_entry(
+	const struct tmgr_report *report, enum tmgr_report_kind kind, const char *name)
+{
+	const struct tmgr_report_entry *entry = report != NULL ? report->entries : NULL;
+
+	for (; entry != NULL; entry = entry->next)
+		if (entry->kind == kind && strcmp(entry->name, name) == 0)
+			return entry;
+	return NULL;
+}

@@ -112,4 +112,8 @@ bool task_reaches(struct tmgr_manager *manager, const char *path, enum tmgr_stat
 /* Wait until a task waits in a wait of this kind, as a snapshot calls it. */
 bool task_waits(struct tmgr_manager *manager, const char *path, const char *waiting);
 
+/* The first entry of a kind with this name; NULL: there is none, or no report. */
+const struct tmgr_report_entry *report_entry(
+	const struct tmgr_report *report, enum tmgr_report_kind kind, const char *name);
+
 #endif
