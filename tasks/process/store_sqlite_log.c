@@ -160,6 +160,7 @@ static int second_round(struct sqlite_store *self)
 	return 0;
 }
 
+/* 1: a round was made here, which takes as long as a piece of copying. */
 static int bound_log(struct sqlite_store *self)
 {
 	uint64_t limit = self->options.log_bytes / self->page_bytes;
@@ -172,7 +173,10 @@ static int bound_log(struct sqlite_store *self)
 	r = ask_for_first_round(self);
 	if (r < 0)
 		return checkpoint_failed(self, r);
-	return r == 1 ? second_round(self) : 0;
+	if (r == 0)
+		return 0;
+	r = second_round(self);
+	return r < 0 ? r : 1;
 }
 
 int tmgr__sqlite_begin_log(struct sqlite_store *self)
@@ -211,6 +215,9 @@ int tmgr__sqlite_maintain(struct tmgr_store *store, int64_t budget_ns, bool idle
 		return -EIO;
 	if (self->in_transaction)
 		return 0;
+	/* A commit is never behind both. */
+	if (!idle && bound_log(self) != 0)
+		return self->ended ? self->ended : 1;
 	if (idle && may_linger(self))
 		r = self->copied < self->sequence ? TMGR_STORE_LATER : 0;
 	/* A slice between two commits is enough to keep up, but for a journal that is far behind. */
@@ -221,7 +228,7 @@ int tmgr__sqlite_maintain(struct tmgr_store *store, int64_t budget_ns, bool idle
 		r = tmgr__sqlite_copy_pending(self, 0);
 	if (r == -ENOSPC)
 		r = 0;
-	if (r >= 0 && bound_log(self) < 0)
+	if (r >= 0 && idle && bound_log(self) < 0)
 		r = self->ended;
 	return r;
 }
