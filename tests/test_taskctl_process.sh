@@ -131,6 +131,8 @@ one_is_shown_and_why_it_waits()
 	on_socket 0 show b
 	says out '^definition  order, version 1$'
 	says out '^state       {"key":"b.*"customer":"customer b","status":"delivery"'
+	on_socket 0 show b.payment
+	says out '^result      paid$'
 	on_socket 0 why b
 	says out '^Desk: waits for a message on b/commands; who sends on it or closes it wakes it'
 	says out '^Work: waits for the end of process b.delivery, which is active; its end wakes it'

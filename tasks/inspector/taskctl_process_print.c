@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -82,11 +83,19 @@ void taskctl_print_standing(const struct tmgr__process_record *record)
 static void print_value(const struct tmgr_state_bytes *value)
 {
 	struct shown text;
+	char *copy;
 
-	if (memchr(value->data, '\0', value->size))
+	if (value->size == 0) {
+		putchar('\n');
+		return;
+	}
+	/* No NUL follows the bytes. */
+	copy = strndup((const char *)value->data, value->size);
+	if (!copy || strlen(copy) < value->size)
 		printf("%zu bytes\n", value->size);
 	else
-		printf("%s\n", shown(&text, (const char *)value->data));
+		printf("%s\n", shown(&text, copy));
+	free(copy);
 }
 
 void taskctl_print_details(const struct tmgr__process_record *record)
