@@ -142,9 +142,23 @@ size_t tmgr_context_path(const struct tmgr_context *context, char *buffer, size_
 	return length + 1 + strlen(context->name);
 }
 
+/* When an execute that was told to stop is stuck. */
+static int64_t execute_deadline(const struct tmgr__record *record)
+{
+	int64_t deadline = TMGR_NEVER;
+
+	if (!record)
+		return TMGR_NEVER;
+	tmgr__manager_lock(record->manager);
+	if (record->executing)
+		deadline = tmgr__watcher_stop_deadline(record);
+	tmgr__manager_unlock(record->manager);
+	return deadline;
+}
+
 int64_t tmgr_context_deadline(const struct tmgr_context *context)
 {
-	int64_t deadline;
+	int64_t deadline, own;
 
 	if (!context)
 		return TMGR_NEVER;
@@ -155,7 +169,8 @@ int64_t tmgr_context_deadline(const struct tmgr_context *context)
 		if (above < deadline)
 			deadline = above;
 	}
-	return context->base->deadline < deadline ? context->base->deadline : deadline;
+	own = execute_deadline(context->record);
+	return own < deadline ? own : deadline;
 }
 
 bool tmgr_context_initialize_failed(const struct tmgr_context *context)
@@ -332,7 +347,7 @@ static int execute_on_thread(struct tmgr_task task, struct tmgr_context *under, 
 int tmgr_task_execute_under(
 	struct tmgr_task task, struct tmgr_context *context, struct tmgr_token *token)
 {
-	struct tmgr_context under = { .deadline = TMGR_NEVER };
+	struct tmgr_context under = { 0 };
 	int r;
 
 	if (!context || !token)

@@ -47,7 +47,6 @@ struct tmgr_context {
 	const char *name; /* of a strand; NULL: the record's */
 	char *text;       /* of tmgr_fail(): TMGR__ERROR_TEXT_SIZE bytes */
 	int64_t shield_deadline;
-	int64_t deadline; /* of the phase, besides the token's */
 };
 
 /* The one that is current on this thread. */

@@ -250,6 +250,8 @@ _Noreturn void tmgr__watcher_give_up(struct tmgr_manager *manager, int signo);
 /* Begin the stop that tmgr_manager_cancel_from_signal() noted, if it did. */
 void tmgr__watcher_take_cancel(struct tmgr_manager *manager);
 void tmgr__watcher_stop(struct tmgr_manager *manager);
+/* When an execute is stuck, by its stop timeout and the time of all; TMGR_NEVER before it is told. Lock held. */
+int64_t tmgr__watcher_stop_deadline(const struct tmgr__record *record);
 /* No lock held; async-signal-safe. */
 void tmgr__watcher_wake(struct tmgr_manager *manager);
 

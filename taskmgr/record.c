@@ -82,7 +82,6 @@ void tmgr__record_init(struct tmgr__record *record, const char *name, struct tmg
 	record->context.record = record;
 	record->context.base = &record->context;
 	record->context.waiter = &record->waiter;
-	record->context.deadline = TMGR_NEVER;
 	record->context.waiting_fd = -1;
 	record->text[0] = '\0';
 	memcpy(record->name, name, strlen(name) + 1);

@@ -101,7 +101,6 @@ struct tmgr_context *tmgr_strand_init(void *memory, const struct tmgr_strand_set
 		.base = context,
 		.token = &strand->token,
 		.waiter = setup->waiter,
-		.deadline = TMGR_NEVER,
 		.text = strand->text,
 		.waiting_fd = -1,
 	};

@@ -195,34 +195,46 @@ static int64_t told_to_stop(struct look *look, struct tmgr__record *record)
 	return record->stop_since;
 }
 
-/* When the time of all is up for a record. */
-static int64_t total_deadline(struct look *look, int64_t since)
+/* When the time of all is up for a record that was told to stop at `since`, 0 if it was not. */
+static int64_t total_deadline(const struct tmgr_manager *manager, int64_t since)
 {
-	struct tmgr_manager *manager = look->manager;
 	int64_t total = manager->shutdown_deadline;
 
 	if (!manager->stopping)
-		total = TMGR_NEVER;
-	else if (manager->options.stop_order == TMGR_STOP_REVERSE && since)
-		/* Its turn may have come late. */
-		total = later(total, since + LATE_NS);
-	else if (manager->options.stop_order == TMGR_STOP_REVERSE) {
-		/* Its turn has not come; when the time of all is up it is that of all. */
-		look->untold = look->untold || is_due(look, total);
-		total = TMGR_NEVER;
-	}
-	return total;
+		return TMGR_NEVER;
+	if (manager->options.stop_order != TMGR_STOP_REVERSE)
+		return total;
+	/* Its turn may have come late, or not at all. */
+	return since ? later(total, since + LATE_NS) : TMGR_NEVER;
 }
 
-/* When a record that executes is stuck. */
-static int64_t stop_deadline(struct look *look, struct tmgr__record *record, int64_t since)
+/* The same; when the time of all is up it is that of those whose turn has not come, too. */
+static int64_t look_at_total(struct look *look, int64_t since)
 {
-	int64_t deadline = earlier(record->end_deadline, total_deadline(look, since));
+	const struct tmgr_manager *manager = look->manager;
 
+	if (manager->stopping && manager->options.stop_order == TMGR_STOP_REVERSE && !since)
+		look->untold = look->untold || is_due(look, manager->shutdown_deadline);
+	return total_deadline(manager, since);
+}
+
+/* The earlier of `deadline` and what the record has for its stop. */
+static int64_t stop_deadline(const struct tmgr__record *record, int64_t since, int64_t deadline)
+{
 	if (!since || record->stop_ns <= 0)
 		return deadline;
 	/* One that was told before it began ends from then on. */
 	return earlier(deadline, tmgr__time_add(later(since, record->began), record->stop_ns));
+}
+
+int64_t tmgr__watcher_stop_deadline(const struct tmgr__record *record)
+{
+	const struct tmgr_manager *manager = record->manager;
+	int64_t since = record->stop_since;
+
+	if (!since && manager->stopping && manager->options.stop_order != TMGR_STOP_REVERSE)
+		since = manager->stop_began;
+	return stop_deadline(record, since, total_deadline(manager, since));
 }
 
 static void look_at_running(struct look *look, struct tmgr__record *record)
@@ -231,7 +243,8 @@ static void look_at_running(struct look *look, struct tmgr__record *record)
 
 	look_at_ready(look, record);
 	look_at_heartbeat(look, record);
-	deadline = stop_deadline(look, record, since);
+	deadline = stop_deadline(
+		record, since, earlier(record->end_deadline, look_at_total(look, since)));
 	if (look->manager->second_signal || is_due(look, deadline)) {
 		tmgr__record_mark_stuck(record, look->now);
 		return;
@@ -252,7 +265,7 @@ static void look_at_unbegun(struct look *look, struct tmgr__record *record)
 
 	if (!look->manager->hosts_open)
 		return;
-	if (!look->manager->second_signal && !is_due(look, total_deadline(look, since)))
+	if (!look->manager->second_signal && !is_due(look, look_at_total(look, since)))
 		return;
 	if (record->behind)
 		/* It is dropped, or given to the host, any moment. */

@@ -11,6 +11,7 @@
 #include "tests/support/daemon.h"
 #include "tests/support/durable.h"
 #include "tests/support/leak.h"
+#include "tests/support/recorder.h"
 
 static const struct tmgr_process_definition short_definition = {
 	.name = "short",
@@ -354,6 +355,8 @@ static int outlive_the_stop(void *argument)
 	/* The store is closed by the runtime's task, though the worker is stuck. */
 	child_check_equal(daemon_stop(&daemon), -TMGR_ESTUCK);
 	child_check_equal(tmgr_manager_report(daemon.manager)->errors, 0);
+	child_check(report_entry(tmgr_manager_report(daemon.manager), TMGR_REPORT_STUCK,
+			    "processes") == NULL);
 	child_check_equal(tmgr_store_memory_copy(daemon.store, &store), 0);
 	daemon_begin_on(&daemon, store, 1);
 	child_check_equal(tmgr_processes_wait(NULL, daemon.processes, "s", DAEMON_SOON, NULL), 0);

@@ -429,6 +429,45 @@ static void a_task_that_passes_a_deadline_it_set_is_stuck(void **state)
 	assert_int_equal(child_run(&child, pass_own_end_deadline, NULL), 0);
 }
 
+/* What it has left: before it is told, and after. */
+static int note_deadlines(struct probe *probe, struct tmgr_context *context)
+{
+	int64_t *left = probe->user;
+
+	left[0] = tmgr_context_deadline(context);
+	cancel_manager(probe, context);
+	tmgr_sleep(context, TMGR_NEVER);
+	left[1] = tmgr_context_deadline(context) - tmgr_now();
+	return 0;
+}
+
+static void see_deadline(struct tmgr_manager_options *options, int64_t wanted_ns)
+{
+	int64_t left[2] = { 0, 0 };
+	struct probe a = PROBE(.name = "a", .on_execute = note_deadlines, .user = left);
+	struct tmgr_manager *manager = tmgr_manager_create(options);
+
+	add(manager, &a, TMGR_STRICT);
+	assert_int_equal(tmgr_manager_run(manager, NULL), 0);
+	assert_true(left[0] == TMGR_NEVER);
+	assert_true(left[1] > wanted_ns / 2 && left[1] <= wanted_ns);
+	tmgr_manager_destroy(manager);
+}
+
+static void a_task_that_was_told_to_stop_sees_its_deadline(void **state)
+{
+	struct tmgr_manager_options options = { .shutdown_ns = 20 * TMGR_SECOND };
+
+	(void)state;
+	see_deadline(&options, 20 * TMGR_SECOND);
+	options.stop_ns = 5 * TMGR_SECOND;
+	see_deadline(&options, 5 * TMGR_SECOND);
+	options.stop_order = TMGR_STOP_REVERSE;
+	see_deadline(&options, 5 * TMGR_SECOND);
+	options.stop_ns = 0;
+	see_deadline(&options, 20 * TMGR_SECOND);
+}
+
 static void a_loop_does_not_wait_for_a_task_that_never_executes(void **state)
 {
 	struct probe set_up = PROBE(.name = "set up"),
@@ -463,6 +502,7 @@ int main(void)
 		leak_test(stopping_in_reverse_ends_each_layer_before_the_next),
 		leak_test(stopping_in_reverse_tells_a_task_before_its_children),
 		leak_test(a_task_that_passes_a_deadline_it_set_is_stuck),
+		leak_test(a_task_that_was_told_to_stop_sees_its_deadline),
 		leak_test(a_loop_does_not_wait_for_a_task_that_never_executes),
 	};
 
