@@ -198,6 +198,36 @@ static void a_second_daemon_is_refused(void **state)
 	assert_int_equal(store_file_close(&second), 0);
 }
 
+/* The lock stands beside the file, not beside a link to it. */
+static void a_second_daemon_that_comes_by_a_link_is_refused(void **state)
+{
+	struct store_file second = { .store = NULL };
+	char link[128], lock[160];
+
+	(void)state;
+	snprintf(link, sizeof(link), "%s/link", file.directory);
+	snprintf(second.path, sizeof(second.path), "%s/again", file.directory);
+	assert_int_equal(symlink(strrchr(file.path, '/') + 1, link), 0);
+	assert_int_equal(symlink(link, second.path), 0);
+	/* It makes the file where the links point to. */
+	assert_int_equal(store_file_open(&second), 0);
+	assert_int_equal(store_file_open(&file), -EBUSY);
+	assert_int_equal(store_file_close(&second), 0);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(store_file_open(&second), -EBUSY);
+	assert_int_equal(store_file_close(&file), 0);
+	snprintf(lock, sizeof(lock), "%s.lock", link);
+	assert_int_equal(access(lock, F_OK), -1);
+	snprintf(lock, sizeof(lock), "%s.lock", second.path);
+	assert_int_equal(access(lock, F_OK), -1);
+	assert_int_equal(unlink(link), 0);
+	/* One that points to itself is none. */
+	assert_int_equal(symlink(link, link), 0);
+	assert_int_equal(store_file_open(&second), -ELOOP);
+	assert_int_equal(unlink(link), 0);
+	assert_int_equal(unlink(second.path), 0);
+}
+
 static void nothing_is_left_beside_a_file_that_was_closed_but_the_lock(void **state)
 {
 	struct steps steps;
@@ -434,6 +464,7 @@ int main(void)
 		TEST(the_tables_can_be_read_by_people),
 		TEST(a_few_steps_are_left_in_the_journal_for_a_second_for_others_to_join_them),
 		TEST(a_second_daemon_is_refused),
+		TEST(a_second_daemon_that_comes_by_a_link_is_refused),
 		TEST(nothing_is_left_beside_a_file_that_was_closed_but_the_lock),
 		TEST(what_is_no_store_or_a_later_one_is_refused_and_left_as_it_is),
 		TEST(a_step_whose_checksum_is_wrong_is_not_replayed),

@@ -323,7 +323,9 @@ int tmgr__sqlite_open(struct tmgr_store *store, struct tmgr_store_opened *ret_op
 	self->log_pages = self->log_tried = 0;
 	self->copied_at = 0;
 	self->health = (struct tmgr_store_health){ .error = 0 };
-	r = tmgr__sqlite_lock(self->path, &self->lock_file);
+	r = tmgr__sqlite_follow_links(&self->path);
+	if (r == 0)
+		r = tmgr__sqlite_lock(self->path, &self->lock_file);
 	if (r < 0)
 		return fail_opening(self, r);
 	r = settle_doubts(self, &replaced);

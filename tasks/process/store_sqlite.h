@@ -163,6 +163,11 @@ struct sqlite_lock_file {
 	volatile unsigned char *doubtful;
 };
 
+/*
+ * Write over a path that is a symbolic link with what it points to: who comes by a link and who does not
+ * find the same lock, and a new file takes the place of the old one and not of the link.
+ */
+int tmgr__sqlite_follow_links(char **path);
 /* 0; -EBUSY; -ENOSPC; -EIO; or what open() says. */
 int tmgr__sqlite_lock(const char *path, struct sqlite_lock_file *ret);
 void tmgr__sqlite_unlock(struct sqlite_lock_file *lock);

@@ -24,6 +24,8 @@
 #include "store_sqlite.h"
 
 #define PATH_SIZE 4096
+#define SUFFIX_SIZE 96 /* of what stands beside the file */
+#define LINKS_MAX 40
 #define MARK_SIZE 4096  /* a page, so that storing the mark never needs room */
 #define PIECE_PAGES 256 /* of a copy, between two looks whether it is wanted still */
 
@@ -49,6 +51,42 @@ int tmgr__sqlite_sync_directory(const char *path)
 	r = sync_fd(fd);
 	close(fd);
 	return r;
+}
+
+/* Where the link at `path`, of `length` bytes in `target`, points to, into `target`. */
+static int follow_link(const char *path, char *target, size_t length)
+{
+	const char *slash = strrchr(path, '/');
+	size_t directory = target[0] == '/' || !slash ? 0 : (size_t)(slash - path) + 1;
+
+	if (directory + length >= PATH_SIZE - SUFFIX_SIZE)
+		return -ENAMETOOLONG;
+	memmove(target + directory, target, length);
+	memcpy(target, path, directory);
+	target[directory + length] = '\0';
+	return 0;
+}
+
+int tmgr__sqlite_follow_links(char **path)
+{
+	char target[PATH_SIZE], *copy;
+	ssize_t length;
+	int r;
+
+	for (int i = 0; i < LINKS_MAX; i++) {
+		length = readlink(*path, target, sizeof(target));
+		if (length <= 0)
+			return 0; /* the file itself, or none yet */
+		r = follow_link(*path, target, (size_t)length);
+		if (r < 0)
+			return r;
+		copy = strdup(target);
+		if (!copy)
+			return -ENOMEM;
+		free(*path);
+		*path = copy;
+	}
+	return -ELOOP;
 }
 
 static int make_mark(int fd)
