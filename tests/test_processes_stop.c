@@ -227,13 +227,36 @@ static bool is_full(void *argument)
 	return stats.store.error == -ENOSPC;
 }
 
+static atomic_int told_of_room[2];
+
+static void note_log(void *self, const struct tmgr_event *event)
+{
+	if (event->kind != TMGR_EVENT_LOG)
+		return;
+	if (strstr(event->text, "steps are held until there is room: ") == event->text)
+		atomic_fetch_add(&told_of_room[0], 1);
+	else if (strcmp(event->text, "there is room again: steps go on") == 0)
+		atomic_fetch_add(&told_of_room[1], 1);
+}
+
+static bool is_told(void *argument)
+{
+	return atomic_load((atomic_int *)argument) > 0;
+}
+
 static void with_a_full_disk_nothing_is_acknowledged_and_it_goes_on_when_there_is_room(void **state)
 {
 	struct tmgr_process_request *request;
 	struct daemon daemon;
 	int error = 1;
 
-	daemon_begin(&daemon, 1);
+	daemon_make(&daemon, NULL);
+	assert_int_equal(
+		tmgr_manager_observe(daemon.manager, TMGR_LEVEL_WARNING, note_log, NULL), 0);
+	assert_int_equal(tmgr_manager_add_task(daemon.manager, "workers",
+				 tmgr_processes_workers(daemon.processes, NULL), TMGR_STRICT),
+		0);
+	daemon_start(&daemon);
 	assert_int_equal(tmgr_store_memory_fail(daemon.store, -ENOSPC), 0);
 	assert_int_equal(tmgr_processes_submit(daemon.processes,
 				 &(struct tmgr_process_command){ .kind = TMGR_PROCESS_START,
@@ -242,6 +265,7 @@ static void with_a_full_disk_nothing_is_acknowledged_and_it_goes_on_when_there_i
 		0);
 	assert_true(eventually(is_full, daemon.processes));
 	assert_false(tmgr_future_done(tmgr_process_request_future(request)));
+	assert_true(eventually(is_told, &told_of_room[0]));
 	assert_int_equal(tmgr_store_memory_fail(daemon.store, 0), 0);
 	assert_int_equal(
 		tmgr_future_wait(NULL, tmgr_process_request_future(request), DAEMON_SOON), 0);
@@ -250,6 +274,9 @@ static void with_a_full_disk_nothing_is_acknowledged_and_it_goes_on_when_there_i
 	tmgr_process_request_release(request);
 	assert_int_equal(daemon_send_number(NULL, daemon.processes, "s", 5), 0);
 	daemon_expect_result(&daemon, "s", "5");
+	assert_true(eventually(is_told, &told_of_room[1]));
+	assert_int_equal(atomic_load(&told_of_room[0]), 1);
+	assert_int_equal(atomic_load(&told_of_room[1]), 1);
 	daemon_end(&daemon);
 }
 

@@ -117,6 +117,7 @@ struct tmgr_processes {
 	struct tmgr__list store_asked; /* requests for a checkpoint */
 	bool asked_next;               /* those before another batch */
 	int64_t retry_at;              /* of a batch that found no room; monotonic, ns; 0: none */
+	bool no_room, told_no_room;    /* since then, until one was committed; the log says so */
 	int64_t check_at;              /* when a method may be late; monotonic, ns */
 	int64_t trim_at;
 	bool stopping; /* no more methods are called */

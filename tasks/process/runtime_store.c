@@ -193,11 +193,18 @@ void tmgr__runtime_obey(struct tmgr_processes *processes)
 
 /* ---- What became of them --------------------------------------------------------------------- */
 
+static void find_no_room(struct tmgr_processes *processes)
+{
+	processes->retry_at = tmgr__runtime_ns(processes) + RETRY_NS;
+	processes->no_room = true;
+}
+
 static void committed(struct tmgr_processes *processes)
 {
 	const struct tmgr_store_batch *batch = &processes->batch;
 	struct tmgr__list *link;
 
+	processes->no_room = false;
 	processes->asked_next = true;
 	tmgr__engine_committed(processes->engine, batch->steps[batch->count - 1].sequence);
 	processes->trace = (processes->trace ^ batch->steps[batch->count - 1].sequence ^
@@ -215,7 +222,7 @@ static void commit_done(struct tmgr_processes *processes, int result)
 	if (result == 0)
 		committed(processes);
 	else if (result == -ENOSPC || result == -EDQUOT)
-		processes->retry_at = tmgr__runtime_ns(processes) + RETRY_NS;
+		find_no_room(processes);
 	else
 		processes->failed = result;
 }
@@ -324,7 +331,7 @@ static void tried_again(struct tmgr_processes *processes)
 static void try_done(struct tmgr_processes *processes, int result)
 {
 	if (result == -ENOSPC || result == -EDQUOT) {
-		processes->retry_at = tmgr__runtime_ns(processes) + RETRY_NS;
+		find_no_room(processes);
 		put_back(processes);
 	} else if (result != 0) {
 		processes->failed = result;

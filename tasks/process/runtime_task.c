@@ -49,9 +49,27 @@ static int processes_initialize(void *self, struct tmgr_context *context)
 
 /* ---- Turns ----------------------------------------------------------------------------------- */
 
+/* Once when it begins, and once when it is over. */
+static void tell_no_room(struct tmgr_processes *processes, struct tmgr_context *context)
+{
+	struct tmgr_store_health health;
+
+	if (processes->no_room == processes->told_no_room)
+		return;
+	processes->told_no_room = processes->no_room;
+	if (!processes->no_room) {
+		tmgr_log(context, TMGR_LEVEL_WARNING, "there is room again: steps go on");
+		return;
+	}
+	processes->store->ops->health(processes->store, &health);
+	tmgr_log(context, TMGR_LEVEL_WARNING, "steps are held until there is room: %s",
+		health.text[0] != '\0' ? health.text : tmgr_strerror(-ENOSPC));
+}
+
 static void turn(struct tmgr_processes *processes, struct tmgr_context *context)
 {
 	tmgr__runtime_order_done(processes);
+	tell_no_room(processes, context);
 	if (processes->failed == 0)
 		tmgr__runtime_take(processes);
 	if (processes->failed == 0 && !processes->stopping)
