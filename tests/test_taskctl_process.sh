@@ -248,6 +248,8 @@ the_file_is_checked_and_backed_up()
 	says out ': 0 findings$'
 	on_socket 0 backup "$dir/copy.db"
 	on_socket 1 backup "$dir/copy.db"
+	on_socket 1 backup "$dir/nowhere/copy.db"
+	says err '/nowhere/copy.db: No such file or directory$'
 	run 0 check "$dir/copy.db"
 	[ "$(sqlite3 -readonly "$dir/copy.db" "SELECT status FROM tmgr_processes WHERE id = 'a'")" = finished ] ||
 		die 'the copy has no order'

@@ -388,6 +388,24 @@ static int events(struct answer *answer)
 	return r < 0 ? r : tmgr_processes_events(answer->processes, &query, visit_event, answer);
 }
 
+/* It takes as long as there is to be copied. An error is about where it goes. */
+static int backup(struct answer *answer)
+{
+	struct tmgr_process_command command = command_of(answer, TMGR_PROCESS_BACKUP);
+	struct tmgr__text out;
+	int r;
+
+	answer->deadline = TMGR_NEVER;
+	r = ask_for(answer, &command, NULL);
+	if (r == -ENOENT || r == -ENOSPC) {
+		tmgr__text_init(&out, answer->text, sizeof(answer->text));
+		tmgr__text_add(&out, answer->ask->text);
+		tmgr__text_add(&out, ": ");
+		tmgr__text_add(&out, tmgr_strerror(r));
+	}
+	return r;
+}
+
 /* ---- Verbs ---------------------------------------------------------------------------------- */
 
 static const struct {
@@ -401,6 +419,7 @@ static const struct {
 	{ .name = "start", .answer = start },
 	{ .name = "set", .answer = set },
 	{ .name = "events", .answer = events },
+	{ .name = "backup", .answer = backup },
 	{ .name = "send", .kind = TMGR_PROCESS_SEND },
 	{ .name = "close", .kind = TMGR_PROCESS_CLOSE },
 	{ .name = "cancel", .kind = TMGR_PROCESS_CANCEL },
@@ -408,7 +427,6 @@ static const struct {
 	{ .name = "resume", .kind = TMGR_PROCESS_RESUME },
 	{ .name = "goto", .kind = TMGR_PROCESS_GOTO },
 	{ .name = "checkpoint", .kind = TMGR_PROCESS_CHECKPOINT },
-	{ .name = "backup", .kind = TMGR_PROCESS_BACKUP },
 };
 
 static int obey(struct answer *answer)
@@ -420,9 +438,6 @@ static int obey(struct answer *answer)
 			continue;
 		if (verbs[i].answer)
 			return verbs[i].answer(answer);
-		/* It takes as long as there is to be copied. */
-		if (verbs[i].kind == TMGR_PROCESS_BACKUP)
-			answer->deadline = TMGR_NEVER;
 		command = command_of(answer, verbs[i].kind);
 		return ask_for(answer, &command, NULL);
 	}
@@ -450,6 +465,19 @@ static const struct {
 	{ -EIO, "the store has ended with an error, or a copy of it has failed" },
 };
 
+/* Nothing is answered then, and only the store knows why. */
+static void say_no_room(struct answer *answer)
+{
+	struct tmgr_processes_stats stats;
+	struct tmgr__text out;
+
+	if (tmgr_processes_stats(answer->processes, &stats) < 0 || stats.store.error != -ENOSPC)
+		return;
+	tmgr__text_init(&out, answer->text, sizeof(answer->text));
+	tmgr__text_add(&out, "steps are held until there is room: ");
+	tmgr__text_add(&out, stats.store.text);
+}
+
 static int end(struct answer *answer, int error)
 {
 	struct tmgr__process_record record = {
@@ -459,6 +487,8 @@ static int end(struct answer *answer, int error)
 		.sequence = answer->sequence,
 	};
 
+	if (error == -ETIMEDOUT && !answer->text[0])
+		say_no_room(answer);
 	for (size_t i = 0; error < 0 && !answer->text[0] && i < ARRAY_SIZE(meanings); i++)
 		if (meanings[i].error == error)
 			record.text = tmgr__borrowed(meanings[i].text);
