@@ -33,7 +33,8 @@ TMGR_API int tmgr_process_key(struct tmgr_process *process, char *ret_key);
 /**
  * Do something outside, and keep what it gave before this returns: when the method is called again for
  * this step, that is returned and nothing is done. A kill between the effect and the keeping repeats
- * it, with the same key: outside it happens at least once.
+ * it, with the same key, and so does an effect that ends after the method's deadline: outside it happens
+ * at least once.
  *
  * @param process  the step
  * @param name     1 to TMGR_PROCESS_KEY_MAX bytes; of each effect in the step another
