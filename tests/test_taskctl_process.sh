@@ -260,6 +260,7 @@ the_file_is_checked_and_backed_up()
 	echo 'no database at all, but long enough to be looked at' >"$dir/text"
 	run 1 check "$dir/text"
 	silent out
+	says err '/text: not a store, or damaged$'
 	run 1 check "$dir/nothing"
 	says err 'No such file'
 	[ ! -e "$dir/nothing" ] || die 'it was made'

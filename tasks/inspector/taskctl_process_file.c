@@ -17,6 +17,10 @@ static int say(int error, const char *path)
 {
 	if (error == -EBUSY)
 		taskctl_error("%s: a daemon has this file; --socket names where it is asked", path);
+	else if (error == -EBADMSG)
+		taskctl_error("%s: not a store, or damaged", path);
+	else if (error == -EPROTO)
+		taskctl_error("%s: made by a later version of the library", path);
 	else
 		taskctl_error("%s: %s", path, tmgr_strerror(error));
 	return error;
