@@ -306,6 +306,7 @@ the_file_is_repaired_when_the_daemon_is_down()
 	says out '^status      paused '
 	on_file 0 send d/commands '{"kind":"remove","key":"2","sku":"cup"}'
 	on_file 2 start order g
+	on_file 2 goto d Desk Desk_Command
 	run 0 check "$file"
 	start_daemon
 	on_socket 0 why d
