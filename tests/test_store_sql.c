@@ -146,8 +146,10 @@ static void statements_cannot_touch_what_is_the_stores(void **state)
 		"INSERT INTO tmgr_keys VALUES ('a', 1)", "UPDATE tmgr_store SET value = 0",
 		"DROP TABLE tmgr_events",
 		"CREATE TRIGGER t AFTER INSERT ON tmgr_events BEGIN SELECT 1; END",
-		"CREATE INDEX i ON tmgr_events (at_ms)", "ALTER TABLE tmgr_events RENAME TO e", "",
-		"SELECT 1; SELECT 2", "SELEKT", "-- nothing" };
+		"CREATE INDEX i ON tmgr_events (at_ms)", "CREATE TABLE tmgr_later (a)",
+		"CREATE TABLE TMGR_LATER (a)", "CREATE VIEW tmgr_view AS SELECT 1",
+		"ALTER TABLE tmgr_events RENAME TO e", "", "SELECT 1; SELECT 2", "SELEKT",
+		"-- nothing" };
 
 	(void)state;
 	assert_int_equal(commit(), 0);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <taskmgr/time.h>
 
@@ -57,6 +58,11 @@ static void undo(struct sqlite_store *self)
 
 /* ---- The user's statements ---- */
 
+static int unless_ours(const char *name)
+{
+	return name && strncasecmp(name, "tmgr_", 5) == 0 ? SQLITE_DENY : SQLITE_OK;
+}
+
 /* What a user's statement may not do: end our transaction, change our tables, open other files. */
 /* NOLINTNEXTLINE(readability-function-size): the parameters are SQLite's */
 static int authorize(void *user, int action, const char *one, const char *two, const char *database,
@@ -76,11 +82,14 @@ static int authorize(void *user, int action, const char *one, const char *two, c
 	case SQLITE_UPDATE:
 	case SQLITE_DELETE:
 	case SQLITE_DROP_TABLE:
-		return one && strncmp(one, "tmgr_", 5) == 0 ? SQLITE_DENY : SQLITE_OK;
+	case SQLITE_CREATE_TABLE:
+	case SQLITE_CREATE_VIEW:
+	case SQLITE_CREATE_VTABLE:
+		return unless_ours(one);
 	case SQLITE_CREATE_INDEX:
 	case SQLITE_CREATE_TRIGGER:
 	case SQLITE_ALTER_TABLE:
-		return two && strncmp(two, "tmgr_", 5) == 0 ? SQLITE_DENY : SQLITE_OK;
+		return unless_ours(two);
 	default:
 		return SQLITE_OK;
 	}
