@@ -227,14 +227,30 @@ static int64_t stop_deadline(const struct tmgr__record *record, int64_t since, i
 	return earlier(deadline, tmgr__time_add(later(since, record->began), record->stop_ns));
 }
 
-int64_t tmgr__watcher_stop_deadline(const struct tmgr__record *record)
+static int64_t stop_since(const struct tmgr__record *record)
 {
 	const struct tmgr_manager *manager = record->manager;
-	int64_t since = record->stop_since;
 
-	if (!since && manager->stopping && manager->options.stop_order != TMGR_STOP_REVERSE)
-		since = manager->stop_began;
-	return stop_deadline(record, since, total_deadline(manager, since));
+	if (record->stop_since || !manager->stopping ||
+		manager->options.stop_order == TMGR_STOP_REVERSE)
+		return record->stop_since;
+	return manager->stop_began;
+}
+
+/* What its parents have for their stops: they end after it. */
+static int64_t parents_deadline(const struct tmgr__record *record, int64_t deadline)
+{
+	while ((record = tmgr__child_parent(record)))
+		deadline = stop_deadline(record, stop_since(record), deadline);
+	return deadline;
+}
+
+int64_t tmgr__watcher_stop_deadline(const struct tmgr__record *record)
+{
+	int64_t since = stop_since(record);
+
+	return parents_deadline(
+		record, stop_deadline(record, since, total_deadline(record->manager, since)));
 }
 
 static void look_at_running(struct look *look, struct tmgr__record *record)
@@ -245,6 +261,7 @@ static void look_at_running(struct look *look, struct tmgr__record *record)
 	look_at_heartbeat(look, record);
 	deadline = stop_deadline(
 		record, since, earlier(record->end_deadline, look_at_total(look, since)));
+	deadline = parents_deadline(record, deadline);
 	if (look->manager->second_signal || is_due(look, deadline)) {
 		tmgr__record_mark_stuck(record, look->now);
 		return;

@@ -76,7 +76,7 @@ struct tmgr_task_options {
 	struct tmgr_loop *loop;
 	/** Stack of its own thread, bytes; 0: the manager's. */
 	size_t stack_size;
-	/** Deadlines of this task, nanoseconds; 0: the manager's. */
+	/** Deadlines of this task, nanoseconds; 0: the manager's. That of its stop is its children's, too. */
 	int64_t ready_ns, stop_ns, cleanup_ns;
 	/**
 	 * Longest time between two tmgr_heartbeat(), nanoseconds; 0: none is expected. A late one

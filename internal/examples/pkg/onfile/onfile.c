@@ -76,10 +76,13 @@ void onfile_fini(struct onfile *onfile)
 
 void onfile_add_tasks(struct onfile *onfile, struct tmgr_manager *manager)
 {
+	/* Of the 25 s of a whole stop: a method that hangs leaves the store time to be closed. */
+	const struct tmgr_task_options workers = { .stop_ns = 15 * TMGR_SECOND };
+
 	tmgr_manager_add_task(
 		manager, "processes", tmgr_processes_task(onfile->processes), TMGR_STRICT);
-	tmgr_manager_add_task(
-		manager, "workers", tmgr_processes_workers(onfile->processes, NULL), TMGR_STRICT);
+	tmgr_manager_add_task_with(manager, "workers",
+		tmgr_processes_workers(onfile->processes, NULL), TMGR_STRICT, &workers);
 }
 
 struct tmgr_bytes onfile_text(const char *text)
