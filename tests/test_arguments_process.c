@@ -57,17 +57,23 @@ static int define_method(struct tmgr_process_method method)
 		.name = "x", .version = 1, .start = done, .methods = methods });
 }
 
-static void each_bad_definition_is_refused(void **state)
+static void create_defined(void)
 {
-	struct tmgr_process_definition good = done_definition;
 	struct tmgr_store *store;
 
-	wrong = 0;
 	assert_int_equal(tmgr_store_memory_create(&store), 0);
 	assert_int_equal(
 		tmgr_processes_create(store,
 			&(struct tmgr_processes_options){ .single_threaded = true }, &defined),
 		0);
+}
+
+static void each_bad_definition_is_refused(void **state)
+{
+	struct tmgr_process_definition good = done_definition;
+
+	wrong = 0;
+	create_defined();
 	IS(tmgr_processes_define(NULL, &done_definition), -EINVAL);
 	IS(tmgr_processes_define(defined, NULL), -EINVAL);
 	good.name = NULL;
@@ -113,8 +119,12 @@ static void each_bad_definition_is_refused(void **state)
 	IS(define_method((struct tmgr_process_method){
 		   .name = "Main_On", .function = done, .deadline_ns = -1 }),
 		-EINVAL);
+	/* The first of these is remembered. */
 	IS(tmgr_processes_define(defined, &done_definition), 0);
-	IS(tmgr_processes_define(defined, &done_definition), -EEXIST);
+	IS(tmgr_processes_open(defined), -EINVAL);
+	tmgr_processes_unref(defined);
+	create_defined();
+	IS(tmgr_processes_define(defined, &done_definition), 0);
 	IS(tmgr_processes_definition(defined, done_definition.name) == &done_definition, true);
 	IS(tmgr_processes_definition(defined, "nobody") == NULL, true);
 	IS(tmgr_processes_definition(defined, NULL) == NULL, true);
@@ -122,6 +132,11 @@ static void each_bad_definition_is_refused(void **state)
 	IS(tmgr_processes_open(defined), 0);
 	IS(tmgr_processes_define(defined, &unknown_definition), -EBUSY);
 	IS(tmgr_processes_open(defined), -EBUSY);
+	tmgr_processes_unref(defined);
+	create_defined();
+	IS(tmgr_processes_define(defined, &done_definition), 0);
+	IS(tmgr_processes_define(defined, &done_definition), -EEXIST);
+	IS(tmgr_processes_open(defined), -EEXIST);
 	tmgr_processes_unref(defined);
 	assert_int_equal(wrong, 0);
 }

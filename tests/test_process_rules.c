@@ -58,6 +58,38 @@ static void a_wall_clock_that_was_set_back_while_it_was_down_starves_nothing(voi
 	durable_end(&durable);
 }
 
+/* ---- What a method returns ------------------------------------------------------------------- */
+
+static int main_count(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	return 7;
+}
+
+static const struct tmgr_process_definition count_definition = {
+	.name = "count",
+	.version = 1,
+	.start = main_count,
+	.retry = { .attempts_max = 1 },
+	.methods = (const struct tmgr_process_method[]){ { .name = "Main_Count",
+								 .function = main_count },
+		{ 0 } },
+};
+
+static void a_method_that_returns_above_0_has_failed_and_that_is_said(void **state)
+{
+	const struct tmgr_process_info *info;
+	struct durable durable = { 0 };
+
+	durable_begin(&durable,
+		(const struct tmgr_process_definition *const[]){ &count_definition, NULL });
+	assert_int_equal(durable_start(&durable, &count_definition, "c"), 0);
+	info = durable_get(&durable, "c");
+	assert_int_equal(info->status, TMGR_PROCESS_FAILED);
+	assert_int_equal(info->error, -EINVAL);
+	assert_string_equal(info->text, "Main_Count: it returned 7, which is above 0");
+	durable_end(&durable);
+}
+
 /* ---- A full store ---------------------------------------------------------------------------- */
 
 static void without_room_steps_are_held_and_go_on_when_there_is(void **state)
@@ -279,6 +311,7 @@ int main(void)
 		leak_test(after_heeds_no_wall_clock_and_at_follows_it),
 		leak_test(a_time_that_passed_while_it_was_down_fires_late_and_is_not_skipped),
 		leak_test(a_wall_clock_that_was_set_back_while_it_was_down_starves_nothing),
+		leak_test(a_method_that_returns_above_0_has_failed_and_that_is_said),
 		leak_test(without_room_steps_are_held_and_go_on_when_there_is),
 		leak_test(a_composed_function_declares_in_the_callers_step_and_a_reply_finds_it),
 		leak_test(when_any_allocation_fails_what_is_stored_is_whole_and_goes_on),

@@ -166,121 +166,6 @@ void tmgr_processes_unref(struct tmgr_processes *processes)
 	free(processes);
 }
 
-/* ---- Defining -------------------------------------------------------------------------------- */
-
-/* An alias stands in files already, and may be no UTF-8. */
-static bool is_method_name(const char *name, bool alias)
-{
-	size_t goroutine = strcspn(name, "_");
-
-	return (alias ? tmgr__was_name : tmgr__is_name)(name, TMGR_PROCESS_METHOD_MAX) &&
-	       goroutine > 0 && goroutine <= TMGR_PROCESS_NAME_MAX && name[goroutine] == '_' &&
-	       name[goroutine + 1] != '\0';
-}
-
-/* How often a name, or an alias, stands in the table. */
-static size_t count_name(const struct tmgr_process_method *methods, const char *name)
-{
-	size_t count = 0;
-
-	for (; methods->name != NULL; methods++) {
-		count += strcmp(methods->name, name) == 0;
-		for (size_t i = 0; methods->aliases != NULL && methods->aliases[i] != NULL; i++)
-			count += strcmp(methods->aliases[i], name) == 0;
-	}
-	return count;
-}
-
-static bool is_retry(const struct tmgr_process_retry *retry)
-{
-	return retry->first_ns >= 0 && retry->longest_ns >= 0;
-}
-
-static bool is_method(
-	const struct tmgr_process_method *methods, const struct tmgr_process_method *method)
-{
-	if (!is_method_name(method->name, false) || method->function == NULL ||
-		method->deadline_ns < 0 || !is_retry(&method->retry) ||
-		count_name(methods, method->name) != 1)
-		return false;
-	for (size_t i = 0; method->aliases != NULL && method->aliases[i] != NULL; i++) {
-		if (!is_method_name(method->aliases[i], true) ||
-			count_name(methods, method->aliases[i]) != 1)
-			return false;
-	}
-	return true;
-}
-
-static bool has_function(const struct tmgr_process_definition *definition, tmgr_method *function)
-{
-	for (size_t i = 0; definition->methods[i].name != NULL; i++) {
-		if (definition->methods[i].function == function)
-			return true;
-	}
-	return false;
-}
-
-static bool is_definition(const struct tmgr_process_definition *definition)
-{
-	if (definition->name == NULL || !tmgr__is_name(definition->name, TMGR_PROCESS_NAME_MAX) ||
-		definition->version == 0 || definition->methods == NULL ||
-		definition->start == NULL || definition->deadline_ns < 0 ||
-		!is_retry(&definition->retry))
-		return false;
-	for (size_t i = 0; definition->methods[i].name != NULL; i++) {
-		if (!is_method(definition->methods, &definition->methods[i]))
-			return false;
-	}
-	return has_function(definition, definition->start) &&
-	       (definition->cancel == NULL || has_function(definition, definition->cancel));
-}
-
-static int check_table(const struct tmgr_process_definition *definition)
-{
-	struct tmgr_state_memory *memory;
-	int r;
-
-	if (definition->state.size == 0)
-		return 0;
-	r = tmgr_state_memory_create(&memory);
-	if (r != 0)
-		return r;
-	r = tmgr_state_check(memory, &definition->state);
-	tmgr_state_memory_destroy(memory);
-	return r;
-}
-
-int tmgr_processes_define(
-	struct tmgr_processes *processes, const struct tmgr_process_definition *definition)
-{
-	int r;
-
-	if (processes == NULL || definition == NULL || !is_definition(definition))
-		return -EINVAL;
-	r = check_table(definition);
-	if (r != 0)
-		return r;
-	tmgr__lock_acquire(&processes->lock);
-	r = processes->state == TMGR__RUNTIME_MADE ? 0 : -EBUSY;
-	if (r == 0)
-		r = tmgr__engine_define(processes->engine, definition);
-	tmgr__lock_release(&processes->lock);
-	return r;
-}
-
-const struct tmgr_process_definition *tmgr_processes_definition(
-	struct tmgr_processes *processes, const char *name)
-{
-	const struct tmgr__edefinition *definition;
-
-	if (processes == NULL || name == NULL)
-		return NULL;
-	tmgr__lock_acquire(&processes->lock);
-	definition = tmgr__engine_definition(processes->engine, name);
-	tmgr__lock_release(&processes->lock);
-	return definition != NULL ? definition->user : NULL;
-}
-
 /* ---- Opening, closing ------------------------------------------------------------------------ */
 
 static int load_row(void *self, const struct tmgr_store_change *row)
@@ -327,13 +212,14 @@ int tmgr__runtime_open(struct tmgr_processes *processes)
 	int r;
 
 	tmgr__lock_acquire(&processes->lock);
-	r = processes->state == TMGR__RUNTIME_MADE ? 0 : -EBUSY;
+	r = processes->state == TMGR__RUNTIME_MADE ? processes->define_error : -EBUSY;
 	tmgr__lock_release(&processes->lock);
 	if (r != 0)
 		return r;
 	r = processes->store->ops->open(processes->store, &opened);
 	if (r != 0)
 		return r;
+	processes->recovered = opened.recovered;
 	r = lease(processes);
 	if (r == 0)
 		r = load(processes, &opened);

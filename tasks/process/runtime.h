@@ -96,6 +96,8 @@ struct tmgr_processes {
 
 	struct tmgr__lock lock;
 	enum tmgr__runtime_state state;
+	int define_error; /* of the first definition that was refused, and why */
+	char define_text[TMGR_PROCESS_TEXT_SIZE];
 	struct tmgr__list inbox;    /* requests */
 	struct tmgr__list returned; /* jobs whose methods have returned */
 	struct tmgr__list running;  /* jobs */
@@ -120,8 +122,9 @@ struct tmgr_processes {
 	bool no_room, told_no_room;    /* since then, until one was committed; the log says so */
 	int64_t check_at;              /* when a method may be late; monotonic, ns */
 	int64_t trim_at;
-	bool stopping; /* no more methods are called */
-	int failed;    /* what has ended it */
+	bool stopping;  /* no more methods are called */
+	bool recovered; /* the store had something to do at its opening */
+	int failed;     /* what has ended it */
 
 	/* The order: given by the engine's thread, done by the store's. */
 	enum tmgr__order order;

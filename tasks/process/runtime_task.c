@@ -30,8 +30,21 @@ static int fail_with(struct tmgr_processes *processes, struct tmgr_context *cont
 {
 	struct tmgr_store_health health;
 
+	if (processes->define_error != 0)
+		return tmgr_fail(context, error, "%s", processes->define_text);
 	processes->store->ops->health(processes->store, &health);
 	return tmgr_fail(context, error, "%s", health.error != 0 ? health.text : "");
+}
+
+static void report_recovery(struct tmgr_processes *processes, struct tmgr_context *context)
+{
+	struct tmgr_store_health health;
+
+	if (!processes->recovered)
+		return;
+	processes->store->ops->health(processes->store, &health);
+	tmgr_log(context, TMGR_LEVEL_WARNING, "%s",
+		health.text[0] != '\0' ? health.text : "the store has recovered");
 }
 
 static int processes_initialize(void *self, struct tmgr_context *context)
@@ -41,6 +54,7 @@ static int processes_initialize(void *self, struct tmgr_context *context)
 
 	if (r != 0)
 		return fail_with(processes, context, r);
+	report_recovery(processes, context);
 	for (const struct tmgr__edefinition *definition = processes->engine->definitions;
 		definition != NULL; definition = definition->next)
 		report_methods(context, definition);

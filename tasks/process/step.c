@@ -103,9 +103,15 @@ static int encode(struct tmgr_process *step, const void *state)
 }
 
 /* What a method must not return: it would be taken for something else. */
-static int proper(int r)
+static int proper(struct tmgr_process *step, int r)
 {
-	return r > 0 ? -EINVAL : r;
+	struct tmgr__text text;
+
+	if (r <= 0)
+		return r;
+	tmgr__text_init(&text, step->text, sizeof(step->text));
+	tmgr__text_format(&text, "it returned %d, which is above 0", r);
+	return -EINVAL;
 }
 
 void tmgr__step_run(struct tmgr_process *step)
@@ -122,7 +128,8 @@ void tmgr__step_run(struct tmgr_process *step)
 		deed->unreadable = deed->result != -ENOMEM;
 		return;
 	}
-	deed->result = proper(step->goroutine->method->entry->function(step, state, &message));
+	deed->result = proper(
+		step, step->goroutine->method->entry->function(step, state, &message));
 	if (step->error != 0 && deed->result == 0)
 		deed->result = step->error;
 	if (deed->result == 0)

@@ -124,6 +124,9 @@ TMGR_API void tmgr_processes_unref(struct tmgr_processes *processes);
 /**
  * Say what a kind of process is, before the runtime's task is initialized (or, single-threaded, opened).
  *
+ * One that is refused is remembered: the runtime is not opened, its task fails with this error, and says
+ * what is wrong. So results need not be looked at.
+ *
  * @param processes   a runtime that was not opened
  * @param definition  borrowed as long as the runtime
  *
