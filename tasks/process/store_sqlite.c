@@ -321,7 +321,7 @@ int tmgr__sqlite_open(struct tmgr_store *store, struct tmgr_store_opened *ret_op
 	self->ended = 0;
 	self->full = self->in_transaction = false;
 	self->log_pages = self->log_tried = 0;
-	self->copied_at = 0;
+	self->copied_at = self->looked_at = 0;
 	self->health = (struct tmgr_store_health){ .error = 0 };
 	r = tmgr__sqlite_follow_links(&self->path);
 	if (r == 0)
@@ -354,6 +354,8 @@ int tmgr__sqlite_close(struct tmgr_store *store)
 	r = tmgr__sqlite_checkpoint_stop(self);
 	if (self->ended)
 		r = self->ended;
+	if (r == 0)
+		r = tmgr__sqlite_look_for_file(self, true);
 	if (r == 0) {
 		r = tmgr__sqlite_checkpoint(store);
 		/* What was committed stays so, in the log. */

@@ -164,8 +164,9 @@ struct sqlite_lock_file {
 };
 
 /*
- * Write over a path that is a symbolic link with what it points to: who comes by a link and who does not
- * find the same lock, and a new file takes the place of the old one and not of the link.
+ * Write over a path with the absolute one, and where that is a symbolic link with what it points to: who
+ * comes by a link and who does not find the same lock, and a new file takes the place of the old one and
+ * not of the link.
  */
 int tmgr__sqlite_follow_links(char **path);
 /* 0; -EBUSY; -ENOSPC; -EIO; or what open() says. */
@@ -254,6 +255,7 @@ struct sqlite_store {
 	uint64_t log_tried;   /* when a checkpoint was tried last */
 	uint64_t log_written; /* bytes, by transactions that were not counted yet */
 	uint64_t page_bytes;
+	int64_t looked_at; /* when the file was last seen to have its name */
 	struct sqlite_pending pending;
 	struct sqlite_checkpointer checkpointer;
 
@@ -320,6 +322,11 @@ int tmgr__sqlite_read_events(struct tmgr_store *store, const struct tmgr_store_q
 int tmgr__sqlite_checkpoint(struct tmgr_store *store);
 int tmgr__sqlite_backup(
 	struct tmgr_store *store, const char *path, bool (*cancelled)(void *self), void *user);
+/*
+ * Whether the file still has its name: if not the store ends, and what it had is copied beside it, since
+ * what has no name is gone when it is closed. Not more often than once a second, unless `now`.
+ */
+int tmgr__sqlite_look_for_file(struct sqlite_store *self, bool now);
 void tmgr__sqlite_health(struct tmgr_store *store, struct tmgr_store_health *ret_health);
 
 #endif

@@ -44,7 +44,7 @@ static int log_too_long(struct sqlite_store *self)
 /* Before something is written, in a transaction that has begun or one that is to. */
 static int may_write(struct sqlite_store *self)
 {
-	if (self->ended)
+	if (self->ended || (!self->in_transaction && tmgr__sqlite_look_for_file(self, false) < 0))
 		return -EIO;
 	return self->in_transaction ? 0 : log_too_long(self);
 }

@@ -324,6 +324,8 @@ int tmgr__sqlite_trim(struct tmgr_store *store, const struct tmgr_store_trim *tr
 
 	if (self->ended)
 		return -EIO;
+	if (!self->in_transaction && tmgr__sqlite_look_for_file(self, false) < 0)
+		return -EIO;
 	if (self->in_transaction || trim->rows_max == 0 || (!by_count && trim->before_ms == 0))
 		return 0;
 	code = tmgr__sqlite_begin(self, true);

@@ -67,12 +67,32 @@ static int follow_link(const char *path, char *target, size_t length)
 	return 0;
 }
 
+/* The path stays good when the program changes its directory. */
+static int make_absolute(char **path)
+{
+	char directory[PATH_SIZE], *whole;
+
+	if (**path == '/')
+		return 0;
+	if (!getcwd(directory, sizeof(directory)))
+		return -errno;
+	if (strlen(directory) + 1 + strlen(*path) >= PATH_SIZE - SUFFIX_SIZE)
+		return -ENAMETOOLONG;
+	if (asprintf(&whole, "%s/%s", strcmp(directory, "/") == 0 ? "" : directory, *path) < 0)
+		return -ENOMEM;
+	free(*path);
+	*path = whole;
+	return 0;
+}
+
 int tmgr__sqlite_follow_links(char **path)
 {
 	char target[PATH_SIZE], *copy;
 	ssize_t length;
-	int r;
+	int r = make_absolute(path);
 
+	if (r < 0)
+		return r;
 	for (int i = 0; i < LINKS_MAX; i++) {
 		length = readlink(*path, target, sizeof(target));
 		if (length <= 0)

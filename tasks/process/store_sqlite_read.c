@@ -7,6 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <taskmgr/error.h>
+#include <taskmgr/time.h>
+
 #include "store_sqlite.h"
 
 #include "taskmgr/base/check.h"
@@ -199,17 +202,6 @@ static int open_snapshot(struct sqlite_store *self, sqlite3 **ret)
 	return r;
 }
 
-static int write_backup(struct sqlite_store *self, const char *path, struct sqlite_cancel cancel)
-{
-	sqlite3 *from = NULL;
-	int r = open_snapshot(self, &from);
-
-	if (r == 0)
-		r = tmgr__sqlite_copy(from, path, self->options.vfs, cancel);
-	sqlite3_close(from);
-	return r;
-}
-
 static bool has_ended(struct sqlite_store *self)
 {
 	bool ended;
@@ -234,15 +226,12 @@ static int publish(const char *part, const char *path)
 }
 
 /* It has another name until all of it is on the disk: what has this name is whole. */
-int tmgr__sqlite_backup(
-	struct tmgr_store *store, const char *path, bool (*cancelled)(void *self), void *user)
+static int write_copy(
+	struct sqlite_store *self, sqlite3 *from, const char *path, struct sqlite_cancel cancel)
 {
-	struct sqlite_store *self = of(store);
 	char part[PATH_MAX];
 	int r;
 
-	if (has_ended(self))
-		return -EIO;
 	if (access(path, F_OK) == 0)
 		return -EEXIST;
 	if (snprintf(part, sizeof(part), "%s.part", path) >= (int)sizeof(part))
@@ -250,13 +239,65 @@ int tmgr__sqlite_backup(
 	r = tmgr__sqlite_make_empty(part);
 	if (r < 0)
 		return r;
-	r = write_backup(self, part, (struct sqlite_cancel){ cancelled, user });
+	r = tmgr__sqlite_copy(from, part, self->options.vfs, cancel);
 	if (r == 0)
 		r = publish(part, path);
 	if (r == 0)
 		return tmgr__sqlite_sync_directory(path);
 	unlink(part);
 	return r;
+}
+
+int tmgr__sqlite_backup(
+	struct tmgr_store *store, const char *path, bool (*cancelled)(void *self), void *user)
+{
+	struct sqlite_store *self = of(store);
+	sqlite3 *from = NULL;
+	int r;
+
+	if (has_ended(self))
+		return -EIO;
+	r = open_snapshot(self, &from);
+	if (r == 0)
+		r = write_copy(self, from, path, (struct sqlite_cancel){ cancelled, user });
+	sqlite3_close(from);
+	return r;
+}
+
+/* ---- A file that has lost its name ---- */
+
+/* By the connection that has the log open, which may have lost its name too. */
+static int rescue(struct sqlite_store *self, char *path, size_t size)
+{
+	if (snprintf(path, size, "%s.rescued", self->path) >= (int)size)
+		return -ENAMETOOLONG;
+	return write_copy(self, self->main, path, (struct sqlite_cancel){ NULL, NULL });
+}
+
+int tmgr__sqlite_look_for_file(struct sqlite_store *self, bool now)
+{
+	char path[PATH_MAX], text[TMGR_PROCESS_TEXT_SIZE];
+	int64_t at = tmgr_now();
+	int moved = 0, r;
+
+	if (!now && at - self->looked_at < TMGR_SECOND)
+		return 0;
+	self->looked_at = at;
+	sqlite3_file_control(self->main, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+	if (!moved)
+		return 0;
+	r = rescue(self, path, sizeof(path));
+	if (r == 0)
+		snprintf(text, sizeof(text),
+			"the file was removed or replaced while it was open; all it had is in "
+			"%.150s",
+			path);
+	else
+		snprintf(text, sizeof(text),
+			"the file was removed or replaced while it was open, and could not be "
+			"rescued: %s",
+			tmgr_strerror(r));
+	return tmgr__sqlite_end(self, -EIO, text);
 }
 
 void tmgr__sqlite_health(struct tmgr_store *store, struct tmgr_store_health *ret_health)
