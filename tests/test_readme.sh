@@ -61,8 +61,10 @@ programs()
 	while read -r kind file name where; do
 		[ "$kind" = program ] || continue
 		cp "$file" "$dir/installed/$name.c"
-		# shellcheck disable=SC2086 # none or one
-		compile -o "$dir/programs/$name" "$file" "$BUILD/libtaskmgr.a" $LIBS ||
+		store=
+		! grep -q process_sqlite.h "$file" || store="$BUILD/libtaskmgr-sqlite.a -lsqlite3"
+		# shellcheck disable=SC2086 # none, or some
+		compile -o "$dir/programs/$name" "$file" $store "$BUILD/libtaskmgr.a" $LIBS ||
 			fail "$where: $name does not compile"
 	done <"$dir/blocks"
 }
