@@ -183,6 +183,48 @@ static void an_effect_is_done_once_and_its_result_given_again_also_after_a_kill(
 	durable_end(&durable);
 }
 
+/* The store as it is when an effect's result is given. */
+static struct tmgr_store *durable_store, *store_then;
+
+static int keep_main(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	struct tmgr_bytes result;
+
+	assert_int_equal(tmgr_process_once(process, "pay", effect, NULL, &result), 0);
+	if (store_then == NULL)
+		assert_int_equal(tmgr_store_memory_copy(durable_store, &store_then), 0);
+	return tmgr_process_finish(process, result);
+}
+
+static const struct tmgr_process_definition keep_definition = {
+	.name = "keep",
+	.version = 1,
+	.start = keep_main,
+	.methods = (const struct tmgr_process_method[]){ { .name = "Main_Keep",
+								 .function = keep_main },
+		{ 0 } },
+};
+
+static void an_effects_result_is_stored_before_its_method_has_it(void **state)
+{
+	const struct tmgr_process_definition *const keeps[] = { &keep_definition, NULL };
+	struct durable durable = { 0 };
+
+	effects_done = 0;
+	store_then = NULL;
+	durable_begin(&durable, keeps);
+	durable_store = durable.store;
+	assert_int_equal(durable_start(&durable, &keep_definition, "k"), 0);
+	assert_string_equal(durable_result(&durable, "k"), "paid");
+	durable_end(&durable);
+	/* As if killed there: the method is called again, and the effect is not. */
+	durable_begin_on(&durable, store_then, keeps);
+	durable_settle(&durable);
+	assert_string_equal(durable_result(&durable, "k"), "paid");
+	assert_int_equal(effects_done, 1);
+	durable_end(&durable);
+}
+
 static int keys_main(struct tmgr_process *process, void *state, const struct tmgr_message *message)
 {
 	char first[TMGR_PROCESS_KEY_MAX + 1], second[TMGR_PROCESS_KEY_MAX + 1];
@@ -230,6 +272,7 @@ int main(void)
 		seen_test(the_caller_of_a_cancelled_process_is_told_so),
 		seen_test(ids_made_in_a_step_are_the_same_when_it_runs_again),
 		seen_test(an_effect_is_done_once_and_its_result_given_again_also_after_a_kill),
+		seen_test(an_effects_result_is_stored_before_its_method_has_it),
 		seen_test(keys_are_those_of_the_step_and_of_no_other),
 	};
 

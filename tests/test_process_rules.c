@@ -202,6 +202,12 @@ static const struct tmgr_state_field work_fields[] = {
 	TMGR_FIELD_MISSING(struct work, limit, "7"),
 };
 
+static int effect(void *self, const char *key, struct tmgr_bytes *ret)
+{
+	*ret = bytes_of("done");
+	return 0;
+}
+
 static int work(struct tmgr_process *process, void *state, const struct tmgr_message *message)
 {
 	struct work *self = state;
@@ -211,6 +217,7 @@ static int work(struct tmgr_process *process, void *state, const struct tmgr_mes
 	tmgr_process_channel(process, 2, id);
 	tmgr_process_post(process, id, bytes_of("x"));
 	tmgr_process_log(process, "a line");
+	tmgr_process_once(process, "effect", effect, NULL, NULL);
 	tmgr_process_spawn(
 		process, &(struct tmgr_process_child){ &thing_definition, "child", NULL }, NULL);
 	tmgr_process_receive(process, id, waiter_done);
