@@ -8,6 +8,8 @@
 
 #include <taskmgr/taskmgr.h>
 
+#include "tasks/process/store_sqlite.h"
+
 #include "tests/support/leak.h"
 #include "tests/support/random_steps.h"
 #include "tests/support/seeded.h"
@@ -423,6 +425,35 @@ static void events_that_are_in_the_table_and_in_the_journal_count_once(void **st
 	steps_fini(&steps);
 }
 
+static void each_error_of_sqlite_is_one_of_ours(void **state)
+{
+	static const struct {
+		int code, error;
+	} rows[] = {
+		{ SQLITE_OK, 0 },
+		{ SQLITE_ROW, 0 },
+		{ SQLITE_DONE, 0 },
+		{ SQLITE_NOMEM, -ENOMEM },
+		{ SQLITE_IOERR_NOMEM, -ENOMEM },
+		{ SQLITE_FULL, -ENOSPC },
+		{ SQLITE_BUSY, -EBUSY },
+		{ SQLITE_BUSY_SNAPSHOT, -EBUSY },
+		{ SQLITE_LOCKED, -EBUSY },
+		{ SQLITE_CORRUPT, -EBADMSG },
+		{ SQLITE_NOTADB, -EBADMSG },
+		{ SQLITE_IOERR, -EIO },
+		{ SQLITE_IOERR_FSYNC, -EIO },
+		{ SQLITE_CANTOPEN, -EIO },
+		{ SQLITE_PERM, -EACCES },
+		{ SQLITE_READONLY, -EACCES },
+		{ SQLITE_MISUSE, -EIO },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_int_equal(tmgr__sqlite_error(NULL, rows[i].code), rows[i].error);
+}
+
 static void bad_arguments_are_refused(void **state)
 {
 	static const struct tmgr_store_sqlite_options bad[] = {
@@ -471,6 +502,7 @@ int main(void)
 		TEST(events_are_read_from_the_tables_and_from_what_waits),
 		TEST(the_history_is_cut_by_count_and_by_age_a_part_at_a_time),
 		TEST(events_that_are_in_the_table_and_in_the_journal_count_once),
+		TEST(each_error_of_sqlite_is_one_of_ours),
 		TEST(bad_arguments_are_refused),
 	};
 
