@@ -183,6 +183,65 @@ static void an_effect_is_done_once_and_its_result_given_again_also_after_a_kill(
 	durable_end(&durable);
 }
 
+static int name_effect(void *self, const char *key, struct tmgr_bytes *ret)
+{
+	see("%s\n", key);
+	*ret = bytes_of(strcmp(self, "one") == 0 ? "1" : "2");
+	return 0;
+}
+
+/* Two effects, the second of which is done in a later attempt. */
+static int two_main(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	struct tmgr_bytes first, second;
+	char one[] = "one", two[] = "two";
+
+	effects_done++;
+	assert_int_equal(tmgr_process_once(process, one, name_effect, one, &first), 0);
+	if (effects_done == 1)
+		return -EIO;
+	assert_int_equal(tmgr_process_once(process, two, name_effect, two, &second), 0);
+	assert_string_equal(first.data, "1");
+	assert_string_equal(second.data, "2");
+	if (effects_done == 2)
+		return -EIO;
+	/* The next step's are others, though they have the same names. */
+	return effects_done == 3 ? tmgr_process_default(process, two_main) : 0;
+}
+
+static const struct tmgr_process_definition two_definition = {
+	.name = "two",
+	.version = 1,
+	.start = two_main,
+	.methods = (const struct tmgr_process_method[]){ { .name = "Main_Two",
+								 .function = two_main },
+		{ 0 } },
+};
+
+static void effects_of_a_step_have_keys_and_results_of_their_own(void **state)
+{
+	const struct tmgr_process_definition *const twos[] = { &two_definition, NULL };
+	struct durable durable = { 0 };
+	char *keys[5] = { seen };
+
+	effects_done = 0;
+	durable_begin(&durable, twos);
+	assert_int_equal(durable_start(&durable, &two_definition, "t"), 0);
+	durable_kill(&durable);
+	durable_advance(&durable, TMGR_SECOND);
+	assert_int_equal(durable_status(&durable, "t"), TMGR_PROCESS_FINISHED);
+	assert_int_equal(effects_done, 4);
+	for (int i = 0; i < 4; i++) {
+		keys[i + 1] = strchr(keys[i], '\n');
+		assert_non_null(keys[i + 1]);
+		*keys[i + 1]++ = '\0';
+		for (int k = 0; k < i; k++)
+			assert_string_not_equal(keys[i], keys[k]);
+	}
+	assert_string_equal(keys[4], "");
+	durable_end(&durable);
+}
+
 /* The store as it is when an effect's result is given. */
 static struct tmgr_store *durable_store, *store_then;
 
@@ -272,6 +331,7 @@ int main(void)
 		seen_test(the_caller_of_a_cancelled_process_is_told_so),
 		seen_test(ids_made_in_a_step_are_the_same_when_it_runs_again),
 		seen_test(an_effect_is_done_once_and_its_result_given_again_also_after_a_kill),
+		seen_test(effects_of_a_step_have_keys_and_results_of_their_own),
 		seen_test(an_effects_result_is_stored_before_its_method_has_it),
 		seen_test(keys_are_those_of_the_step_and_of_no_other),
 	};

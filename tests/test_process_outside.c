@@ -135,6 +135,33 @@ static void a_failed_goroutine_that_is_sent_elsewhere_makes_its_process_active(v
 	durable_end(&durable);
 }
 
+static void a_goroutine_that_is_sent_to_a_method_has_all_its_attempts_again(void **state)
+{
+	struct durable durable = { 0 };
+	const struct tmgr_process_command go = { .kind = TMGR_PROCESS_GOTO,
+		.id = "flaky",
+		.goroutine = "Main",
+		.method = "Main_Flaky" };
+
+	waiters_fail = true;
+	durable_begin(&durable, waiters);
+	assert_int_equal(durable_start(&durable, &waiter_definition, "flaky"), 0);
+	durable_advance(&durable, TMGR_SECOND);
+	assert_int_equal(durable_get(&durable, "flaky")->goroutines[0].attempts, 2);
+	assert_int_equal(durable_do(&durable, &go), 0);
+	assert_int_equal(durable_get(&durable, "flaky")->goroutines[0].attempts, 1);
+	assert_int_equal(durable_status(&durable, "flaky"), TMGR_PROCESS_ACTIVE);
+	/* While it waits for the next one too. */
+	assert_int_equal(durable_do(&durable, &go), 0);
+	durable_kill(&durable);
+	assert_int_equal(durable_get(&durable, "flaky")->goroutines[0].attempts, 1);
+	durable_advance(&durable, TMGR_SECOND);
+	assert_int_equal(durable_status(&durable, "flaky"), TMGR_PROCESS_FAILED);
+	assert_int_equal(durable_events(&durable, "flaky", TMGR_PROCESS_EVENT_RETRY), 3);
+	assert_null(world_check(durable.store, true, 0));
+	durable_end(&durable);
+}
+
 static void the_state_is_set_only_if_its_revision_is_the_one_that_was_seen(void **state)
 {
 	struct durable durable = { 0 };
@@ -334,6 +361,7 @@ int main(void)
 		leak_test(a_paused_process_keeps_its_reason_and_goes_on_when_it_is_resumed),
 		leak_test(a_goroutine_can_be_sent_to_a_method),
 		leak_test(a_failed_goroutine_that_is_sent_elsewhere_makes_its_process_active),
+		leak_test(a_goroutine_that_is_sent_to_a_method_has_all_its_attempts_again),
 		leak_test(the_state_is_set_only_if_its_revision_is_the_one_that_was_seen),
 		leak_test(closing_from_outside_wakes_who_waits_once_and_twice_is_ealready),
 		leak_test(messages_from_outside_stand_in_line_durably_and_only_so_many),
