@@ -92,6 +92,9 @@ static int use_much(struct tmgr_process *process, void *state, const struct tmgr
 		assert_int_equal(tmgr_process_send(process, "/box", value, counter_done), wanted);
 		break;
 	case 'p':
+		/* Nothing is a value too. */
+		assert_int_equal(
+			tmgr_process_post(process, "/box", (struct tmgr_bytes){ NULL, 0 }), 0);
 		assert_int_equal(tmgr_process_post(process, "/box", value), wanted);
 		break;
 	case 'f':

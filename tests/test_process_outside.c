@@ -78,8 +78,11 @@ static void a_paused_process_keeps_its_reason_and_goes_on_when_it_is_resumed(voi
 	durable_begin(&durable, waiters);
 	assert_int_equal(durable_start(&durable, &waiter_definition, "receiver"), 0);
 	assert_int_equal(durable_do(&durable, &resume), -EALREADY);
+	durable_advance(&durable, TMGR_SECOND);
 	assert_int_equal(durable_do(&durable, &pause), 0);
 	assert_int_equal(durable_do(&durable, &pause), -EALREADY);
+	assert_int_equal(durable_get(&durable, "receiver")->created_ms, INT64_C(1000000000000));
+	assert_int_equal(durable_get(&durable, "receiver")->changed_ms, INT64_C(1000000001000));
 	assert_int_equal(durable_send(&durable, "receiver/box", "hello"), 0);
 	durable_kill(&durable);
 	durable_advance(&durable, TMGR_HOUR);

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <taskmgr/tasks/loop.h>
 
@@ -319,6 +320,28 @@ static void timers_fire_by_themselves(void **state)
 	daemon_end(&daemon);
 }
 
+static int64_t processor_time(void)
+{
+	struct timespec time;
+
+	assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time), 0);
+	return time.tv_sec * TMGR_SECOND + time.tv_nsec;
+}
+
+static void a_runtime_with_nothing_to_do_sleeps(void **state)
+{
+	struct daemon daemon;
+	int64_t before;
+
+	daemon_begin(&daemon, 2);
+	assert_int_equal(daemon_start_sum(&daemon, "s", 1), 0);
+	before = processor_time();
+	tmgr_sleep(NULL, 200 * TMGR_MILLISECOND);
+	assert_true(processor_time() - before < 20 * TMGR_MILLISECOND);
+	assert_int_equal(daemon_send_number(NULL, daemon.processes, "s", 1), 0);
+	daemon_end(&daemon);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -333,6 +356,7 @@ int main(void)
 		leak_test(a_method_without_a_deadline_is_never_late),
 		leak_test(events_can_be_followed_as_they_become_durable),
 		leak_test(timers_fire_by_themselves),
+		leak_test(a_runtime_with_nothing_to_do_sleeps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
