@@ -111,6 +111,27 @@ static void without_room_steps_are_held_and_go_on_when_there_is(void **state)
 	durable_end(&durable);
 }
 
+static void without_room_so_much_is_held_and_then_requests_are_refused(void **state)
+{
+	struct durable durable = { .options.unsaved_max = 4096 };
+	int r = -ETIMEDOUT, held = 0;
+
+	durable_begin(&durable, things);
+	assert_int_equal(durable_start(&durable, &thing_definition, "t"), 0);
+	assert_int_equal(tmgr_store_memory_fail(durable.store, -ENOSPC), 0);
+	for (; r == -ETIMEDOUT; held++)
+		r = tmgr_processes_send(NULL, durable.processes,
+			&(struct tmgr_process_outside){ "t/later", bytes_of("x"), NULL },
+			TMGR_NEVER);
+	assert_int_equal(r, -ENOSPC);
+	assert_in_range(held, 5, 100);
+	assert_int_equal(tmgr_store_memory_fail(durable.store, 0), 0);
+	durable_advance(&durable, 2 * TMGR_SECOND);
+	assert_int_equal(durable_send(&durable, "t/go", "x"), 0);
+	assert_string_equal(durable_state(&durable, "t"), "{\"count\":2}");
+	durable_end(&durable);
+}
+
 /* ---- A composed function --------------------------------------------------------------------- */
 
 /* Asks somebody, and goes on in the caller's method: with the answer, or when it took too long. */
@@ -320,6 +341,7 @@ int main(void)
 		leak_test(a_wall_clock_that_was_set_back_while_it_was_down_starves_nothing),
 		leak_test(a_method_that_returns_above_0_has_failed_and_that_is_said),
 		leak_test(without_room_steps_are_held_and_go_on_when_there_is),
+		leak_test(without_room_so_much_is_held_and_then_requests_are_refused),
 		leak_test(a_composed_function_declares_in_the_callers_step_and_a_reply_finds_it),
 		leak_test(when_any_allocation_fails_what_is_stored_is_whole_and_goes_on),
 		leak_test(
