@@ -138,6 +138,77 @@ static void a_failed_goroutine_that_is_sent_elsewhere_makes_its_process_active(v
 	durable_end(&durable);
 }
 
+/* One fails by itself, and one that it has started. */
+static int fail_alone(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	if (tmgr_process_attempts(process) == 0 && message->arrival == TMGR_ARRIVED_START &&
+		tmgr_process_goroutine(process)[0] == 'M' && tmgr_process_id(process)[0] == 't') {
+		tmgr_process_go_named(process, "Other", fail_alone);
+		return tmgr_process_receive(process, "go", fail_alone);
+	}
+	return -EPERM;
+}
+
+static const struct tmgr_process_definition failing_definition = {
+	.name = "failing",
+	.version = 1,
+	.start = fail_alone,
+	.retry = { .attempts_max = 1 },
+	.methods = (const struct tmgr_process_method[]){ { .name = "Main_Fail",
+								 .function = fail_alone },
+		{ .name = "Main_Done", .function = waiter_done }, { 0 } },
+};
+
+static void a_process_is_failed_until_none_of_its_goroutines_is(void **state)
+{
+	static const struct tmgr_process_definition *const failings[] = { &failing_definition,
+		NULL };
+	struct tmgr_process_command go = {
+		.kind = TMGR_PROCESS_GOTO, .id = "two", .goroutine = "Main", .method = "Main_Done"
+	};
+	struct durable durable = { 0 };
+	const struct tmgr_process_info *info;
+
+	durable_begin(&durable, failings);
+	/* Where nothing is said of an error, its name is. */
+	assert_int_equal(durable_start(&durable, &failing_definition, "one"), 0);
+	assert_string_equal(
+		durable_get(&durable, "one")->text, "Main_Fail: Operation not permitted");
+	assert_int_equal(durable_start(&durable, &failing_definition, "two"), 0);
+	info = durable_get(&durable, "two");
+	assert_int_equal(info->status, TMGR_PROCESS_FAILED);
+	assert_int_equal(info->goroutine_count, 2);
+	/* The one that has not failed does not run meanwhile. */
+	assert_int_equal(durable_do(&durable, &go), 0);
+	assert_int_equal(durable_status(&durable, "two"), TMGR_PROCESS_FAILED);
+	go.goroutine = "Other";
+	assert_int_equal(durable_do(&durable, &go), 0);
+	assert_int_equal(durable_status(&durable, "two"), TMGR_PROCESS_FINISHED);
+	durable_end(&durable);
+}
+
+static void what_is_resumed_has_no_reason_and_no_error_any_more(void **state)
+{
+	const struct tmgr_process_command pause = {
+		.kind = TMGR_PROCESS_PAUSE, .id = "receiver", .text = "why"
+	};
+	struct durable durable = { 0 };
+
+	durable_begin(&durable, waiters);
+	assert_int_equal(durable_start(&durable, &waiter_definition, "receiver"), 0);
+	assert_int_equal(durable_do(&durable, &pause), 0);
+	assert_int_equal(
+		durable_do(&durable, &(struct tmgr_process_command){ .kind = TMGR_PROCESS_RESUME,
+					     .id = "receiver" }),
+		0);
+	for (int i = 0; i < 2; i++) {
+		assert_string_equal(durable_get(&durable, "receiver")->text, "");
+		assert_int_equal(durable_get(&durable, "receiver")->error, 0);
+		durable_kill(&durable);
+	}
+	durable_end(&durable);
+}
+
 static void a_goroutine_that_is_sent_to_a_method_has_all_its_attempts_again(void **state)
 {
 	struct durable durable = { 0 };
@@ -364,6 +435,8 @@ int main(void)
 		leak_test(a_paused_process_keeps_its_reason_and_goes_on_when_it_is_resumed),
 		leak_test(a_goroutine_can_be_sent_to_a_method),
 		leak_test(a_failed_goroutine_that_is_sent_elsewhere_makes_its_process_active),
+		leak_test(a_process_is_failed_until_none_of_its_goroutines_is),
+		leak_test(what_is_resumed_has_no_reason_and_no_error_any_more),
 		leak_test(a_goroutine_that_is_sent_to_a_method_has_all_its_attempts_again),
 		leak_test(the_state_is_set_only_if_its_revision_is_the_one_that_was_seen),
 		leak_test(closing_from_outside_wakes_who_waits_once_and_twice_is_ealready),
