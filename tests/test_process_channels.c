@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tasks/process/runtime.h"
+
 #include "tests/support/durable.h"
 #include "tests/support/seen.h"
 #include "tests/support/world.h"
@@ -213,6 +215,30 @@ static void a_channel_made_in_a_step_has_its_buffer_and_goes_with_its_process(vo
 	end(&durable);
 }
 
+static void a_channel_that_nobody_waits_on_any_more_is_gone(void **state)
+{
+	struct durable durable = { 0 };
+	uint64_t revision;
+	size_t before;
+
+	begin(&durable);
+	before = durable.processes->engine->channels.count;
+	revision = durable_get(&durable, "b")->revision;
+	for (int i = 0; i < 5; i++) {
+		char receive[32];
+
+		snprintf(receive, sizeof(receive), "receive a/own%d", i);
+		expect(&durable, "b", receive, "");
+		assert_int_equal(durable.processes->engine->channels.count, before + 1);
+		assert_int_equal(durable_send(&durable, strchr(receive, 'a'), "x"), 0);
+		assert_string_equal(seen, "[b gotx]");
+		assert_int_equal(durable.processes->engine->channels.count, before);
+	}
+	/* And no step of it has changed its state. */
+	assert_true(durable_get(&durable, "b")->revision == revision);
+	end(&durable);
+}
+
 static void who_waits_longest_is_served_first_also_after_a_kill(void **state)
 {
 	struct durable durable = { 0 };
@@ -245,6 +271,7 @@ int main(void)
 			a_close_in_a_step_wakes_each_who_waits_once_and_drops_what_was_to_be_sent),
 		seen_test(a_step_fails_that_uses_a_channel_that_never_was),
 		seen_test(a_channel_made_in_a_step_has_its_buffer_and_goes_with_its_process),
+		seen_test(a_channel_that_nobody_waits_on_any_more_is_gone),
 		seen_test(who_waits_longest_is_served_first_also_after_a_kill),
 	};
 
