@@ -259,6 +259,23 @@ static void a_checkpoint_does_not_wait_for_a_moment_without_steps(void **state)
 	end_ours(&daemon);
 }
 
+static int checkpoint_fails(struct tmgr_store *store)
+{
+	return -EIO;
+}
+
+static void a_checkpoint_that_fails_on_the_disk_ends_it(void **state)
+{
+	struct daemon daemon;
+
+	begin_ours(&daemon);
+	ours.ops.checkpoint = checkpoint_fails;
+	daemon_start(&daemon);
+	assert_int_equal(answer_of(submit(&daemon, &checkpoint_now)), -EIO);
+	assert_int_equal(runner_join(&daemon.runner), -EIO);
+	daemon_release(&daemon);
+}
+
 /* ---- Statements that are tried again --------------------------------------------------------- */
 
 static int writer_write(
@@ -429,6 +446,7 @@ int main(void)
 		leak_test(a_stop_gives_up_the_backup_that_is_made_and_those_that_wait),
 		leak_test(a_store_that_ends_gives_up_the_backup_that_is_made),
 		leak_test(a_checkpoint_does_not_wait_for_a_moment_without_steps),
+		leak_test(a_checkpoint_that_fails_on_the_disk_ends_it),
 		leak_test(statements_that_cannot_be_made_again_yet_are_tried_until_they_can),
 		leak_test(statements_that_were_good_and_are_not_any_more_end_it),
 		leak_test(what_a_store_without_a_thread_was_given_is_stored_by_the_stop),
