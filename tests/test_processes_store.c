@@ -1,6 +1,6 @@
 /*
  * The runtime of durable processes and its store: what the store is told, in which order, what becomes
- * of its errors, backups that are made beside it, and who does its work where its thread never began.
+ * of its errors, and who does its work where its thread never began.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -10,68 +10,34 @@
 #include <taskmgr/manager.h>
 #include <taskmgr/tasks/process_store.h>
 
-#include "tests/support/daemon.h"
 #include "tests/support/leak.h"
-
-/* ---- A store in memory, with functions of ours ----------------------------------------------- */
+#include "tests/support/own_store.h"
 
 static struct {
-	struct tmgr_store_ops ops;
-	const struct tmgr_store_ops *real;
 	struct tmgr_processes *processes;
 	struct latch latch;
 	atomic_int commits, tries, abandons;
 	int commits_at_checkpoint;
 	bool checkpointed;
+	char tried[16];    /* ids */
 	int second_result; /* of the statements that are tried a second time */
-} ours;
+} seen;
 
-static void begin_ours(struct daemon *daemon)
-{
-	memset(&ours, 0, sizeof(ours));
-	latch_init(&ours.latch);
-	daemon_make(daemon, NULL);
-	ours.real = daemon->store->ops;
-	ours.ops = *ours.real;
-	ours.processes = daemon->processes;
-	daemon->store->ops = &ours.ops;
-}
-
-static void end_ours(struct daemon *daemon)
-{
-	assert_int_equal(daemon_stop(daemon), 0);
-	daemon_release(daemon);
-}
-
-static struct tmgr_process_request *submit(
-	struct daemon *daemon, const struct tmgr_process_command *command)
-{
-	struct tmgr_process_request *request;
-
-	assert_int_equal(tmgr_processes_submit(daemon->processes, command, &request), 0);
-	return request;
-}
-
-static int answer_of(struct tmgr_process_request *request)
-{
-	struct tmgr_future *future = tmgr_process_request_future(request);
-	int error = 1;
-
-	assert_int_equal(tmgr_future_wait(NULL, future, DAEMON_SOON), 0);
-	assert_int_equal(tmgr_future_result(future, &error, NULL), 0);
-	tmgr_process_request_release(request);
-	return error;
-}
-
-static const struct tmgr_process_command backup_of_all = { .kind = TMGR_PROCESS_BACKUP,
-	.text = "copy" };
 static const struct tmgr_process_command checkpoint_now = { .kind = TMGR_PROCESS_CHECKPOINT };
+
+static void begin(struct daemon *daemon)
+{
+	memset(&seen, 0, sizeof(seen));
+	latch_init(&seen.latch);
+	own_store_make(daemon);
+	seen.processes = daemon->processes;
+}
 
 /* ---- Opening --------------------------------------------------------------------------------- */
 
 static int open_recovered(struct tmgr_store *store, struct tmgr_store_opened *ret_opened)
 {
-	int r = ours.real->open(store, ret_opened);
+	int r = own_store_real->open(store, ret_opened);
 
 	ret_opened->recovered = true;
 	return r;
@@ -79,7 +45,7 @@ static int open_recovered(struct tmgr_store *store, struct tmgr_store_opened *re
 
 static void health_recovered(struct tmgr_store *store, struct tmgr_store_health *ret_health)
 {
-	ours.real->health(store, ret_health);
+	own_store_real->health(store, ret_health);
 	strcpy(ret_health->text, "the copy took its place");
 }
 
@@ -99,114 +65,14 @@ static void what_a_store_did_to_recover_is_in_the_log(void **state)
 	atomic_int told = 0;
 	struct daemon daemon;
 
-	begin_ours(&daemon);
-	ours.ops.open = open_recovered;
-	ours.ops.health = health_recovered;
+	begin(&daemon);
+	own_store.open = open_recovered;
+	own_store.health = health_recovered;
 	assert_int_equal(
 		tmgr_manager_observe(daemon.manager, TMGR_LEVEL_WARNING, note_log, &told), 0);
 	daemon_start(&daemon);
 	assert_true(eventually(is_told, &told));
-	end_ours(&daemon);
-}
-
-/* ---- Backups --------------------------------------------------------------------------------- */
-
-static int backup_fails(
-	struct tmgr_store *store, const char *path, bool (*cancelled)(void *self), void *self)
-{
-	return -EIO;
-}
-
-static void an_error_of_a_backup_is_its_askers_and_ends_nothing(void **state)
-{
-	struct daemon daemon;
-
-	begin_ours(&daemon);
-	assert_null(ours.ops.backup);
-	daemon_start(&daemon);
-	assert_int_equal(answer_of(submit(&daemon, &backup_of_all)), -ENOTSUP);
-	end_ours(&daemon);
-	begin_ours(&daemon);
-	ours.ops.backup = backup_fails;
-	daemon_start(&daemon);
-	assert_int_equal(answer_of(submit(&daemon, &backup_of_all)), -EIO);
-	assert_int_equal(daemon_start_sum(&daemon, "s", 1), 0);
-	end_ours(&daemon);
-}
-
-static int backup_held(
-	struct tmgr_store *store, const char *path, bool (*cancelled)(void *self), void *self)
-{
-	if (strcmp(path, "copy") != 0)
-		return -EINVAL;
-	return latch_wait(&ours.latch) ? 0 : -EIO;
-}
-
-static void steps_are_stored_while_a_backup_is_made_and_one_is_made_at_a_time(void **state)
-{
-	struct tmgr_process_request *first, *second;
-	struct daemon daemon;
-
-	begin_ours(&daemon);
-	ours.ops.backup = backup_held;
-	daemon_start(&daemon);
-	first = submit(&daemon, &backup_of_all);
-	second = submit(&daemon, &backup_of_all);
-	assert_true(latch_arrived(&ours.latch, 1));
-	assert_int_equal(daemon_start_sum(&daemon, "s", 1), 0);
-	assert_int_equal(answer_of(submit(&daemon, &checkpoint_now)), 0);
-	assert_int_equal(ours.latch.arrived, 1);
-	assert_false(tmgr_future_done(tmgr_process_request_future(first)));
-	latch_open(&ours.latch);
-	assert_int_equal(answer_of(first), 0);
-	assert_int_equal(answer_of(second), 0);
-	assert_int_equal(ours.latch.arrived, 2);
-	end_ours(&daemon);
-}
-
-static int backup_until_cancelled(
-	struct tmgr_store *store, const char *path, bool (*cancelled)(void *self), void *self)
-{
-	latch_arrive(&ours.latch);
-	while (!cancelled(self))
-		tmgr_sleep(NULL, TMGR_MILLISECOND);
-	return -ECANCELED;
-}
-
-static void a_stop_gives_up_the_backup_that_is_made_and_those_that_wait(void **state)
-{
-	struct tmgr_process_request *first, *second;
-	struct daemon daemon;
-
-	begin_ours(&daemon);
-	ours.ops.backup = backup_until_cancelled;
-	daemon_start(&daemon);
-	first = submit(&daemon, &backup_of_all);
-	second = submit(&daemon, &backup_of_all);
-	assert_true(latch_arrived(&ours.latch, 1));
-	assert_int_equal(daemon_stop(&daemon), 0);
-	assert_int_equal(answer_of(first), -ESHUTDOWN);
-	assert_int_equal(answer_of(second), -ESHUTDOWN);
-	daemon_release(&daemon);
-}
-
-static void a_store_that_ends_gives_up_the_backup_that_is_made(void **state)
-{
-	struct tmgr_process_request *request;
-	struct daemon daemon;
-
-	begin_ours(&daemon);
-	ours.ops.backup = backup_until_cancelled;
-	daemon_start(&daemon);
-	request = submit(&daemon, &backup_of_all);
-	assert_true(latch_arrived(&ours.latch, 1));
-	daemon.store->ops = ours.real;
-	assert_int_equal(tmgr_store_memory_fail(daemon.store, -EIO), 0);
-	daemon.store->ops = &ours.ops;
-	assert_int_equal(daemon_start_sum(&daemon, "s", 1), -EIO);
-	assert_int_equal(runner_join(&daemon.runner), -EIO);
-	assert_int_equal(answer_of(request), -ESHUTDOWN);
-	daemon_release(&daemon);
+	daemon_end(&daemon);
 }
 
 /* ---- Checkpoints ----------------------------------------------------------------------------- */
@@ -216,26 +82,26 @@ static void a_store_that_ends_gives_up_the_backup_that_is_made(void **state)
 /* While it stores a batch the next one comes, and so always, until there were many. */
 static int commit_and_start(struct tmgr_store *store, const struct tmgr_store_batch *batch)
 {
-	int n = atomic_fetch_add(&ours.commits, 1);
+	int n = atomic_fetch_add(&seen.commits, 1);
 	struct tmgr_process_request *request;
 	char id[16];
 
 	snprintf(id, sizeof(id), "s%d", n);
-	if (n < STARTS_MAX && !ours.checkpointed &&
-		tmgr_processes_submit(ours.processes,
+	if (n < STARTS_MAX && !seen.checkpointed &&
+		tmgr_processes_submit(seen.processes,
 			&(struct tmgr_process_command){ .kind = TMGR_PROCESS_START,
 				.child = { &sum_definition, id, &(struct sum){ 0, 1 } } },
 			&request) == 0)
 		tmgr_process_request_release(request);
 	if (n == 0)
-		latch_wait(&ours.latch);
-	return ours.real->commit(store, batch);
+		latch_wait(&seen.latch);
+	return own_store_real->commit(store, batch);
 }
 
 static int note_checkpoint(struct tmgr_store *store)
 {
-	ours.checkpointed = true;
-	ours.commits_at_checkpoint = atomic_load(&ours.commits);
+	seen.checkpointed = true;
+	seen.commits_at_checkpoint = atomic_load(&seen.commits);
 	return 0;
 }
 
@@ -244,19 +110,20 @@ static void a_checkpoint_does_not_wait_for_a_moment_without_steps(void **state)
 	struct tmgr_process_request *start, *checkpoint;
 	struct daemon daemon;
 
-	begin_ours(&daemon);
-	ours.ops.commit = commit_and_start;
-	ours.ops.checkpoint = note_checkpoint;
+	begin(&daemon);
+	own_store.commit = commit_and_start;
+	own_store.checkpoint = note_checkpoint;
 	daemon_start(&daemon);
-	start = submit(&daemon, &(struct tmgr_process_command){ .kind = TMGR_PROCESS_START,
-					.child = { &sum_definition, "s", &(struct sum){ 0, 1 } } });
-	assert_true(latch_arrived(&ours.latch, 1));
-	checkpoint = submit(&daemon, &checkpoint_now);
-	latch_open(&ours.latch);
-	assert_int_equal(answer_of(checkpoint), 0);
-	assert_int_equal(answer_of(start), 0);
-	assert_int_equal(ours.commits_at_checkpoint, 1);
-	end_ours(&daemon);
+	start = daemon_submit(
+		&daemon, &(struct tmgr_process_command){ .kind = TMGR_PROCESS_START,
+				 .child = { &sum_definition, "s", &(struct sum){ 0, 1 } } });
+	assert_true(latch_arrived(&seen.latch, 1));
+	checkpoint = daemon_submit(&daemon, &checkpoint_now);
+	latch_open(&seen.latch);
+	assert_int_equal(daemon_answer(checkpoint), 0);
+	assert_int_equal(daemon_answer(start), 0);
+	assert_int_equal(seen.commits_at_checkpoint, 1);
+	daemon_end(&daemon);
 }
 
 static int checkpoint_fails(struct tmgr_store *store)
@@ -268,10 +135,10 @@ static void a_checkpoint_that_fails_on_the_disk_ends_it(void **state)
 {
 	struct daemon daemon;
 
-	begin_ours(&daemon);
-	ours.ops.checkpoint = checkpoint_fails;
+	begin(&daemon);
+	own_store.checkpoint = checkpoint_fails;
 	daemon_start(&daemon);
-	assert_int_equal(answer_of(submit(&daemon, &checkpoint_now)), -EIO);
+	assert_int_equal(daemon_answer(daemon_submit(&daemon, &checkpoint_now)), -EIO);
 	assert_int_equal(runner_join(&daemon.runner), -EIO);
 	daemon_release(&daemon);
 }
@@ -298,33 +165,33 @@ static const struct tmgr_process_definition writer_definition = {
 
 static int try_sql(struct tmgr_store *store, struct tmgr_store_trial *trials, size_t count)
 {
-	int n = atomic_fetch_add(&ours.tries, 1);
+	int n = atomic_fetch_add(&seen.tries, 1);
 
 	for (size_t i = 0; i < count; i++)
-		trials[i].result = n == 1 ? ours.second_result : 0;
+		trials[i].result = n == 1 ? seen.second_result : 0;
 	return 0;
 }
 
 static void abandon(struct tmgr_store *store)
 {
-	atomic_fetch_add(&ours.abandons, 1);
+	atomic_fetch_add(&seen.abandons, 1);
 }
 
 /* The batch with the step of the writer finds no room the first time. */
 static int commit_later(struct tmgr_store *store, const struct tmgr_store_batch *batch)
 {
-	if (atomic_load(&ours.tries) > 0 && atomic_fetch_add(&ours.commits, 1) == 0)
+	if (atomic_load(&seen.tries) > 0 && atomic_fetch_add(&seen.commits, 1) == 0)
 		return -ENOSPC;
-	return ours.real->commit(store, batch);
+	return own_store_real->commit(store, batch);
 }
 
 static void begin_writer(struct daemon *daemon, int second_result)
 {
-	begin_ours(daemon);
-	ours.second_result = second_result;
-	ours.ops.try_sql = try_sql;
-	ours.ops.abandon = abandon;
-	ours.ops.commit = commit_later;
+	begin(daemon);
+	seen.second_result = second_result;
+	own_store.try_sql = try_sql;
+	own_store.abandon = abandon;
+	own_store.commit = commit_later;
 	assert_int_equal(tmgr_processes_define(daemon->processes, &writer_definition), 0);
 	assert_int_equal(tmgr_manager_add_task(daemon->manager, "workers",
 				 tmgr_processes_workers(daemon->processes, NULL), TMGR_STRICT),
@@ -341,9 +208,9 @@ static void statements_that_cannot_be_made_again_yet_are_tried_until_they_can(vo
 	for (size_t i = 0; i < sizeof(results) / sizeof(results[0]); i++) {
 		begin_writer(&daemon, results[i]);
 		daemon_expect_result(&daemon, "w", "ok");
-		assert_int_equal(atomic_load(&ours.tries), 3);
-		assert_int_equal(atomic_load(&ours.abandons), 1);
-		end_ours(&daemon);
+		assert_int_equal(atomic_load(&seen.tries), 3);
+		assert_int_equal(atomic_load(&seen.abandons), 1);
+		daemon_end(&daemon);
 	}
 }
 
@@ -356,11 +223,95 @@ static void statements_that_were_good_and_are_not_any_more_end_it(void **state)
 	daemon_release(&daemon);
 }
 
+/* ---- Without room ---------------------------------------------------------------------------- */
+
+/* A quota is no room either. */
+static int commit_over_quota(struct tmgr_store *store, const struct tmgr_store_batch *batch)
+{
+	return atomic_fetch_add(&seen.commits, 1) == 0 ? -EDQUOT
+						       : own_store_real->commit(store, batch);
+}
+
+static void over_a_quota_steps_are_held_and_go_on(void **state)
+{
+	struct daemon daemon;
+
+	begin(&daemon);
+	own_store.commit = commit_over_quota;
+	daemon_start(&daemon);
+	assert_int_equal(daemon_start_sum(&daemon, "s", 1), 0);
+	assert_int_equal(atomic_load(&seen.commits), 2);
+	daemon_end(&daemon);
+}
+
+/* The first time there is none; then each statement's text is noted, in the order they come. */
+static int try_without_room(struct tmgr_store *store, struct tmgr_store_trial *trials, size_t count)
+{
+	if (atomic_fetch_add(&seen.tries, 1) == 0) {
+		latch_wait(&seen.latch);
+		return -ENOSPC;
+	}
+	for (size_t i = 0; i < count; i++) {
+		trials[i].result = 0;
+		strcat(seen.tried, trials[i].statements[0].values[0].text);
+	}
+	return 0;
+}
+
+static int named_write(
+	struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	const struct tmgr_sql_value value = { .kind = TMGR_SQL_TEXT,
+		.text = tmgr_process_id(process) };
+	const struct tmgr_sql_statement statement = {
+		.text = "INSERT INTO t VALUES (?1)", .values = &value, .count = 1
+	};
+	int r = tmgr_process_sql(process, &statement);
+
+	return r < 0 ? r : tmgr_process_finish(process, (struct tmgr_bytes){ "ok", 2 });
+}
+
+static const struct tmgr_process_definition named_definition = {
+	.name = "named",
+	.version = 1,
+	.start = named_write,
+	.methods = (const struct tmgr_process_method[]){ { .name = "Main_Write",
+								 .function = named_write },
+		{ 0 } },
+};
+
+static void statements_that_find_no_room_are_tried_again_in_their_order(void **state)
+{
+	struct daemon daemon;
+
+	begin(&daemon);
+	own_store.try_sql = try_without_room;
+	own_store.abandon = abandon;
+	assert_int_equal(tmgr_processes_define(daemon.processes, &named_definition), 0);
+	assert_int_equal(tmgr_manager_add_task(daemon.manager, "workers",
+				 tmgr_processes_workers(daemon.processes,
+					 &(struct tmgr_processes_workers_options){ .workers = 1 }),
+				 TMGR_STRICT),
+		0);
+	daemon_start(&daemon);
+	assert_int_equal(daemon_start_process(&daemon, &named_definition, "a"), 0);
+	assert_true(latch_arrived(&seen.latch, 1));
+	/* These return while the first is tried, and cannot be acknowledged. */
+	tmgr_process_request_release(
+		daemon_submit(&daemon, &(struct tmgr_process_command){ .kind = TMGR_PROCESS_START,
+					       .child = { &named_definition, "b", NULL } }));
+	latch_open(&seen.latch);
+	daemon_expect_result(&daemon, "a", "ok");
+	daemon_expect_result(&daemon, "b", "ok");
+	assert_string_equal(seen.tried, "ab");
+	daemon_end(&daemon);
+}
+
 /* ---- A thread that never began --------------------------------------------------------------- */
 
 static int hold_pool(void *self, struct tmgr_context *context)
 {
-	latch_wait(&ours.latch);
+	latch_wait(&seen.latch);
 	return 0;
 }
 
@@ -374,7 +325,7 @@ static int runtime_initialize(void *self, struct tmgr_context *context)
 /* Not before the pool's only thread is held. */
 static int runtime_execute(void *self, struct tmgr_context *context)
 {
-	return latch_arrived(&ours.latch, 1) ? runtime.ops->execute(self, context) : -EIO;
+	return latch_arrived(&seen.latch, 1) ? runtime.ops->execute(self, context) : -EIO;
 }
 
 static int runtime_cleanup(void *self, struct tmgr_context *context)
@@ -422,17 +373,17 @@ static void what_a_store_without_a_thread_was_given_is_stored_by_the_stop(void *
 	struct tmgr_process_request *request;
 	struct daemon daemon;
 
-	begin_ours(&daemon);
+	begin(&daemon);
 	use_one_held_thread(&daemon);
 	daemon_start(&daemon);
-	request = submit(
+	request = daemon_submit(
 		&daemon, &(struct tmgr_process_command){ .kind = TMGR_PROCESS_START,
 				 .child = { &sum_definition, "s", &(struct sum){ 0, 1 } } });
 	assert_true(eventually(has_a_batch, daemon.processes));
 	tmgr_manager_cancel(daemon.manager);
 	/* It is stored before the pool's thread is free. */
-	assert_int_equal(answer_of(request), 0);
-	latch_open(&ours.latch);
+	assert_int_equal(daemon_answer(request), 0);
+	latch_open(&seen.latch);
 	assert_int_equal(runner_join(&daemon.runner), 0);
 	daemon_release(&daemon);
 }
@@ -441,14 +392,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		leak_test(what_a_store_did_to_recover_is_in_the_log),
-		leak_test(an_error_of_a_backup_is_its_askers_and_ends_nothing),
-		leak_test(steps_are_stored_while_a_backup_is_made_and_one_is_made_at_a_time),
-		leak_test(a_stop_gives_up_the_backup_that_is_made_and_those_that_wait),
-		leak_test(a_store_that_ends_gives_up_the_backup_that_is_made),
 		leak_test(a_checkpoint_does_not_wait_for_a_moment_without_steps),
 		leak_test(a_checkpoint_that_fails_on_the_disk_ends_it),
 		leak_test(statements_that_cannot_be_made_again_yet_are_tried_until_they_can),
 		leak_test(statements_that_were_good_and_are_not_any_more_end_it),
+		leak_test(over_a_quota_steps_are_held_and_go_on),
+		leak_test(statements_that_find_no_room_are_tried_again_in_their_order),
 		leak_test(what_a_store_without_a_thread_was_given_is_stored_by_the_stop),
 	};
 

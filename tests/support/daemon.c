@@ -202,6 +202,26 @@ void daemon_start_held(
 	assert_true(latch_arrived(&held_latch, 1));
 }
 
+struct tmgr_process_request *daemon_submit(
+	struct daemon *daemon, const struct tmgr_process_command *command)
+{
+	struct tmgr_process_request *request;
+
+	assert_int_equal(tmgr_processes_submit(daemon->processes, command, &request), 0);
+	return request;
+}
+
+int daemon_answer(struct tmgr_process_request *request)
+{
+	struct tmgr_future *future = tmgr_process_request_future(request);
+	int error = 1;
+
+	assert_int_equal(tmgr_future_wait(NULL, future, DAEMON_SOON), 0);
+	assert_int_equal(tmgr_future_result(future, &error, NULL), 0);
+	tmgr_process_request_release(request);
+	return error;
+}
+
 static int count_kind(void *self, const struct tmgr_process_event *event)
 {
 	size_t *counts = self;

@@ -47,6 +47,10 @@ int daemon_start_process(
 	struct daemon *daemon, const struct tmgr_process_definition *definition, const char *id);
 /* Wait for the end of one, and compare its result. */
 void daemon_expect_result(struct daemon *daemon, const char *id, const char *wanted);
+/* Ask for something, and the answer to it, which releases what was returned. */
+struct tmgr_process_request *daemon_submit(
+	struct daemon *daemon, const struct tmgr_process_command *command);
+int daemon_answer(struct tmgr_process_request *request);
 /* How many events of a kind there are. */
 size_t daemon_events(struct daemon *daemon, enum tmgr_process_event_kind kind);
 
