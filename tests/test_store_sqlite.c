@@ -295,6 +295,47 @@ static void what_is_no_store_or_a_later_one_is_refused_and_left_as_it_is(void **
 	assert_int_equal(store_file_open(&file), -ENOENT);
 }
 
+static void write_file(const void *data, size_t size)
+{
+	FILE *to = fopen(file.path, "we");
+
+	assert_non_null(to);
+	assert_int_equal(fwrite(data, 1, size, to), size);
+	fclose(to);
+}
+
+/* Nor a file of another program that is SQLite's. */
+static void nothing_is_left_beside_what_is_no_store(void **state)
+{
+	char lock[128], noise[200] = "root:x:0:0:root:/root:/bin/sh\n";
+
+	(void)state;
+	snprintf(lock, sizeof(lock), "%s.lock", file.path);
+	for (size_t size = 1; size <= sizeof(noise); size += 13) {
+		write_file(noise, size);
+		assert_int_equal(store_file_open(&file), -EBADMSG);
+		assert_int_equal(access(lock, F_OK), -1);
+	}
+	memset(noise, 0, sizeof(noise));
+	write_file(noise, sizeof(noise));
+	assert_int_equal(store_file_open(&file), -EBADMSG);
+	assert_int_equal(access(lock, F_OK), -1);
+	assert_int_equal(unlink(file.path), 0);
+	assert_string_equal(
+		store_file_sql(&file, "PRAGMA application_id = 5; CREATE TABLE a (b)"), "");
+	assert_int_equal(store_file_open(&file), -EBADMSG);
+	assert_int_equal(access(lock, F_OK), -1);
+	assert_int_equal(unlink(file.path), 0);
+	assert_int_equal(mkdir(file.path, 0700), 0);
+	assert_int_equal(store_file_open(&file), -EBADMSG);
+	assert_int_equal(access(lock, F_OK), -1);
+	assert_int_equal(rmdir(file.path), 0);
+	/* An empty one becomes a store. */
+	write_file(noise, 0);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(store_file_close(&file), 0);
+}
+
 static void a_step_whose_checksum_is_wrong_is_not_replayed(void **state)
 {
 	struct steps steps;
@@ -498,6 +539,7 @@ int main(void)
 		TEST(a_second_daemon_that_comes_by_a_link_is_refused),
 		TEST(nothing_is_left_beside_a_file_that_was_closed_but_the_lock),
 		TEST(what_is_no_store_or_a_later_one_is_refused_and_left_as_it_is),
+		TEST(nothing_is_left_beside_what_is_no_store),
 		TEST(a_step_whose_checksum_is_wrong_is_not_replayed),
 		TEST(events_are_read_from_the_tables_and_from_what_waits),
 		TEST(the_history_is_cut_by_count_and_by_age_a_part_at_a_time),

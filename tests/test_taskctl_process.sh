@@ -261,6 +261,9 @@ the_file_is_checked_and_backed_up()
 	run 1 check "$dir/text"
 	silent out
 	says err '/text: not a store, or damaged$'
+	run 1 list --file "$dir/text"
+	says err '/text: not a store, or damaged$'
+	[ ! -e "$dir/text.lock" ] || die 'it has a lock now'
 	run 1 check "$dir/nothing"
 	says err 'No such file'
 	[ ! -e "$dir/nothing" ] || die 'it was made'

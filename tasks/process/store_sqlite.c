@@ -325,6 +325,8 @@ int tmgr__sqlite_open(struct tmgr_store *store, struct tmgr_store_opened *ret_op
 	self->health = (struct tmgr_store_health){ .error = 0 };
 	r = tmgr__sqlite_follow_links(&self->path);
 	if (r == 0)
+		r = tmgr__sqlite_look(self->path);
+	if (r == 0)
 		r = tmgr__sqlite_lock(self->path, &self->lock_file);
 	if (r < 0)
 		return fail_opening(self, r);

@@ -169,6 +169,8 @@ struct sqlite_lock_file {
  * not of the link.
  */
 int tmgr__sqlite_follow_links(char **path);
+/* Before anything is made beside a file: 0: it may be a store, or become one; -EBADMSG: it is none. */
+int tmgr__sqlite_look(const char *path);
 /* 0; -EBUSY; -ENOSPC; -EIO; or what open() says. */
 int tmgr__sqlite_lock(const char *path, struct sqlite_lock_file *ret);
 void tmgr__sqlite_unlock(struct sqlite_lock_file *lock);

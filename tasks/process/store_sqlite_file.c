@@ -27,6 +27,9 @@
 #define SUFFIX_SIZE 96 /* of what stands beside the file */
 #define LINKS_MAX 40
 #define MARK_SIZE 4096  /* a page, so that storing the mark never needs room */
+#define HEADER_SIZE 100 /* of SQLite's files */
+#define HEADER_BEGIN "SQLite format 3"
+#define HEADER_ID 68    /* where the application_id stands, highest byte first */
 #define PIECE_PAGES 256 /* of a copy, between two looks whether it is wanted still */
 
 static int sync_fd(int fd)
@@ -107,6 +110,58 @@ int tmgr__sqlite_follow_links(char **path)
 		*path = copy;
 	}
 	return -ELOOP;
+}
+
+static bool stands_beside(const char *path, const char *suffix)
+{
+	char name[PATH_SIZE];
+
+	snprintf(name, sizeof(name), "%s%s", path, suffix);
+	return access(name, F_OK) == 0;
+}
+
+static bool may_be_store(const char *path, const unsigned char *header)
+{
+	const unsigned char *id = header + HEADER_ID;
+	uint32_t application = (uint32_t)id[0] << 24 | (uint32_t)id[1] << 16 |
+			       (uint32_t)id[2] << 8 | (uint32_t)id[3];
+
+	/* After a power cut the first page may be missing, and be in what stands beside. */
+	if (header[0] == 0)
+		return stands_beside(path, "-wal") || stands_beside(path, "-journal") ||
+		       stands_beside(path, ".ready");
+	/* With no owner as yet, the log may have the page that names it. */
+	return memcmp(header, HEADER_BEGIN, sizeof(HEADER_BEGIN)) == 0 &&
+	       (application == 0 || application == SQLITE_STORE_APPLICATION);
+}
+
+int tmgr__sqlite_look(const char *path)
+{
+	unsigned char header[HEADER_SIZE] = { 0 };
+	struct stat about;
+	ssize_t n;
+	int fd;
+
+	/* Nothing new will be left. And a daemon may have it open, in this process too: closing a
+	 * descriptor of it would give up the locks that SQLite has on it. */
+	if (stands_beside(path, ".lock"))
+		return 0;
+	if (stat(path, &about) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISREG(about.st_mode))
+		return -EBADMSG;
+	if (about.st_size == 0)
+		return 0;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return -errno;
+	n = pread(fd, header, sizeof(header), 0);
+	if (n < 0)
+		n = -errno;
+	close(fd);
+	if (n < 0)
+		return (int)n;
+	return n == HEADER_SIZE && may_be_store(path, header) ? 0 : -EBADMSG;
 }
 
 static int make_mark(int fd)
