@@ -1,8 +1,10 @@
 /* The store on SQLite: what is given to it is there, again and again, and what it refuses. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +12,7 @@
 
 #include "tasks/process/store_sqlite.h"
 
+#include "tests/support/child.h"
 #include "tests/support/leak.h"
 #include "tests/support/random_steps.h"
 #include "tests/support/seeded.h"
@@ -336,6 +339,73 @@ static void nothing_is_left_beside_what_is_no_store(void **state)
 	assert_int_equal(store_file_close(&file), 0);
 }
 
+struct limit {
+	size_t processes, steps; /* steps of a batch */
+	uint64_t log_bytes;
+	rlim_t bytes;
+};
+
+static void set_limit(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	child_check_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
+	child_check_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static int run_into_limit(void *argument)
+{
+	const struct limit *limit = argument;
+	const struct tmgr_store_batch *batch;
+	struct steps steps;
+	int r = 0;
+
+	signal(SIGXFSZ, SIG_IGN);
+	child_check_equal(steps_init(&steps, limit->processes), 0);
+	file.options.log_bytes = limit->log_bytes;
+	child_check_equal(store_file_open(&file), 0);
+	set_limit(limit->bytes);
+	while (r == 0) {
+		batch = steps_next(&steps, limit->steps);
+		r = commit(batch);
+		child_check(file.store->ops->maintain(file.store, TMGR_SECOND, true) >= 0);
+	}
+	child_check_equal(r, -ENOSPC);
+	child_check_equal(health().error, -ENOSPC);
+	child_check(strncmp(health().text, "database or disk is full", 24) == 0);
+	child_check_equal(commit(batch), -ENOSPC);
+	set_limit(RLIM_INFINITY);
+	child_check_equal(commit(batch), 0);
+	child_check_equal(health().error, 0);
+	child_check_equal(store_file_close(&file), 0);
+	child_check_equal(store_file_open(&file), 0);
+	child_check_equal(file.opened.sequence, steps.sequence);
+	child_check_equal(store_file_close(&file), 0);
+	child_check_equal(store_file_check(&file), 0);
+	steps_fini(&steps);
+	return 0;
+}
+
+/* In a commit, and in a transaction that copies or a checkpoint. */
+static void a_limit_on_the_size_of_files_holds_steps_as_a_full_disk_does(void **state)
+{
+	static struct limit limits[] = {
+		{ 3, 8, 0, 40000 },
+		{ 500, 200, 0, 200000 },
+		{ 500, 100, 65536, 300000 },
+		{ 500, 8, 65536, 500000 },
+	};
+	static struct child child;
+
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		if (child_run(&child, run_into_limit, &limits[i]) != 0)
+			fail_msg("%zu: %s", i, child.text);
+		assert_int_equal(tear_down(state), 0);
+		assert_int_equal(set_up(state), 0);
+	}
+}
+
 static void a_step_whose_checksum_is_wrong_is_not_replayed(void **state)
 {
 	struct steps steps;
@@ -540,6 +610,7 @@ int main(void)
 		TEST(nothing_is_left_beside_a_file_that_was_closed_but_the_lock),
 		TEST(what_is_no_store_or_a_later_one_is_refused_and_left_as_it_is),
 		TEST(nothing_is_left_beside_what_is_no_store),
+		TEST(a_limit_on_the_size_of_files_holds_steps_as_a_full_disk_does),
 		TEST(a_step_whose_checksum_is_wrong_is_not_replayed),
 		TEST(events_are_read_from_the_tables_and_from_what_waits),
 		TEST(the_history_is_cut_by_count_and_by_age_a_part_at_a_time),

@@ -41,7 +41,8 @@ int tmgr__sqlite_failed(struct sqlite_store *self, int code)
 	int r = tmgr__sqlite_error(self->main, code);
 	char text[TMGR_PROCESS_TEXT_SIZE];
 
-	snprintf(text, sizeof(text), "%s (%d)", sqlite3_errmsg(self->main), code);
+	snprintf(text, sizeof(text), "%s (%d)",
+		r == -ENOSPC ? sqlite3_errstr(SQLITE_FULL) : sqlite3_errmsg(self->main), code);
 	if (r == -EBUSY) {
 		/* Held as when there is no room: it goes on when the other one is done. */
 		snprintf(text, sizeof(text), "another program is writing to the file");
@@ -79,8 +80,15 @@ int tmgr__sqlite_begin(struct sqlite_store *self, bool relaxed)
 
 int tmgr__sqlite_commit_transaction(struct sqlite_store *self)
 {
-	int code = tmgr__sqlite_run(self->statements[SQL_COMMIT]);
+	int before = errno, system, code;
 
+	/* What fails in a COMMIT is not in sqlite3_system_errno(), which keeps what was there. */
+	errno = 0;
+	code = tmgr__sqlite_run(self->statements[SQL_COMMIT]);
+	system = errno;
+	errno = before;
+	if (tmgr__sqlite_no_room(code, system))
+		code = SQLITE_FULL;
 	if (code == SQLITE_OK)
 		*self->lock_file.doubtful = 0;
 	return code;

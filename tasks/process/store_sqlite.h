@@ -269,6 +269,8 @@ struct sqlite_store {
 	uint64_t events; /* in the table */
 };
 
+/* Whether an error of SQLite, for which the system gave this errno, is gone when there is room. */
+bool tmgr__sqlite_no_room(int code, int system);
 /* The errno for an error of SQLite, with what the system said. */
 int tmgr__sqlite_error(sqlite3 *db, int code);
 /* Prepare a statement that is kept. SQLite's code. */

@@ -8,6 +8,14 @@
 
 #define CONNECTION_BUSY_MS 5000
 
+/* A full disk, a quota, a limit of this process; a sync that fails so is one that failed. */
+bool tmgr__sqlite_no_room(int code, int system)
+{
+	return (code & 0xff) == SQLITE_IOERR && code != SQLITE_IOERR_FSYNC &&
+	       code != SQLITE_IOERR_DIR_FSYNC &&
+	       (system == ENOSPC || system == EDQUOT || system == EFBIG);
+}
+
 int tmgr__sqlite_error(sqlite3 *db, int code)
 {
 	int system = db ? sqlite3_system_errno(db) : 0;
@@ -30,11 +38,7 @@ int tmgr__sqlite_error(sqlite3 *db, int code)
 	case SQLITE_IOERR:
 		if (code == SQLITE_IOERR_NOMEM)
 			return -ENOMEM;
-		/* A quota, and a limit of this process; a sync that fails so is one that failed. */
-		if (code != SQLITE_IOERR_FSYNC && code != SQLITE_IOERR_DIR_FSYNC &&
-			(system == ENOSPC || system == EDQUOT || system == EFBIG))
-			return -ENOSPC;
-		return -EIO;
+		return tmgr__sqlite_no_room(code, system) ? -ENOSPC : -EIO;
 	case SQLITE_CANTOPEN:
 		return system ? -system : -EIO;
 	case SQLITE_PERM:
