@@ -3,10 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <taskmgr/taskmgr.h>
 
+#include "tests/support/child.h"
 #include "tests/support/leak.h"
 #include "tests/support/steps.h"
 #include "tests/support/store_file.h"
@@ -214,6 +216,61 @@ static void an_error_of_the_visitor_ends_the_check(void **state)
 	assert_int_equal(tmgr_store_sqlite_check(file.path, note, &error), -ECANCELED);
 }
 
+/* As somebody who may write nothing there. */
+static int check_by_another(void *unused)
+{
+	(void)unused;
+	if (geteuid() == 0)
+		child_check_equal(setuid(65534), 0);
+	printf("gives %d: %s.", check_file(), found);
+	fflush(stdout);
+	return 0;
+}
+
+static void must_give(const char *text)
+{
+	static struct child child;
+
+	assert_int_equal(child_run(&child, check_by_another, NULL), 0);
+	if (!strstr(child.text, text))
+		fail_msg("not \"%s\": %s", text, child.text);
+}
+
+static void beside(char name[static 128], const char *suffix)
+{
+	snprintf(name, 128, "%s%s", file.path, suffix);
+}
+
+static void a_file_is_checked_where_nothing_can_be_written(void **state)
+{
+	char strange[128], log[128], command[512], denied[32];
+
+	(void)state;
+	/* What an address would take for something else. */
+	beside(strange, "?a=b#c%20d");
+	assert_int_equal(rename(file.path, strange), 0);
+	strcpy(file.path, strange);
+	assert_int_equal(chmod(file.path, 0444), 0);
+	assert_int_equal(chmod(file.directory, 0555), 0);
+	must_give("gives 0: .");
+	assert_int_equal(chmod(file.path, 0644), 0);
+	assert_int_equal(chmod(file.directory, 0755), 0);
+	snprintf(command, sizeof(command), "sqlite3 '%s' 'DELETE FROM tmgr_waits'", file.path);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(chmod(file.directory, 0555), 0);
+	must_give("waits for nothing");
+	/* A log that is there counts, and cannot be read without its index. */
+	assert_int_equal(chmod(file.directory, 0755), 0);
+	beside(log, "-wal");
+	snprintf(command, sizeof(command), "head -c 9000 /dev/zero >'%s'", log);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(chmod(log, 0444), 0);
+	assert_int_equal(chmod(file.directory, 0555), 0);
+	snprintf(denied, sizeof(denied), "gives %d: .", -EACCES);
+	must_give(denied);
+	assert_int_equal(chmod(file.directory, 0755), 0);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -224,6 +281,7 @@ int main(void)
 		TEST(a_file_of_many_processes_is_checked_in_a_time_that_grows_with_them),
 		TEST(damaged_pages_are_found),
 		TEST(an_error_of_the_visitor_ends_the_check),
+		TEST(a_file_is_checked_where_nothing_can_be_written),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "store_sqlite.h"
@@ -167,24 +169,67 @@ static int check_journal(struct check *check)
 	return r == 0 ? tmgr__sqlite_error(check->copy.main, code) : r;
 }
 
-static int take_copy(struct check *check, const char *path)
-{
-	sqlite3 *from = NULL;
-	int r;
+/* ---- Taking the copy ---- */
 
-	if (access(path, F_OK) < 0)
+static bool has_log(const char *path)
+{
+	char name[PATH_MAX + 8];
+
+	snprintf(name, sizeof(name), "%s-wal", path);
+	return access(name, F_OK) == 0;
+}
+
+/* With a log, reading needs its index, which needs to be written: what SQLite does not find then is
+ * that one. */
+static int why_not(const char *path, int error)
+{
+	char directory[PATH_MAX];
+
+	snprintf(directory, sizeof(directory), "%.*s", (int)(strrchr(path, '/') + 1 - path), path);
+	if (access(path, R_OK) < 0 || access(directory, W_OK) < 0)
 		return -errno;
-	/* With a log, reading needs its index, which needs to be written: where that may not be, only
-	 * a file without a log can be read. */
-	r = tmgr__sqlite_connect(NULL, path, SQLITE_OPEN_READWRITE, &from);
+	return error == -ENOENT ? -EIO : error;
+}
+
+static int open_plainly(const char *path, sqlite3 **ret)
+{
+	int r = tmgr__sqlite_connect(NULL, path, SQLITE_OPEN_READWRITE, ret);
+
 	if (r < 0)
-		r = tmgr__sqlite_connect(NULL, path, SQLITE_OPEN_READONLY, &from);
+		r = tmgr__sqlite_connect(NULL, path, SQLITE_OPEN_READONLY, ret);
 	if (r < 0)
 		return r;
-	sqlite3_db_config(from, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-	r = tmgr__sqlite_identify(from);
-	if (r == 1)
-		r = -EBADMSG;
+	sqlite3_db_config(*ret, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	return tmgr__sqlite_identify(*ret);
+}
+
+/* The file alone, with no lock. */
+static int open_alone(const char *path, sqlite3 **ret)
+{
+	sqlite3_str *text = sqlite3_str_new(NULL);
+	char *uri;
+	int r;
+
+	sqlite3_str_appendall(text, "file:");
+	for (; *path; path++)
+		if (strchr("%?#", *path))
+			sqlite3_str_appendf(text, "%%%02X", (unsigned char)*path);
+		else
+			sqlite3_str_appendchar(text, 1, *path);
+	sqlite3_str_appendall(text, "?immutable=1");
+	uri = sqlite3_str_finish(text);
+	if (!uri)
+		return -ENOMEM;
+	r = tmgr__sqlite_connect(NULL, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, ret);
+	sqlite3_free(uri);
+	return r == 0 ? tmgr__sqlite_identify(*ret) : r;
+}
+
+/* What a connection sees, once it was opened with this result. Closes it. */
+static int copy_from(struct check *check, sqlite3 *from, int opened)
+{
+	int r = opened == 1 ? -EBADMSG : opened;
+
 	if (r == 0)
 		r = tmgr__sqlite_connect(
 			NULL, "", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &check->copy.main);
@@ -194,6 +239,52 @@ static int take_copy(struct check *check, const char *path)
 	sqlite3_close(from);
 	return r;
 }
+
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* Where nothing can be written, a file without a log is whole, unless a daemon begins just now. */
+static int copy_alone(struct check *check, const char *path, int error)
+{
+	struct stat before, after;
+	sqlite3 *from = NULL;
+	int r;
+
+	if (stat(path, &before) < 0)
+		return -errno;
+	if (has_log(path))
+		return why_not(path, error);
+	r = open_alone(path, &from);
+	r = copy_from(check, from, r);
+	if (stat(path, &after) < 0 || !is_same(&before, &after) || has_log(path))
+		return -EBUSY;
+	return r;
+}
+
+static int take_copy(struct check *check, const char *path)
+{
+	char *real = realpath(path, NULL);
+	sqlite3 *from = NULL;
+	int r;
+
+	if (!real)
+		return -errno;
+	r = open_plainly(real, &from);
+	/* It is there: what is missing is what would stand beside it. */
+	if (r == -ENOENT || r == -EROFS || r == -EACCES) {
+		sqlite3_close(from);
+		r = copy_alone(check, real, r);
+	} else {
+		r = copy_from(check, from, r);
+	}
+	free(real);
+	return r;
+}
+
+/* ---- Looking ---- */
 
 static int check_copy(struct check *check)
 {

@@ -65,7 +65,8 @@ TMGR_API int tmgr_store_sqlite_create(const char *path,
  * sender, waits on a closed channel, timers that were due, and what belongs to no process.
  *
  * The file is only read, as it is at one moment, also while a daemon has it open; PATH.lock is not
- * taken. It needs room for a temporary copy.
+ * taken. It needs room for a temporary copy. Where nothing can be written beside it, a file without a
+ * log (PATH-wal) can be checked.
  *
  * @param path     of the file
  * @param finding  called for each finding with a line of text, borrowed until it returns; an error of
@@ -77,8 +78,11 @@ TMGR_API int tmgr_store_sqlite_create(const char *path,
  * @retval -ENOENT   there is no such file
  * @retval -EPROTO   it is of a later version
  * @retval -EBADMSG  it is no store
+ * @retval -EACCES   it may not be read, or it has a log, and its directory may not be written to
+ * @retval -EROFS    it has a log, and its file system is read-only
  * @retval -EIO      it cannot be read
- * @retval -EBUSY    it is locked by another program for more than 5 s
+ * @retval -EBUSY    it is locked by another program for more than 5 s, or a daemon that began
+ *                   meanwhile has it
  * @retval -ENOMEM   out of memory
  *
  * @thread any thread; may block on the disk
