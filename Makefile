@@ -461,6 +461,7 @@ LDCONFIG ?= $(firstword $(wildcard /sbin/ldconfig /usr/sbin/ldconfig) ldconfig)
 
 MAN_PAGES := $(wildcard docs/man/*.1 docs/man/*.3 docs/man/*.7)
 DOC_FILES := $(wildcard LICENSE NEWS README.md)
+GUIDES := $(wildcard docs/*.md)
 
 # Each file that is installed, as its path below DESTDIR; install and uninstall share these.
 HEADERS_TO_INSTALL := $(filter-out $(if $(HAVE_SQLITE),,$(SQLITE_HEADERS)),$(PUBLIC_HEADERS))
@@ -470,7 +471,8 @@ INSTALLED_SQLITE := $(if $(HAVE_SQLITE),$(addprefix $(LIBDIR)/,libtaskmgr-sqlite
 	$(SQLITE_SONAME) libtaskmgr-sqlite.so pkgconfig/libtaskmgr-sqlite.pc))
 INSTALLED_HEADERS := $(HEADERS_TO_INSTALL:include/%=$(INCLUDEDIR)/%)
 INSTALLED_PAGES := $(foreach p,$(MAN_PAGES),$(MANDIR)/man$(patsubst .%,%,$(suffix $(p)))/$(notdir $(p)))
-INSTALLED_DOCS := $(DOC_FILES:%=$(DOCDIR)/%)
+# The guides point to man/ beside them: a link to where the pages are.
+INSTALLED_DOCS := $(addprefix $(DOCDIR)/,$(DOC_FILES) $(GUIDES) docs/man)
 INSTALLED_GDB := $(SHAREDIR)/taskmgr-gdb.py
 INSTALLED_PC := $(LIBDIR)/pkgconfig/libtaskmgr.pc
 # A page describes several functions, and is found by the name of each.
@@ -530,6 +532,8 @@ install: all
 	@set -e; for name in $(PAGE_NAMES); do page=$${name%:*}; \
 		ln -sf $${page##*/} $(DESTDIR)$(MANDIR)/man3/$${name#*:}.3; done
 	@$(INSTALL) -m 644 $(DOC_FILES) $(DESTDIR)$(DOCDIR)/
+	@$(INSTALL) -m 644 $(GUIDES) $(DESTDIR)$(DOCDIR)/docs/
+	@ln -srfn $(DESTDIR)$(MANDIR) $(DESTDIR)$(DOCDIR)/docs/man
 	@$(INSTALL) -m 644 internal/tools/taskmgr-gdb.py $(DESTDIR)$(SHAREDIR)/
 	@printf '%s\n' "$$PC" >$(DESTDIR)$(INSTALLED_PC)
 	@chmod 644 $(DESTDIR)$(INSTALLED_PC)
@@ -545,7 +549,7 @@ endif
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
-	@for dir in $(INCLUDEDIR)/taskmgr/tasks $(INCLUDEDIR)/taskmgr $(DOCDIR) \
+	@for dir in $(INCLUDEDIR)/taskmgr/tasks $(INCLUDEDIR)/taskmgr $(DOCDIR)/docs $(DOCDIR) \
 		$(SHAREDIR); do \
 		if [ -d $(DESTDIR)$$dir ]; then \
 			rmdir --ignore-fail-on-non-empty $(DESTDIR)$$dir; fi; done

@@ -37,6 +37,17 @@ for name in tmgr_channel_send tmgr_sleep tmgr_manager_add_task; do
 	grep -q "^\.Fo $name\$" "$root/usr/share/man/man3/$name.3" || fail "there is no page $name(3)"
 done
 
+# The guides are where the installed README and their own list say.
+doc=$root/usr/share/doc/taskmgr
+links() { # links FILE: what it points to, without places in a page and what is elsewhere
+	grep -o ']([^)#:]\+' "$1" | cut -c 3- | sort -u
+}
+links "$doc/README.md" | grep '^docs' >"$root/links" || fail 'the README points to no guide'
+links "$doc/docs/README.md" | sed 's|^|docs/|' >>"$root/links" || fail 'the guides are not listed'
+while read -r link; do
+	[ -r "$doc/$link" ] || fail "the documentation points to $link, which is not installed"
+done <"$root/links"
+
 # -- names -------------------------------------------------------------------------------------
 
 version=$(PKG_CONFIG_PATH=$lib/pkgconfig pkg-config --modversion libtaskmgr)
