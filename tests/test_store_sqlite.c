@@ -339,6 +339,37 @@ static void nothing_is_left_beside_what_is_no_store(void **state)
 	assert_int_equal(store_file_close(&file), 0);
 }
 
+static int commit_and_leave(void *unused)
+{
+	struct steps steps;
+
+	(void)unused;
+	child_check_equal(steps_init(&steps, 2), 0);
+	child_check_equal(store_file_open(&file), 0);
+	child_check_equal(commit(steps_next(&steps, 4)), 0);
+	return 0;
+}
+
+/* As after a power cut that has taken names, and the first sector of the file. */
+static void a_store_whose_first_page_is_only_in_the_log_is_opened(void **state)
+{
+	static struct child child;
+	char zeros[512] = { 0 }, lock[128];
+	FILE *to;
+
+	(void)state;
+	assert_int_equal(child_run(&child, commit_and_leave, NULL), 0);
+	snprintf(lock, sizeof(lock), "%s.lock", file.path);
+	assert_int_equal(unlink(lock), 0);
+	to = fopen(file.path, "r+e");
+	assert_non_null(to);
+	assert_int_equal(fwrite(zeros, 1, sizeof(zeros), to), sizeof(zeros));
+	fclose(to);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(file.opened.sequence, 4);
+	assert_int_equal(store_file_close(&file), 0);
+}
+
 struct limit {
 	size_t processes, steps; /* steps of a batch */
 	uint64_t log_bytes;
@@ -610,6 +641,7 @@ int main(void)
 		TEST(nothing_is_left_beside_a_file_that_was_closed_but_the_lock),
 		TEST(what_is_no_store_or_a_later_one_is_refused_and_left_as_it_is),
 		TEST(nothing_is_left_beside_what_is_no_store),
+		TEST(a_store_whose_first_page_is_only_in_the_log_is_opened),
 		TEST(a_limit_on_the_size_of_files_holds_steps_as_a_full_disk_does),
 		TEST(a_step_whose_checksum_is_wrong_is_not_replayed),
 		TEST(events_are_read_from_the_tables_and_from_what_waits),
