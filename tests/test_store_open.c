@@ -1,0 +1,228 @@
+/* Who may open the file of a store on SQLite: one daemon, and only what is a store, or becomes one. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <taskmgr/taskmgr.h>
+
+#include "tests/support/child.h"
+#include "tests/support/leak.h"
+#include "tests/support/steps.h"
+#include "tests/support/store_file.h"
+
+static struct store_file file;
+
+static int set_up(void **state)
+{
+	int r = leak_setup(state);
+
+	return r ? r : store_file_init(&file);
+}
+
+static int tear_down(void **state)
+{
+	store_file_fini(&file);
+	return leak_teardown(state);
+}
+
+static int commit(const struct tmgr_store_batch *batch)
+{
+	return file.store->ops->commit(file.store, batch);
+}
+
+static void a_second_daemon_is_refused(void **state)
+{
+	struct store_file second = { .store = NULL };
+
+	(void)state;
+	assert_int_equal(store_file_open(&file), 0);
+	memcpy(second.path, file.path, sizeof(second.path));
+	assert_int_equal(store_file_open(&second), -EBUSY);
+	assert_int_equal(store_file_close(&file), 0);
+	assert_int_equal(store_file_open(&second), 0);
+	assert_int_equal(store_file_close(&second), 0);
+}
+
+/* The lock stands beside the file, not beside a link to it. */
+static void a_second_daemon_that_comes_by_a_link_is_refused(void **state)
+{
+	struct store_file second = { .store = NULL };
+	char link[128], lock[160];
+
+	(void)state;
+	snprintf(link, sizeof(link), "%s/link", file.directory);
+	snprintf(second.path, sizeof(second.path), "%s/again", file.directory);
+	assert_int_equal(symlink(strrchr(file.path, '/') + 1, link), 0);
+	assert_int_equal(symlink(link, second.path), 0);
+	/* It makes the file where the links point to. */
+	assert_int_equal(store_file_open(&second), 0);
+	assert_int_equal(store_file_open(&file), -EBUSY);
+	assert_int_equal(store_file_close(&second), 0);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(store_file_open(&second), -EBUSY);
+	assert_int_equal(store_file_close(&file), 0);
+	snprintf(lock, sizeof(lock), "%s.lock", link);
+	assert_int_equal(access(lock, F_OK), -1);
+	snprintf(lock, sizeof(lock), "%s.lock", second.path);
+	assert_int_equal(access(lock, F_OK), -1);
+	assert_int_equal(unlink(link), 0);
+	/* One that points to itself is none. */
+	assert_int_equal(symlink(link, link), 0);
+	assert_int_equal(store_file_open(&second), -ELOOP);
+	assert_int_equal(unlink(link), 0);
+	assert_int_equal(unlink(second.path), 0);
+}
+
+static void nothing_is_left_beside_a_file_that_was_closed_but_the_lock(void **state)
+{
+	struct steps steps;
+	struct stat about;
+	char path[128];
+
+	(void)state;
+	assert_int_equal(steps_init(&steps, 2), 0);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(commit(steps_next(&steps, 4)), 0);
+	snprintf(path, sizeof(path), "%s-wal", file.path);
+	assert_int_equal(stat(path, &about), 0);
+	assert_int_equal(store_file_close(&file), 0);
+	assert_int_equal(stat(path, &about), -1);
+	assert_int_equal(stat(file.path, &about), 0);
+	assert_int_equal(about.st_mode & 077, 0);
+	steps_fini(&steps);
+}
+
+static void what_is_no_store_or_a_later_one_is_refused_and_left_as_it_is(void **state)
+{
+	static const struct {
+		const char *sql;
+		int error;
+	} rows[] = {
+		{ "PRAGMA user_version = 2", -EPROTO },
+		{ "PRAGMA user_version = 0", -EBADMSG },
+		{ "PRAGMA user_version = 1; PRAGMA application_id = 5", -EBADMSG },
+		{ "PRAGMA application_id = 0; PRAGMA user_version = 0", -EBADMSG },
+	};
+	struct stat before, after;
+	FILE *text;
+
+	(void)state;
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(store_file_close(&file), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		store_file_sql(&file, rows[i].sql);
+		assert_int_equal(chmod(file.path, 0640), 0);
+		assert_int_equal(stat(file.path, &before), 0);
+		/* Again: what was refused is not in doubt, and a program may have it open. */
+		for (int k = 0; k < 3; k++)
+			assert_int_equal(store_file_open(&file), rows[i].error);
+		assert_int_equal(stat(file.path, &after), 0);
+		assert_int_equal(after.st_ino, before.st_ino);
+		assert_int_equal(after.st_mode, before.st_mode);
+		assert_int_equal(tmgr_store_sqlite_check(file.path, NULL, NULL), rows[i].error);
+	}
+	store_file_sql(&file, "PRAGMA application_id = 1414350674; PRAGMA user_version = 1");
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(store_file_close(&file), 0);
+
+	text = fopen(file.path, "we");
+	assert_non_null(text);
+	for (int i = 0; i < 1000; i++)
+		fputs("not a database at all\n", text);
+	fclose(text);
+	assert_int_equal(store_file_open(&file), -EBADMSG);
+	assert_int_equal(tmgr_store_sqlite_check(file.path, NULL, NULL), -EBADMSG);
+	assert_int_equal(unlink(file.path), 0);
+	assert_int_equal(tmgr_store_sqlite_check(file.path, NULL, NULL), -ENOENT);
+	strcat(file.path, "/below");
+	assert_int_equal(store_file_open(&file), -ENOENT);
+}
+
+static void write_file(const void *data, size_t size)
+{
+	FILE *to = fopen(file.path, "we");
+
+	assert_non_null(to);
+	assert_int_equal(fwrite(data, 1, size, to), size);
+	fclose(to);
+}
+
+/* Nor a file of another program that is SQLite's. */
+static void nothing_is_left_beside_what_is_no_store(void **state)
+{
+	char lock[128], noise[200] = "root:x:0:0:root:/root:/bin/sh\n";
+
+	(void)state;
+	snprintf(lock, sizeof(lock), "%s.lock", file.path);
+	for (size_t size = 1; size <= sizeof(noise); size += 13) {
+		write_file(noise, size);
+		assert_int_equal(store_file_open(&file), -EBADMSG);
+		assert_int_equal(access(lock, F_OK), -1);
+	}
+	memset(noise, 0, sizeof(noise));
+	write_file(noise, sizeof(noise));
+	assert_int_equal(store_file_open(&file), -EBADMSG);
+	assert_int_equal(access(lock, F_OK), -1);
+	assert_int_equal(unlink(file.path), 0);
+	assert_string_equal(
+		store_file_sql(&file, "PRAGMA application_id = 5; CREATE TABLE a (b)"), "");
+	assert_int_equal(store_file_open(&file), -EBADMSG);
+	assert_int_equal(access(lock, F_OK), -1);
+	assert_int_equal(unlink(file.path), 0);
+	assert_int_equal(mkdir(file.path, 0700), 0);
+	assert_int_equal(store_file_open(&file), -EBADMSG);
+	assert_int_equal(access(lock, F_OK), -1);
+	assert_int_equal(rmdir(file.path), 0);
+	/* An empty one becomes a store. */
+	write_file(noise, 0);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(store_file_close(&file), 0);
+}
+
+static int commit_and_leave(void *unused)
+{
+	struct steps steps;
+
+	(void)unused;
+	child_check_equal(steps_init(&steps, 2), 0);
+	child_check_equal(store_file_open(&file), 0);
+	child_check_equal(commit(steps_next(&steps, 4)), 0);
+	return 0;
+}
+
+/* As after a power cut that has taken names, and the first sector of the file. */
+static void a_store_whose_first_page_is_only_in_the_log_is_opened(void **state)
+{
+	static struct child child;
+	char zeros[512] = { 0 }, lock[128];
+	FILE *to;
+
+	(void)state;
+	assert_int_equal(child_run(&child, commit_and_leave, NULL), 0);
+	snprintf(lock, sizeof(lock), "%s.lock", file.path);
+	assert_int_equal(unlink(lock), 0);
+	to = fopen(file.path, "r+e");
+	assert_non_null(to);
+	assert_int_equal(fwrite(zeros, 1, sizeof(zeros), to), sizeof(zeros));
+	fclose(to);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(file.opened.sequence, 4);
+	assert_int_equal(store_file_close(&file), 0);
+}
+
+int main(void)
+{
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(a_second_daemon_is_refused),
+		TEST(a_second_daemon_that_comes_by_a_link_is_refused),
+		TEST(nothing_is_left_beside_a_file_that_was_closed_but_the_lock),
+		TEST(what_is_no_store_or_a_later_one_is_refused_and_left_as_it_is),
+		TEST(nothing_is_left_beside_what_is_no_store),
+		TEST(a_store_whose_first_page_is_only_in_the_log_is_opened),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
