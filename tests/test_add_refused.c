@@ -40,6 +40,8 @@ static void one_that_is_refused_as_the_last_of_its_group_ends_the_group(void **s
 	assert_int_equal(
 		tmgr_manager_add_task(manager, "stays", probe_task(&stays), TMGR_STRICT), 0);
 	runner_start(&runner, manager, NULL);
+	/* All threads but its own have been made. */
+	assert_true(latch_arrived(&group.leave, 1) && latch_arrived(&stays.executing, 1));
 	assert_true(manager_reaches(manager, TMGR_MANAGER_RUNNING));
 	fault_fail_thread_after(have_the_other_end);
 	assert_int_equal(tmgr_manager_add_execute_task(manager, "late",

@@ -19,7 +19,7 @@ static const struct tmgr_machine_state service[] = {
 	RIG_PLAIN(B), /* somebody is in its handler */
 	RIG_PLAIN(C), /* it is done */
 	/* What the start may be postponed for ends by a timeout. */
-	RIG_ROW(D, .timeout = { .ns = TMGR_MILLISECOND,
+	RIG_ROW(D, .timeout = { .ns = 20 * TMGR_MILLISECOND,
 			   .kind = TMGR_MUTATION_REMOVE,
 			   .states = TMGR_STATES(D) }),
 };
@@ -34,7 +34,10 @@ struct starting {
 	struct hosted hosted;
 };
 
-/* A start that does what the words say, one after another: p postpones, r refuses, f fails. */
+/*
+ * A start that does what the words say, one after another: p postpones, d does while DState is there, r
+ * refuses, f fails.
+ */
 static bool meet(struct rig *rig, struct tmgr_machine_event *event, const char *name)
 {
 	struct starting *starting = rig->user;
@@ -46,6 +49,8 @@ static bool meet(struct rig *rig, struct tmgr_machine_event *event, const char *
 	switch (*rig->words++) {
 	case 'p':
 		return tmgr_machine_postpone(event);
+	case 'd':
+		return !tmgr_machine_is(rig->machine, D) || tmgr_machine_postpone(event);
 	case 'f':
 		return tmgr_machine_fail(event, -EPROTO, "a bad answer");
 	default:
@@ -203,7 +208,7 @@ static void while_a_start_waits_timeouts_are_seen_to(void **state)
 	struct runner runner;
 
 	machine_options.loop = looped_add(manager, "loop", NULL);
-	begin_with(&starting, "p", &machine_options);
+	begin_with(&starting, "d", &machine_options);
 	assert_int_equal(
 		tmgr_machine_mutate(starting.rig.machine, &first, NULL), TMGR_MUTATION_QUEUED);
 	assert_int_equal(

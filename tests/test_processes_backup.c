@@ -73,26 +73,6 @@ static void steps_are_stored_while_a_backup_is_made_and_one_is_made_at_a_time(vo
 	daemon_end(&daemon);
 }
 
-static void a_backup_without_a_thread_is_refused(void **state)
-{
-	struct daemon daemon;
-
-	begin(&daemon);
-	own_store.backup = backup_fails;
-	/* The store's thread has the only one. */
-	tmgr_manager_destroy(daemon.manager);
-	daemon.manager = tmgr_manager_create(
-		&(struct tmgr_manager_options){ .pool_threads_max = 1 });
-	assert_int_equal(tmgr_manager_add_task(daemon.manager, "processes",
-				 tmgr_processes_task(daemon.processes), TMGR_STRICT),
-		0);
-	daemon_start(&daemon);
-	assert_int_equal(daemon_start_sum(&daemon, "s", 1), 0);
-	assert_int_equal(daemon_answer(daemon_submit(&daemon, &backup_of_all)), -EAGAIN);
-	assert_int_equal(daemon_start_sum(&daemon, "t", 1), 0);
-	daemon_end(&daemon);
-}
-
 static int backup_until_cancelled(
 	struct tmgr_store *store, const char *path, bool (*cancelled)(void *self), void *self)
 {
@@ -145,7 +125,6 @@ int main(void)
 		leak_test(steps_are_stored_while_a_backup_is_made_and_one_is_made_at_a_time),
 		leak_test(a_stop_gives_up_the_backup_that_is_made_and_those_that_wait),
 		leak_test(a_store_that_ends_gives_up_the_backup_that_is_made),
-		leak_test(a_backup_without_a_thread_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
