@@ -328,6 +328,7 @@ static void what_is_postponed_keeps_nobody_from_an_idle_machine(void **state)
 	actor_begin(&beside.other, add_a, &beside.rig);
 	assert_true(actor_finishes(&beside.other));
 	assert_int_equal(beside.rig.result, TMGR_MUTATION_EXECUTED);
+	assert_int_equal(tmgr_machine_wait(NULL, beside.rig.machine, &TMGR_WHEN(B), SOON), 0);
 	rig_stands(&beside.rig, "B:1 A:1");
 	beside_end(&beside);
 }
@@ -343,6 +344,7 @@ static void nor_does_a_change_behind_which_it_waits(void **state)
 	latch_open(&beside.inside);
 	assert_true(actor_finishes(&beside.other));
 	assert_int_equal(beside.rig.result, TMGR_MUTATION_EXECUTED);
+	assert_int_equal(tmgr_machine_wait(NULL, beside.rig.machine, &TMGR_WHEN(B), SOON), 0);
 	rig_stands(&beside.rig, "B:1 A:1");
 	beside_end(&beside);
 }
