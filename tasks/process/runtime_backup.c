@@ -36,12 +36,13 @@ static int back_up(void *self, struct tmgr_context *context, void **ret_value)
 	return r;
 }
 
+/* Only a stop cancels it, which its thread may see before this one. */
 static void answer(struct tmgr_processes *processes, int result)
 {
 	struct tmgr_process_request *request = processes->backup;
 
 	processes->backup = NULL;
-	tmgr__request_answer(request, result);
+	tmgr__request_answer(request, result == -ECANCELED ? -ESHUTDOWN : result);
 }
 
 static bool is_done(struct tmgr_processes *processes)
@@ -90,5 +91,5 @@ void tmgr__runtime_end_backup(struct tmgr_processes *processes, struct tmgr_cont
 		return;
 	tmgr_future_cancel(&processes->backup_call.future, 0, "the runtime ends");
 	r = tmgr_thread_call_wait(context, &processes->backup_call, TMGR_NEVER, NULL);
-	answer(processes, r == -ECANCELED ? -ESHUTDOWN : r);
+	answer(processes, r);
 }
