@@ -23,7 +23,7 @@ TMGR_BEGIN_DECLS
  * @retval 0        open
  * @retval -EINVAL  processes is NULL or of the other kind
  * @retval -EBUSY   it is open, or was; or the store is held by another program
- * @retval other    what the store's open gives
+ * @retval other    what the store's open gives, or what a definition was refused with
  *
  * @thread one thread at a time
  */
