@@ -1,5 +1,6 @@
 /* How much a step may declare: what is more fails the step with a clear error, and nothing else. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -195,12 +196,92 @@ static void a_step_declares_so_much(void **state)
 	is_refused(channels, -EMSGSIZE, "the step declares too much");
 }
 
+/* ---- One result, and many that wait for it --------------------------------------------------- */
+
+static int main_answer(
+	struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	return tmgr_process_finish(process, (struct tmgr_bytes){ much, TMGR_PROCESS_VALUE_MAX });
+}
+
+static int main_wait(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	return tmgr_process_receive(process, "go", main_answer);
+}
+
+static const struct tmgr_process_definition asked_definition = {
+	.name = "asked",
+	.version = 1,
+	.start = main_wait,
+	.retry = { .attempts_max = 1 },
+	.methods = (const struct tmgr_process_method[]){ { .name = "Main_Wait",
+								 .function = main_wait },
+		{ .name = "Main_Answer", .function = main_answer }, { 0 } },
+};
+
+static int main_end(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	assert_int_equal(message->value.size, TMGR_PROCESS_VALUE_MAX);
+	return tmgr_process_finish(process, bytes_of(""));
+}
+
+static int main_ask(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	return tmgr_process_call(process,
+		&(struct tmgr_process_child){ &asked_definition, "asked", NULL }, main_end);
+}
+
+static const struct tmgr_process_definition asking_definition = {
+	.name = "asking",
+	.version = 1,
+	.start = main_ask,
+	.methods = (const struct tmgr_process_method[]){ { .name = "Main_Ask",
+								 .function = main_ask },
+		{ .name = "Main_End", .function = main_end }, { 0 } },
+};
+
+static void a_result_is_not_too_much_for_all_that_wait_for_it(void **state)
+{
+	enum { ASKING = TMGR_PROCESS_RESULTS_MAX / TMGR_PROCESS_VALUE_MAX + 1 };
+	struct durable durable = { 0 };
+	char id[16];
+
+	set_much();
+	durable_begin(&durable, (const struct tmgr_process_definition *const[]){
+					&asking_definition, &asked_definition, NULL });
+	for (int i = 0; i < ASKING; i++) {
+		snprintf(id, sizeof(id), "p%d", i);
+		assert_int_equal(durable_start(&durable, &asking_definition, id), 0);
+	}
+	assert_int_equal(durable_send(&durable, "asked/go", ""), 0);
+	assert_int_equal(durable_status(&durable, "asked"), TMGR_PROCESS_FAILED);
+	assert_int_equal(durable_get(&durable, "asked")->error, -EMSGSIZE);
+	assert_non_null(strstr(durable_get(&durable, "asked")->text,
+		"a result of 1048576 bytes is too long for all that wait for it"));
+	for (int i = 2; i < ASKING; i++) {
+		snprintf(id, sizeof(id), "p%d", i);
+		assert_int_equal(durable_do(&durable,
+					 &(struct tmgr_process_command){
+						 .kind = TMGR_PROCESS_CANCEL, .id = id }),
+			0);
+	}
+	assert_int_equal(
+		durable_do(&durable, &(struct tmgr_process_command){ .kind = TMGR_PROCESS_RESUME,
+					     .id = "asked" }),
+		0);
+	assert_int_equal(durable_status(&durable, "p0"), TMGR_PROCESS_FINISHED);
+	assert_int_equal(durable_status(&durable, "p1"), TMGR_PROCESS_FINISHED);
+	durable_end(&durable);
+	free(much);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		leak_test(a_value_has_a_greatest_length),
 		leak_test(a_select_has_so_many_cases),
 		leak_test(a_step_declares_so_much),
+		leak_test(a_result_is_not_too_much_for_all_that_wait_for_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

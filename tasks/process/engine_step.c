@@ -151,6 +151,22 @@ static bool started_before(
 	return false;
 }
 
+/* Each gets a copy, and all of them are in the same commit. */
+static bool fits_all_callers(const struct tmgr__eprocess *process, struct tmgr_bytes result)
+{
+	struct tmgr__list *node;
+	size_t left = TMGR_PROCESS_RESULTS_MAX;
+
+	if (process->ending == NULL || result.size == 0)
+		return true;
+	tmgr__list_for (node, &process->ending->callers) {
+		if (result.size > left)
+			return false;
+		left -= result.size;
+	}
+	return true;
+}
+
 /* Whether all that was declared can be done. On an error nothing has happened. */
 int tmgr__engine_judge(struct tmgr__engine *engine, const struct tmgr__eprocess *process,
 	const struct tmgr__deed *deed, char *text)
@@ -174,7 +190,13 @@ int tmgr__engine_judge(struct tmgr__engine *engine, const struct tmgr__eprocess 
 			deed->cases[i].kind == TMGR_PROCESS_WAIT_RECEIVE)
 			r = look_for(engine, deed, name);
 	}
-	if (r == -EEXIST)
+	if (r == 0 && deed->finish && !fits_all_callers(process, deed->value))
+		r = -EMSGSIZE;
+	if (r == -EMSGSIZE)
+		snprintf(text, TMGR_PROCESS_TEXT_SIZE,
+			"a result of %zu bytes is too long for all that wait for it",
+			deed->value.size);
+	else if (r == -EEXIST)
 		snprintf(text, TMGR_PROCESS_TEXT_SIZE, "a goroutine %s lives already", name);
 	else if (r != 0)
 		snprintf(text, TMGR_PROCESS_TEXT_SIZE, "there is no channel %s", name);

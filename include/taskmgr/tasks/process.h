@@ -391,7 +391,8 @@ TMGR_API int tmgr_process_close(struct tmgr_process *process, const char *channe
 
 /**
  * End the process with this step: its other goroutines, their waits and its channels go, and who waits
- * for its result goes on. Cases declared in the step are ignored.
+ * for its result goes on. Cases declared in the step are ignored. The step fails with -EMSGSIZE where the
+ * result and the number of processes that wait for it make more than TMGR_PROCESS_RESULTS_MAX.
  *
  * @param process  the step
  * @param result   copied

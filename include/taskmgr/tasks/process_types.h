@@ -34,6 +34,8 @@
 #define TMGR_PROCESS_STATE_MAX 16777216
 /** Most bytes of all that one step declares: values, names, rows of the user's, states of children. */
 #define TMGR_PROCESS_STEP_MAX 67108864
+/** Most bytes of a result times the processes that wait for it: each gets a copy, in one commit. */
+#define TMGR_PROCESS_RESULTS_MAX 536870912
 /** Most messages a channel buffers. */
 #define TMGR_PROCESS_CAPACITY_MAX 1000000
 /** Most cases of one select. */
