@@ -43,6 +43,9 @@ int tmgr__sqlite_failed(struct sqlite_store *self, int code)
 
 	snprintf(text, sizeof(text), "%s (%d)",
 		r == -ENOSPC ? sqlite3_errstr(SQLITE_FULL) : sqlite3_errmsg(self->main), code);
+	if (code == SQLITE_STORE_STALE)
+		return tmgr__sqlite_end(
+			self, -ESTALE, "another daemon has opened the file, and writes to it");
 	if (r == -EBUSY) {
 		/* Held as when there is no room: it goes on when the other one is done. */
 		snprintf(text, sizeof(text), "another program is writing to the file");
@@ -60,6 +63,38 @@ int tmgr__sqlite_failed(struct sqlite_store *self, int code)
 
 /* ---- Transactions of the one connection that writes ---- */
 
+static int read_integer(sqlite3_stmt *statement, int64_t *ret)
+{
+	int code = sqlite3_step(statement);
+
+	if (code == SQLITE_ROW)
+		*ret = sqlite3_column_int64(statement, 0);
+	sqlite3_reset(statement);
+	return code == SQLITE_ROW ? SQLITE_OK : code;
+}
+
+/*
+ * In a transaction: whether the file is still this store's. The lock may have been removed while it was
+ * held, and another daemon have opened the file. Who opened it last writes: with its first transaction it
+ * takes an epoch of its own, provided that nothing was written since it looked.
+ */
+static int check_epoch(struct sqlite_store *self)
+{
+	int64_t epoch = 0, last = 0;
+	int code = read_integer(self->statements[SQL_EPOCH], &epoch);
+
+	if (code == SQLITE_OK && epoch != self->epoch)
+		return SQLITE_STORE_STALE;
+	if (code != SQLITE_OK || self->has_epoch)
+		return code;
+	code = read_integer(self->statements[SQL_LAST], &last);
+	if (code == SQLITE_OK && (uint64_t)last != self->sequence)
+		return SQLITE_STORE_STALE;
+	if (code == SQLITE_OK)
+		code = sqlite3_bind_int64(self->statements[SQL_TAKE_EPOCH], 1, epoch + 1);
+	return code == SQLITE_OK ? tmgr__sqlite_run(self->statements[SQL_TAKE_EPOCH]) : code;
+}
+
 /* A transaction that is relaxed waits for no sync: the journal has all that it changes. */
 int tmgr__sqlite_begin(struct sqlite_store *self, bool relaxed)
 {
@@ -75,7 +110,7 @@ int tmgr__sqlite_begin(struct sqlite_store *self, bool relaxed)
 	*self->lock_file.doubtful = 1;
 	if (code == SQLITE_OK)
 		code = tmgr__sqlite_run(self->statements[SQL_BEGIN]);
-	return code;
+	return code == SQLITE_OK ? check_epoch(self) : code;
 }
 
 int tmgr__sqlite_commit_transaction(struct sqlite_store *self)
@@ -89,9 +124,12 @@ int tmgr__sqlite_commit_transaction(struct sqlite_store *self)
 	errno = before;
 	if (tmgr__sqlite_no_room(code, system))
 		code = SQLITE_FULL;
-	if (code == SQLITE_OK)
-		*self->lock_file.doubtful = 0;
-	return code;
+	if (code != SQLITE_OK)
+		return code;
+	self->epoch += !self->has_epoch;
+	self->has_epoch = true;
+	*self->lock_file.doubtful = 0;
+	return SQLITE_OK;
 }
 
 void tmgr__sqlite_rollback(struct sqlite_store *self)
@@ -103,6 +141,8 @@ void tmgr__sqlite_rollback(struct sqlite_store *self)
 
 /* ---- Opening ---- */
 
+#define SQLITE_EPOCH "SELECT value FROM tmgr_store WHERE name = 'epoch'"
+
 static const char *const statement_texts[] = {
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
 	[SQL_COMMIT] = "COMMIT",
@@ -113,6 +153,10 @@ static const char *const statement_texts[] = {
 	[SQL_JOURNAL] = "INSERT INTO tmgr_journal VALUES (?1, ?2, ?3, ?4)",
 	[SQL_CUT_JOURNAL] = "DELETE FROM tmgr_journal WHERE sequence <= ?1",
 	[SQL_COPIED] = "INSERT OR REPLACE INTO tmgr_store VALUES ('copied', ?1), ('now_ms', ?2)",
+	[SQL_EPOCH] = "SELECT coalesce((" SQLITE_EPOCH "), 0)",
+	[SQL_TAKE_EPOCH] = "INSERT OR REPLACE INTO tmgr_store VALUES ('epoch', ?1)",
+	[SQL_LAST] = "SELECT max((SELECT coalesce(max(sequence), 0) FROM tmgr_journal),"
+		     " (SELECT value FROM tmgr_store WHERE name = 'copied'))",
 	[SQL_DELETE_MESSAGES] = "DELETE FROM tmgr_messages WHERE channel = ?1",
 };
 
@@ -232,10 +276,13 @@ int tmgr__sqlite_read_position(struct sqlite_store *self)
 		{ TMGR_STORE_MESSAGE, "SELECT coalesce(max(sequence), 0) FROM tmgr_messages" },
 		{ TMGR_STORE_ONCE, "SELECT coalesce(max(sequence), 0) FROM tmgr_once" },
 	};
-	int64_t copied = 0, now_ms = 0, page = 0;
-	int r = tmgr__sqlite_integer(
-		self->main, "SELECT value FROM tmgr_store WHERE name = 'copied'", &copied);
+	int64_t copied = 0, now_ms = 0, page = 0, epoch = 0;
+	int r = tmgr__sqlite_integer(self->main, SQLITE_EPOCH, &epoch);
 
+	/* A file that nothing was written to, or by an earlier version. */
+	if (r == 0 || r == -ENOENT)
+		r = tmgr__sqlite_integer(
+			self->main, "SELECT value FROM tmgr_store WHERE name = 'copied'", &copied);
 	if (r == 0)
 		r = tmgr__sqlite_integer(
 			self->main, "SELECT value FROM tmgr_store WHERE name = 'now_ms'", &now_ms);
@@ -249,6 +296,8 @@ int tmgr__sqlite_read_position(struct sqlite_store *self)
 	}
 	self->sequence = self->copied = self->cut = (uint64_t)copied;
 	self->now_ms = now_ms;
+	self->epoch = epoch;
+	self->has_epoch = false;
 	self->page_bytes = (uint64_t)page;
 	return r == -ENOENT ? -EBADMSG : r;
 }

@@ -212,9 +212,15 @@ enum sqlite_statement {
 	SQL_JOURNAL,
 	SQL_CUT_JOURNAL,
 	SQL_COPIED,
+	SQL_EPOCH,
+	SQL_TAKE_EPOCH,
+	SQL_LAST,
 	SQL_DELETE_MESSAGES,
 	SQL_STATEMENTS,
 };
+
+/* A code beside SQLite's: another daemon writes to the file. */
+#define SQLITE_STORE_STALE (SQLITE_PROTOCOL | (255 << 8))
 
 #define SQLITE_USER_STATEMENTS 16
 
@@ -253,6 +259,8 @@ struct sqlite_store {
 	int64_t copied_at;   /* when; 0: not since the opening */
 	uint64_t cut;        /* the journal was deleted up to here */
 	int64_t now_ms;
+	int64_t epoch;  /* of the daemon that writes to the file: one more than that before it */
+	bool has_epoch; /* it is this store's own, written with its first transaction */
 	uint64_t log_pages;   /* of the write-ahead log after the last transaction */
 	uint64_t log_tried;   /* when a checkpoint was tried last */
 	uint64_t log_written; /* bytes, by transactions that were not counted yet */

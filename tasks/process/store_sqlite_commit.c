@@ -307,7 +307,8 @@ void tmgr__sqlite_abandon(struct tmgr_store *store)
 {
 	struct sqlite_store *self = of(store);
 
-	if (self->in_transaction)
+	/* One that failed at its beginning may be there and not be known as such. */
+	if (self->in_transaction || !sqlite3_get_autocommit(self->main))
 		undo(self);
 }
 

@@ -44,7 +44,8 @@ TMGR_BEGIN_DECLS
  * the file is of a later version; -EBADMSG: it is another program's, or damaged.
  *
  * commit() gives -ENOSPC, with the reason in the health's text, also when another program holds the
- * file's write lock for longer than busy_ns, or the write-ahead log cannot be begun anew.
+ * file's write lock for longer than busy_ns, or the write-ahead log cannot be begun anew. It gives
+ * -ESTALE where another daemon has opened the file since, which may be when PATH.lock was removed.
  *
  * @param path           of the file, 1 to 4000 bytes; its directory exists; copied
  * @param options        copied; NULL for the default
