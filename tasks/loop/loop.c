@@ -154,6 +154,14 @@ static void note_left(struct tmgr_loop *loop)
 	tmgr__lock_release(&loop->left_lock);
 }
 
+/* Its memory stays, though it may be another's by now, who is being named. */
+static void copy_name(const struct tmgr_coroutine *coroutine, char *name)
+{
+	for (size_t i = 0; i < TMGR_COROUTINE_NAME_MAX; i++)
+		name[i] = __atomic_load_n(&coroutine->own_name[i], __ATOMIC_RELAXED);
+	name[TMGR_COROUTINE_NAME_MAX] = '\0';
+}
+
 void tmgr__loop_describe(struct tmgr_executor *host, char *buffer, size_t size)
 {
 	struct tmgr_loop *loop = container_of(host, struct tmgr_loop, host);
@@ -161,10 +169,7 @@ void tmgr__loop_describe(struct tmgr_executor *host, char *buffer, size_t size)
 	char name[TMGR_COROUTINE_NAME_MAX + 1];
 
 	if (running) {
-		/* Its memory stays, though it may be another's by now. */
-		for (size_t i = 0; i < sizeof(name); i++)
-			name[i] = __atomic_load_n(&running->own_name[i], __ATOMIC_RELAXED);
-		name[sizeof(name) - 1] = '\0';
+		copy_name(running, name);
 		snprintf(buffer, size, "'%s' does not give the loop back", name);
 		return;
 	}
@@ -224,14 +229,15 @@ static bool turn(struct tmgr_loop *loop)
 /* The names of those that ran, each once; memory of one that has ended may have another's. */
 static void name_recent(const struct tmgr_loop *loop, char *buffer, size_t size)
 {
+	char name[TMGR_COROUTINE_NAME_MAX + 1], before[sizeof(name)] = "";
 	size_t length = 0;
 
 	buffer[0] = '\0';
 	for (unsigned i = 0; i < loop->recent_count && length < size; i++) {
-		const char *name = loop->recent[i]->own_name;
-
-		if (i > 0 && strcmp(name, loop->recent[i - 1]->own_name) == 0)
+		copy_name(loop->recent[i], name);
+		if (i > 0 && strcmp(name, before) == 0)
 			continue;
+		memcpy(before, name, sizeof(name));
 		length += (size_t)snprintf(
 			buffer + length, size - length, "%s'%s'", i > 0 ? " or " : "", name);
 	}

@@ -30,8 +30,10 @@ void tmgr__coroutine_write_name(struct tmgr_coroutine *coroutine, const char *na
 	if (!name)
 		name = "coroutine";
 	length = strnlen(name, TMGR_COROUTINE_NAME_MAX);
-	memcpy(coroutine->own_name, name, length);
-	coroutine->own_name[length] = '\0';
+	/* Who was here before may be looked at still, by the name. */
+	for (size_t i = 0; i < length; i++)
+		__atomic_store_n(&coroutine->own_name[i], name[i], __ATOMIC_RELAXED);
+	__atomic_store_n(&coroutine->own_name[length], '\0', __ATOMIC_RELAXED);
 }
 
 /* What is spawned by a coroutine, or, with NULL, from elsewhere is counted in this. */
