@@ -61,24 +61,6 @@ static const struct tmgr_process_definition book_definition = {
 
 static struct store_file file;
 
-static int make_file(void **state)
-{
-	int r = leak_setup(state);
-
-	if (r != 0)
-		return r;
-	memset(&file, 0, sizeof(file));
-	return store_file_init(&file);
-}
-
-static int remove_file(void **state)
-{
-	store_file_fini(&file);
-	return leak_teardown(state);
-}
-
-#define file_test(function) cmocka_unit_test_setup_teardown(function, make_file, remove_file)
-
 static struct tmgr_processes *create(const struct tmgr_processes_options *options)
 {
 	struct tmgr_processes *processes;
@@ -340,16 +322,16 @@ static void a_backup_is_made_while_it_runs(void **state)
 
 int main(void)
 {
+#define TEST(function) store_file_test(function, &file)
 	const struct CMUnitTest tests[] = {
-		file_test(rows_of_the_user_are_written_with_their_step_exactly_once),
-		file_test(a_statement_that_fails_fails_its_step_and_no_other),
-		file_test(
-			rows_of_a_step_that_cannot_be_taken_are_undone_and_those_beside_it_are_not),
-		file_test(with_threads_it_runs_stops_and_goes_on),
-		file_test(keys_are_forgotten_in_the_order_of_their_age),
-		file_test(a_second_program_is_refused),
-		file_test(a_report_says_why_a_store_cannot_be_opened),
-		file_test(a_backup_is_made_while_it_runs),
+		TEST(rows_of_the_user_are_written_with_their_step_exactly_once),
+		TEST(a_statement_that_fails_fails_its_step_and_no_other),
+		TEST(rows_of_a_step_that_cannot_be_taken_are_undone_and_those_beside_it_are_not),
+		TEST(with_threads_it_runs_stops_and_goes_on),
+		TEST(keys_are_forgotten_in_the_order_of_their_age),
+		TEST(a_second_program_is_refused),
+		TEST(a_report_says_why_a_store_cannot_be_opened),
+		TEST(a_backup_is_made_while_it_runs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,12 +18,10 @@ static char part[128];
 
 static int set_up(void **state)
 {
-	int r = leak_setup(state);
+	int r = store_file_setup(state);
 
 	steps = (struct random_steps){ .seed = 5 };
 	model = (struct rows_model){ .rows = NULL };
-	if (r == 0)
-		r = store_file_init(&file);
 	if (r == 0)
 		r = store_file_init(&copy);
 	snprintf(part, sizeof(part), "%s.part", copy.path);
@@ -32,10 +30,9 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	store_file_fini(&file);
 	store_file_fini(&copy);
 	rows_clear(&model);
-	return leak_teardown(state);
+	return store_file_teardown(state);
 }
 
 static void commit_next(struct rows_model *applied)
@@ -178,7 +175,7 @@ static void a_name_that_was_taken_meanwhile_is_left_alone(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define TEST(function) cmocka_unit_test_prestate_setup_teardown(function, set_up, tear_down, &file)
 	const struct CMUnitTest tests[] = {
 		TEST(a_backup_is_a_store_of_that_moment),
 		TEST(what_is_committed_meanwhile_is_not_in_it_and_does_not_begin_it_anew),

@@ -14,18 +14,10 @@
 static struct store_file file;
 static struct steps steps;
 
-static int set_up(void **state)
-{
-	int r = leak_setup(state);
-
-	return r ? r : store_file_init(&file);
-}
-
 static int tear_down(void **state)
 {
 	steps_fini(&steps);
-	store_file_fini(&file);
-	return leak_teardown(state);
+	return store_file_teardown(state);
 }
 
 static int commit(size_t count)
@@ -119,7 +111,8 @@ static void an_event_is_read_once_while_the_journal_is_copied(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define TEST(function) \
+	cmocka_unit_test_prestate_setup_teardown(function, store_file_setup, tear_down, &file)
 	const struct CMUnitTest tests[] = {
 		TEST(a_commit_waits_for_a_program_that_writes_to_the_file),
 		TEST(an_event_is_read_once_while_the_journal_is_copied),

@@ -19,11 +19,9 @@ static char found[4096];
 static int set_up(void **state)
 {
 	struct steps steps;
-	int r = leak_setup(state);
+	int r = store_file_setup(state);
 
 	found[0] = '\0';
-	if (r == 0)
-		r = store_file_init(&file);
 	if (r == 0)
 		r = steps_init(&steps, 3);
 	if (r == 0)
@@ -32,12 +30,6 @@ static int set_up(void **state)
 		r = file.store->ops->commit(file.store, steps_next(&steps, 9));
 	steps_fini(&steps);
 	return r ? r : store_file_close(&file);
-}
-
-static int tear_down(void **state)
-{
-	store_file_fini(&file);
-	return leak_teardown(state);
 }
 
 static int note(void *self, const char *line)
@@ -138,7 +130,7 @@ static void each_fault_is_found_with_one_line(void **state)
 		/* What one fault leaves alone may be another: a wait of nobody, and its goroutine. */
 		if (n < 1 || !strstr(found, rows[i].line))
 			fail_msg("%s: %d: %s", rows[i].line, n, found);
-		assert_int_equal(tear_down(state), 0);
+		assert_int_equal(store_file_teardown(state), 0);
 		assert_int_equal(set_up(state), 0);
 	}
 }
@@ -147,7 +139,6 @@ static void steps_in_the_journal_count_and_their_checksums_are_checked(void **st
 {
 	struct steps steps;
 	struct store_file copy;
-	char command[512];
 
 	(void)state;
 	assert_int_equal(steps_init(&steps, 3), 0);
@@ -155,9 +146,7 @@ static void steps_in_the_journal_count_and_their_checksums_are_checked(void **st
 	assert_int_equal(store_file_open(&file), 0);
 	assert_int_equal(file.store->ops->commit(file.store, steps_next(&steps, 5)), 0);
 	assert_int_equal(check_file(), 0);
-	assert_int_equal(store_file_init(&copy), 0);
-	snprintf(command, sizeof(command), "cp %s %s-wal %s", file.path, file.path, copy.directory);
-	assert_int_equal(system(command), 0);
+	assert_int_equal(store_file_copy(&copy, &file), 0);
 	store_file_sql(&copy, "UPDATE tmgr_journal SET now_ms = now_ms + 1 WHERE sequence = 11");
 	store_file_sql(&copy, "UPDATE tmgr_journal SET changes = x'0102' WHERE sequence > 12");
 	assert_int_equal(tmgr_store_sqlite_check(copy.path, note, NULL), 3);
@@ -273,7 +262,8 @@ static void a_file_is_checked_where_nothing_can_be_written(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define TEST(function) \
+	cmocka_unit_test_prestate_setup_teardown(function, set_up, store_file_teardown, &file)
 	const struct CMUnitTest tests[] = {
 		TEST(a_good_file_has_no_findings),
 		TEST(each_fault_is_found_with_one_line),

@@ -13,19 +13,6 @@
 
 static struct store_file file;
 
-static int set_up(void **state)
-{
-	int r = leak_setup(state);
-
-	return r ? r : store_file_init(&file);
-}
-
-static int tear_down(void **state)
-{
-	store_file_fini(&file);
-	return leak_teardown(state);
-}
-
 static int commit(const struct tmgr_store_batch *batch)
 {
 	return file.store->ops->commit(file.store, batch);
@@ -138,7 +125,7 @@ static void events_that_are_in_the_table_and_in_the_journal_count_once(void **st
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define TEST(function) store_file_test(function, &file)
 	const struct CMUnitTest tests[] = {
 		TEST(events_are_read_from_the_tables_and_from_what_waits),
 		TEST(the_history_is_cut_by_count_and_by_age_a_part_at_a_time),

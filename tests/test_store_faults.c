@@ -57,13 +57,6 @@ static void end(void *user)
 
 static struct store_file file;
 
-static int set_up(void **state)
-{
-	int r = leak_setup(state);
-
-	return r ? r : store_file_init(&file);
-}
-
 static int tear_down(void **state)
 {
 	store_file_fini(&file);
@@ -205,7 +198,8 @@ int main(void)
 	static const sqlite3_mem_methods methods = { take, free, take_again, size_of, round_up,
 		begin, end, NULL };
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(each_allocation_may_fail, set_up, tear_down),
+		cmocka_unit_test_prestate_setup_teardown(
+			each_allocation_may_fail, store_file_setup, tear_down, &file),
 	};
 	struct stat about;
 

@@ -21,18 +21,15 @@ static struct rows_model model;
 
 static int set_up(void **state)
 {
-	int r = leak_setup(state);
-
 	steps = (struct random_steps){ .seed = 7 };
 	model = (struct rows_model){ .rows = NULL };
-	return r == 0 ? store_file_init(&file) : r;
+	return store_file_setup(state);
 }
 
 static int tear_down(void **state)
 {
-	store_file_fini(&file);
 	rows_clear(&model);
-	return leak_teardown(state);
+	return store_file_teardown(state);
 }
 
 static int commit_next(void)
@@ -167,7 +164,7 @@ static void a_program_may_change_its_directory(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define TEST(function) cmocka_unit_test_prestate_setup_teardown(function, set_up, tear_down, &file)
 	const struct CMUnitTest tests[] = {
 		TEST(what_was_in_a_file_that_was_removed_is_rescued_within_a_second),
 		TEST(and_when_it_is_closed_before),

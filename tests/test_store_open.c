@@ -14,19 +14,6 @@
 
 static struct store_file file;
 
-static int set_up(void **state)
-{
-	int r = leak_setup(state);
-
-	return r ? r : store_file_init(&file);
-}
-
-static int tear_down(void **state)
-{
-	store_file_fini(&file);
-	return leak_teardown(state);
-}
-
 static int commit(const struct tmgr_store_batch *batch)
 {
 	return file.store->ops->commit(file.store, batch);
@@ -214,7 +201,7 @@ static void a_store_whose_first_page_is_only_in_the_log_is_opened(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define TEST(function) store_file_test(function, &file)
 	const struct CMUnitTest tests[] = {
 		TEST(a_second_daemon_is_refused),
 		TEST(a_second_daemon_that_comes_by_a_link_is_refused),

@@ -15,10 +15,8 @@ static struct store_file file;
 
 static int set_up(void **state)
 {
-	int r = leak_setup(state);
+	int r = store_file_setup(state);
 
-	if (r == 0)
-		r = store_file_init(&file);
 	power_reset();
 	file.options = power_program_options();
 	return r;
@@ -206,7 +204,7 @@ static void a_write_that_fails_ends_the_store(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define TEST(function) cmocka_unit_test_prestate_setup_teardown(function, set_up, tear_down, &file)
 	const struct CMUnitTest tests[] = {
 		TEST(nothing_acknowledged_is_lost_wherever_the_power_is_cut),
 		TEST(leaving_out_the_sync_of_the_log_is_seen),

@@ -30,10 +30,8 @@ static void set_options(void)
 
 static int set_up(void **state)
 {
-	int r = leak_setup(state);
+	int r = store_file_setup(state);
 
-	if (r == 0)
-		r = store_file_init(&file);
 	power_reset();
 	set_options();
 	return r;
@@ -220,7 +218,7 @@ static void leaving_out_the_sync_of_the_old_logs_end_is_seen(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define TEST(function) cmocka_unit_test_prestate_setup_teardown(function, set_up, tear_down, &file)
 	const struct CMUnitTest tests[] = {
 		TEST(nothing_acknowledged_is_lost_wherever_the_power_is_cut),
 		TEST(leaving_out_the_sync_of_the_new_file_is_seen),

@@ -18,10 +18,8 @@ static struct steps steps;
 
 static int set_up(void **state)
 {
-	int r = leak_setup(state);
+	int r = store_file_setup(state);
 
-	if (r == 0)
-		r = store_file_init(&file);
 	if (r == 0)
 		r = steps_init(&steps, 3);
 	return r ? r : store_file_open(&file);
@@ -29,9 +27,8 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	store_file_fini(&file);
 	steps_fini(&steps);
-	return leak_teardown(state);
+	return store_file_teardown(state);
 }
 
 static int commit(void)
@@ -359,7 +356,7 @@ static void a_program_that_reads_does_not_hold_up_the_end(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define TEST(function) cmocka_unit_test_prestate_setup_teardown(function, set_up, tear_down, &file)
 	const struct CMUnitTest tests[] = {
 		TEST(statements_are_made_with_the_next_batch),
 		TEST(what_was_tried_is_gone_when_it_is_abandoned),

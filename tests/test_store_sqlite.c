@@ -21,19 +21,6 @@
 
 static struct store_file file;
 
-static int set_up(void **state)
-{
-	int r = leak_setup(state);
-
-	return r ? r : store_file_init(&file);
-}
-
-static int tear_down(void **state)
-{
-	store_file_fini(&file);
-	return leak_teardown(state);
-}
-
 static int commit(const struct tmgr_store_batch *batch)
 {
 	return file.store->ops->commit(file.store, batch);
@@ -87,7 +74,6 @@ static void what_was_committed_is_there_when_nothing_was_closed(void **state)
 	(void)state;
 	for (int i = 0; i < 8; i++) {
 		struct store_file copy;
-		char command[512];
 
 		if (!file.store)
 			assert_int_equal(store_file_open(&file), 0);
@@ -100,9 +86,7 @@ static void what_was_committed_is_there_when_nothing_was_closed(void **state)
 				assert_true(file.store->ops->maintain(
 						    file.store, 1, rand_r(&random.seed) % 2) >= 0);
 		}
-		assert_int_equal(store_file_init(&copy), 0);
-		snprintf(command, sizeof(command), "cp %s* %s", file.path, copy.directory);
-		assert_int_equal(system(command), 0);
+		assert_int_equal(store_file_copy(&copy, &file), 0);
 		assert_int_equal(store_file_open(&copy), 0);
 		assert_true(copy.opened.sequence == random.sequence);
 		store_file_must_have(&copy, &model);
@@ -254,8 +238,8 @@ static void a_limit_on_the_size_of_files_holds_steps_as_a_full_disk_does(void **
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
 		if (child_run(&child, run_into_limit, &limits[i]) != 0)
 			fail_msg("%zu: %s", i, child.text);
-		assert_int_equal(tear_down(state), 0);
-		assert_int_equal(set_up(state), 0);
+		assert_int_equal(store_file_teardown(state), 0);
+		assert_int_equal(store_file_setup(state), 0);
 	}
 }
 
@@ -273,11 +257,8 @@ static void a_step_whose_checksum_is_wrong_is_not_replayed(void **state)
 	/* Not closed: what waits in memory would be copied. */
 	{
 		struct store_file copy;
-		char command[512];
 
-		assert_int_equal(store_file_init(&copy), 0);
-		snprintf(command, sizeof(command), "cp %s* %s", file.path, copy.directory);
-		assert_int_equal(system(command), 0);
+		assert_int_equal(store_file_copy(&copy, &file), 0);
 		assert_int_equal(store_file_open(&copy), -EBADMSG);
 		store_file_fini(&copy);
 	}
@@ -346,7 +327,7 @@ static void bad_arguments_are_refused(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define TEST(function) store_file_test(function, &file)
 	const struct CMUnitTest tests[] = {
 		TEST(what_was_committed_is_there_however_it_was_copied),
 		TEST(what_was_committed_is_there_when_nothing_was_closed),

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/support/leak.h"
-
 const char *store_file_base = "/tmp";
 
 int store_file_init(struct store_file *file)
@@ -28,6 +26,19 @@ void store_file_fini(struct store_file *file)
 	snprintf(command, sizeof(command), "rm -rf %s", file->directory);
 	if (system(command) != 0)
 		fprintf(stderr, "%s is left\n", file->directory);
+}
+
+int store_file_setup(void **state)
+{
+	int r = leak_setup(state);
+
+	return r ? r : store_file_init(*state);
+}
+
+int store_file_teardown(void **state)
+{
+	store_file_fini(*state);
+	return leak_teardown(state);
 }
 
 int store_file_open(struct store_file *file)
@@ -77,6 +88,15 @@ void store_file_must_have(struct store_file *file, struct rows_model *model)
 
 	if (!store_file_has(file, model, difference, sizeof(difference)))
 		fail_msg("%s", difference);
+}
+
+int store_file_copy(struct store_file *copy, const struct store_file *file)
+{
+	char command[256];
+	int r = store_file_init(copy);
+
+	snprintf(command, sizeof(command), "cp %s* %s", file->path, copy->directory);
+	return r == 0 ? system(command) : r;
 }
 
 static int print_finding(void *self, const char *line)
