@@ -206,9 +206,7 @@ static void a_connect_ends_at_its_deadline_or_cancel(void **state)
 			visitor.deadline = tmgr_after(10 * TMGR_MILLISECOND);
 			assert_int_equal(visit_only(h, &visitor), -ETIMEDOUT);
 			visitor.deadline = NEVER;
-			crew_begin(&crew, h);
-			crew_add(&crew, visit, &visitor);
-			assert_true(crew_waits(&crew, 0, "descriptor"));
+			assert_true(crew_begin_waiting(&crew, h, visit, &visitor));
 			/* Whatever it has open now a program that is started does not get. */
 			assert_int_equal(leak_inherited(), inherited);
 			crew_cancel(&crew, 0);

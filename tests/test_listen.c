@@ -185,9 +185,7 @@ static void descriptors_that_are_used_up_are_waited_for_when_accepting(void **st
 		struct crew crew;
 
 		visitor.listener = listen_here(&place);
-		crew_begin(&crew, h);
-		crew_add(&crew, accept_one, &visitor);
-		assert_true(crew_waits(&crew, 0, "descriptor"));
+		assert_true(crew_begin_waiting(&crew, h, accept_one, &visitor));
 		assert_int_equal(tmgr_connect(NULL, &place, NULL, NEVER, &stream), 0);
 		crew_join(&crew, 0);
 		assert_int_equal(visitor.r, 0);

@@ -56,6 +56,14 @@ static void late_begin(struct late *late, unsigned state,
 	late_begin_with(late, state, handler, NULL);
 }
 
+/* It waits, and its timeout comes while it works. */
+static void wait_and_work(struct late *late)
+{
+	tmgr_machine_add(late->machine, WAITING, NULL);
+	tmgr_machine_add(late->machine, WORK, NULL);
+	assert_int_equal(late->expired, 1);
+}
+
 static void late_end(struct late *late)
 {
 	tmgr_machine_unref(late->machine);
@@ -88,14 +96,17 @@ static void have_it_expire(struct late *late)
 }
 
 /* What is queued from inside of a handler comes in order: so this is what two threads may do. */
-static void enter_it_again(void *self, struct tmgr_machine_event *event)
+static void wait_anew(struct late *late)
 {
-	struct late *late = self;
-
-	(void)event;
 	soon(late, TMGR_MUTATION_REMOVE, WAITING);
 	soon(late, TMGR_MUTATION_ADD, WAITING);
 	have_it_expire(late);
+}
+
+static void enter_it_again(void *self, struct tmgr_machine_event *event)
+{
+	(void)event;
+	wait_anew(self);
 }
 
 static void a_late_timeout_is_not_that_of_a_later_activation(void **state)
@@ -103,9 +114,7 @@ static void a_late_timeout_is_not_that_of_a_later_activation(void **state)
 	struct late late;
 
 	late_begin(&late, WORK, enter_it_again);
-	tmgr_machine_add(late.machine, WAITING, NULL);
-	tmgr_machine_add(late.machine, WORK, NULL);
-	assert_int_equal(late.expired, 1);
+	wait_and_work(&late);
 	assert_int_equal(tmgr_machine_tick(late.machine, WAITING), 3);
 	assert_false(tmgr_machine_is(late.machine, GIVEN_UP));
 	assert_int_equal(dropped(&late), 1);
@@ -132,9 +141,7 @@ static void a_timeout_that_comes_behind_the_end_of_its_state_is_none(void **stat
 	struct late late;
 
 	late_begin(&late, WORK, leave_it);
-	tmgr_machine_add(late.machine, WAITING, NULL);
-	tmgr_machine_add(late.machine, WORK, NULL);
-	assert_int_equal(late.expired, 1);
+	wait_and_work(&late);
 	assert_false(tmgr_machine_any(late.machine, TMGR_STATES(WAITING, GIVEN_UP)));
 	late_end(&late);
 }
@@ -173,8 +180,7 @@ static void a_late_timeout_stands_for_nothing_else(void **state)
 	struct late late;
 
 	late_begin(&late, WORK, enter_it_again_and_give_up);
-	tmgr_machine_add(late.machine, WAITING, NULL);
-	tmgr_machine_add(late.machine, WORK, NULL);
+	wait_and_work(&late);
 	assert_true(tmgr_machine_is(late.machine, GIVEN_UP));
 	assert_int_equal(dropped(&late), 1);
 	late_end(&late);
@@ -200,9 +206,7 @@ static void a_full_queue_loses_no_timeout(void **state)
 
 		options.queue_full = (enum tmgr_queue_full)full;
 		late_begin_with(&late, WORK, fill_the_queue, &options);
-		tmgr_machine_add(late.machine, WAITING, NULL);
-		tmgr_machine_add(late.machine, WORK, NULL);
-		assert_int_equal(late.expired, 1);
+		wait_and_work(&late);
 		assert_int_equal(tmgr_machine_tick(late.machine, GIVEN_UP) & 1, 1);
 		late_end(&late);
 	}
@@ -256,9 +260,7 @@ static void another_thread_may_have_entered_it_again(void **state)
 	actor_start(&actor);
 	actor_begin(&actor, work, &late);
 	assert_true(latch_arrived(&late.latch, 1));
-	soon(&late, TMGR_MUTATION_REMOVE, WAITING);
-	soon(&late, TMGR_MUTATION_ADD, WAITING);
-	have_it_expire(&late);
+	wait_anew(&late);
 	latch_open(&late.latch);
 	assert_true(actor_finishes(&actor));
 	actor_quit(&actor);

@@ -221,12 +221,33 @@ static void events_are_read_from_a_sequence_on(void **state)
 
 /* ---- Mistakes ------------------------------------------------------------------------------- */
 
+struct refused {
+	const char *line;
+	int error;
+};
+
+static void are_answered_with_errors(const struct refused *rows, size_t count)
+{
+	struct durable durable = { 0 };
+	struct answers answers = { 0 };
+
+	durable_begin(&durable, asked);
+	assert_int_equal(durable_start(&durable, &asked_waiter, "w"), 0);
+	for (size_t i = 0; i < count; i++) {
+		int error = answers_ask(&durable, &answers, rows[i].line);
+
+		if (error != rows[i].error)
+			fail_msg("%s: %d, not %d", rows[i].line, error, rows[i].error);
+		assert_true(answers_text(&answers)[0] != '\0');
+		assert_int_equal(answers.count, 1);
+	}
+	answers_drop(&answers);
+	durable_end(&durable);
+}
+
 static void a_line_that_is_no_request_is_answered_with_an_error(void **state)
 {
-	static const struct {
-		const char *line;
-		int error;
-	} rows[] = {
+	static const struct refused rows[] = {
 		{ "", -EOPNOTSUPP },
 		{ "[]", -EBADMSG },
 		{ "{", -EBADMSG },
@@ -243,29 +264,14 @@ static void a_line_that_is_no_request_is_answered_with_an_error(void **state)
 		{ "{\"ask\":\"get\",\"id\":\"nobody\"}", -ENOENT },
 		{ "{\"ask\":\"get\",\"id\":\"\xff\"}", -EILSEQ },
 	};
-	struct durable durable = { 0 };
-	struct answers answers = { 0 };
 
-	durable_begin(&durable, asked);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		int error = answers_ask(&durable, &answers, rows[i].line);
-
-		if (error != rows[i].error)
-			fail_msg("%s: %d, not %d", rows[i].line, error, rows[i].error);
-		assert_true(answers_text(&answers)[0] != '\0');
-		assert_int_equal(answers.count, 1);
-	}
-	answers_drop(&answers);
-	durable_end(&durable);
+	are_answered_with_errors(rows, sizeof(rows) / sizeof(rows[0]));
 }
 
 /* Each a line that would be a request without it. */
 static void what_is_not_utf8_in_a_line_is_answered_with_an_error(void **state)
 {
-	static const struct {
-		const char *line;
-		int error;
-	} rows[] = {
+	static const struct refused rows[] = {
 		{ "{\"ask\":\"list\",\"\xff\":1}", -EILSEQ },
 		{ "{\"ask\":\"list\",\"definition\":\"a\xc3\"}", -EILSEQ },
 		{ "{\"ask\":\"list\",\"after\":\"\xc0\xaf\"}", -EILSEQ },
@@ -280,21 +286,8 @@ static void what_is_not_utf8_in_a_line_is_answered_with_an_error(void **state)
 		{ "{\"ask\":\"get\",\"id\":\"w\\u0085\"}", -EINVAL },
 		{ "{\"ask\":\"send\",\"channel\":\"w/\\u007f\"}", -EINVAL },
 	};
-	struct durable durable = { 0 };
-	struct answers answers = { 0 };
 
-	durable_begin(&durable, asked);
-	assert_int_equal(durable_start(&durable, &asked_waiter, "w"), 0);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		int error = answers_ask(&durable, &answers, rows[i].line);
-
-		if (error != rows[i].error)
-			fail_msg("%s: %d, not %d", rows[i].line, error, rows[i].error);
-		assert_true(answers_text(&answers)[0] != '\0');
-		assert_int_equal(answers.count, 1);
-	}
-	answers_drop(&answers);
-	durable_end(&durable);
+	are_answered_with_errors(rows, sizeof(rows) / sizeof(rows[0]));
 }
 
 static void an_answer_ends_where_nobody_takes_it(void **state)

@@ -85,9 +85,7 @@ static void a_write_that_is_cancelled_says_how_much_was_written(void **state)
 			struct two two;
 
 			two_begin(&two, (enum link_kind)kind, NULL);
-			crew_begin(&crew, h);
-			crew_add(&crew, write_until_cancelled, &two);
-			assert_true(crew_waits(&crew, 0, "descriptor"));
+			assert_true(crew_begin_waiting(&crew, h, write_until_cancelled, &two));
 			crew_cancel(&crew, 0);
 			crew_join(&crew, 0);
 			crew_add(&crew, read_to_the_end, &two);
@@ -259,9 +257,7 @@ static void a_close_that_is_late_ends_the_writers_of_a_socket(void **state)
 				struct two two;
 
 				two_begin(&two, (enum link_kind)kind, NULL);
-				crew_begin(&crew, h);
-				crew_add(&crew, write_first, &two);
-				assert_true(crew_waits(&crew, 0, "descriptor"));
+				assert_true(crew_begin_waiting(&crew, h, write_first, &two));
 				crew_add(&crew, write_second, &two);
 				assert_true(crew_waits(&crew, 1, "future"));
 				crew_add(&crew, ways[way], &two);

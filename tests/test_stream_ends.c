@@ -97,9 +97,8 @@ static void a_read_that_is_cancelled_loses_nothing(void **state)
 				two_begin(&cut.two, (enum link_kind)kind, NULL);
 				assert_int_equal(
 					write(tmgr_stream_fd(cut.two.streams[1]), "abcd", 4), 4);
-				crew_begin(&crew, h);
-				crew_add(&crew, read_until_cancelled, &cut);
-				assert_true(crew_waits(&crew, 0, "descriptor"));
+				assert_true(
+					crew_begin_waiting(&crew, h, read_until_cancelled, &cut));
 				crew_cancel(&crew, 0);
 				assert_int_equal(crew_end(&crew), 0);
 				assert_int_equal(cut.r, -ECANCELED);
@@ -140,9 +139,7 @@ static void a_second_reader_is_refused_and_does_not_disturb_the_first(void **sta
 		struct two two;
 
 		two_begin(&two, LINK_UNIX, NULL);
-		crew_begin(&crew, h);
-		crew_add(&crew, read_byte, &two);
-		assert_true(crew_waits(&crew, 0, "descriptor"));
+		assert_true(crew_begin_waiting(&crew, h, read_byte, &two));
 		crew_add(&crew, read_busy, &two);
 		crew_join(&crew, 1);
 		assert_int_equal(write(tmgr_stream_fd(two.streams[1]), "x", 1), 1);
@@ -213,9 +210,7 @@ static void a_stream_may_be_ended_on_any_thread_and_belongs_to_one_loop(void **s
 	struct two two;
 
 	two_begin(&two, LINK_TCP, NULL);
-	crew_begin(&crew, 1);
-	crew_add(&crew, read_byte, &two);
-	assert_true(crew_waits(&crew, 0, "descriptor"));
+	assert_true(crew_begin_waiting(&crew, 1, read_byte, &two));
 	assert_int_equal(write(tmgr_stream_fd(two.streams[1]), "x", 1), 1);
 	crew_join(&crew, 0);
 	assert_int_equal(two.seen[0], 1);
@@ -290,9 +285,7 @@ static void shutting_the_input_down_ends_a_read(void **state)
 			struct two two;
 
 			two_begin(&two, (enum link_kind)kind, NULL);
-			crew_begin(&crew, h);
-			crew_add(&crew, read_byte, &two);
-			assert_true(crew_waits(&crew, 0, "descriptor"));
+			assert_true(crew_begin_waiting(&crew, h, read_byte, &two));
 			crew_add(&crew, shut_down_input, &two);
 			assert_int_equal(crew_end(&crew), 0);
 			assert_int_equal(two.seen[0], 0);

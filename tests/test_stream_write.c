@@ -32,9 +32,7 @@ static void a_large_write_goes_as_fast_as_the_other_side_reads(void **state)
 			struct two two;
 
 			two_begin(&two, (enum link_kind)kind, NULL);
-			crew_begin(&crew, h);
-			crew_add(&crew, write_much, &two);
-			assert_true(crew_waits(&crew, 0, "descriptor"));
+			assert_true(crew_begin_waiting(&crew, h, write_much, &two));
 			crew_add(&crew, read_to_the_end, &two);
 			assert_int_equal(crew_end(&crew), 0);
 			assert_int_equal(two.seen[0], 0);

@@ -48,6 +48,12 @@ bool crew_waits(struct crew *crew, size_t member, const char *what)
 	return task_waits(crew->manager, name, what);
 }
 
+bool crew_begin_waiting(struct crew *crew, int host, crew_function *function, void *self)
+{
+	crew_begin(crew, host);
+	return crew_waits(crew, crew_add(crew, function, self), "descriptor");
+}
+
 void crew_cancel(struct crew *crew, size_t member)
 {
 	tmgr_handle_cancel(crew->handles[member], 0, "the test says so");

@@ -34,6 +34,9 @@ size_t crew_add(struct crew *crew, crew_function *function, void *self);
 /* Wait until a member waits in a wait of this kind, as a snapshot calls it. */
 bool crew_waits(struct crew *crew, size_t member, const char *what);
 
+/* Begin one with a first member that comes to wait for its descriptor; whether it does. */
+bool crew_begin_waiting(struct crew *crew, int host, crew_function *function, void *self);
+
 void crew_cancel(struct crew *crew, size_t member);
 
 /* Wait for the end of one; its result. */
