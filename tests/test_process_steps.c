@@ -225,6 +225,41 @@ static void a_method_that_fails_leaves_nothing_and_is_tried_again_with_backoff(v
 	durable_end(&durable);
 }
 
+struct methods {
+	char retried[64], stepped[64];
+};
+
+static int note_method(void *self, const struct tmgr_process_event *event)
+{
+	struct methods *methods = self;
+
+	if (event->kind == TMGR_PROCESS_EVENT_RETRY)
+		snprintf(methods->retried, sizeof(methods->retried), "%s", event->method);
+	if (event->kind == TMGR_PROCESS_EVENT_STEP)
+		snprintf(methods->stepped, sizeof(methods->stepped), "%s", event->method);
+	return 0;
+}
+
+static void an_event_names_the_method_that_failed_or_took_effect(void **state)
+{
+	struct durable durable = { 0 };
+	struct methods methods = { "", "" };
+
+	fails_left = 1;
+	durable_begin(&durable, fickles);
+	assert_int_equal(create_box(&durable, 0), 0);
+	assert_int_equal(durable_start(&durable, &fickle_definition, "f"), 0);
+	durable_advance(&durable, TMGR_SECOND);
+	assert_int_equal(
+		tmgr_processes_events(durable.processes,
+			&(struct tmgr_store_query){ .process = "f", .count_max = SIZE_MAX },
+			note_method, &methods),
+		0);
+	assert_string_equal(methods.retried, fickle_definition.methods[0].name);
+	assert_string_equal(methods.stepped, fickle_definition.methods[0].name);
+	durable_end(&durable);
+}
+
 static void after_ten_attempts_it_is_failed_with_its_error_and_can_be_resumed(void **state)
 {
 	struct durable durable = { 0 };
@@ -401,6 +436,7 @@ int main(void)
 		seen_test(starting_an_id_twice_is_eexist_also_when_it_is_over),
 		seen_test(the_state_given_at_the_start_is_the_first_methods),
 		seen_test(a_method_that_fails_leaves_nothing_and_is_tried_again_with_backoff),
+		seen_test(an_event_names_the_method_that_failed_or_took_effect),
 		seen_test(after_ten_attempts_it_is_failed_with_its_error_and_can_be_resumed),
 		seen_test(two_goroutines_of_one_process_talk_and_the_last_that_ends_ends_it),
 		seen_test(going_with_a_live_name_is_eexist_and_fails_the_step),

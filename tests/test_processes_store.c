@@ -143,6 +143,56 @@ static void a_checkpoint_that_fails_on_the_disk_ends_it(void **state)
 	daemon_release(&daemon);
 }
 
+/* All its work is done by then: where it cannot be, the stop says so. */
+static int fail_and_note(struct tmgr_store *store)
+{
+	note_checkpoint(store);
+	return -EIO;
+}
+
+static void a_stop_has_the_store_do_all_that_can_wait_and_gives_its_error(void **state)
+{
+	struct daemon daemon;
+
+	begin(&daemon);
+	own_store.checkpoint = note_checkpoint;
+	daemon_start(&daemon);
+	assert_int_equal(daemon_start_sum(&daemon, "s", 1), 0);
+	assert_false(seen.checkpointed);
+	assert_int_equal(daemon_stop(&daemon), 0);
+	assert_true(seen.checkpointed);
+	daemon_release(&daemon);
+	begin(&daemon);
+	own_store.checkpoint = fail_and_note;
+	daemon_start(&daemon);
+	assert_int_equal(daemon_stop(&daemon), -EIO);
+	assert_true(seen.checkpointed);
+	daemon_release(&daemon);
+}
+
+static int close_and_note(struct tmgr_store *store)
+{
+	atomic_fetch_add(&seen.tries, 1);
+	return own_store_real->close(store);
+}
+
+/* It has ended: what it would do now is in doubt. */
+static void a_store_that_failed_is_closed_and_asked_for_nothing_more(void **state)
+{
+	struct daemon daemon;
+
+	begin(&daemon);
+	own_store.checkpoint = fail_and_note;
+	own_store.close = close_and_note;
+	daemon_start(&daemon);
+	assert_int_equal(daemon_answer(daemon_submit(&daemon, &checkpoint_now)), -EIO);
+	seen.checkpointed = false;
+	assert_int_equal(runner_join(&daemon.runner), -EIO);
+	assert_false(seen.checkpointed);
+	assert_int_equal(atomic_load(&seen.tries), 1);
+	daemon_release(&daemon);
+}
+
 /* ---- Statements that are tried again --------------------------------------------------------- */
 
 static int writer_write(
@@ -394,6 +444,8 @@ int main(void)
 		leak_test(what_a_store_did_to_recover_is_in_the_log),
 		leak_test(a_checkpoint_does_not_wait_for_a_moment_without_steps),
 		leak_test(a_checkpoint_that_fails_on_the_disk_ends_it),
+		leak_test(a_stop_has_the_store_do_all_that_can_wait_and_gives_its_error),
+		leak_test(a_store_that_failed_is_closed_and_asked_for_nothing_more),
 		leak_test(statements_that_cannot_be_made_again_yet_are_tried_until_they_can),
 		leak_test(statements_that_were_good_and_are_not_any_more_end_it),
 		leak_test(over_a_quota_steps_are_held_and_go_on),

@@ -255,6 +255,7 @@ static void what_does_not_fit_is_refused_with_its_path(void **state)
 		{ "{\"s64\":\"9223372036854775808\"}", "s64: is out of range", -ERANGE },
 		{ "{\"u64\":\"18446744073709551616\"}", "u64: is out of range", -ERANGE },
 		{ "{\"u64\":1e300}", "u64: is out of range", -ERANGE },
+		{ "{\"u64\":1e999}", "u64: is out of range", -ERANGE },
 		{ "{\"s32\":1.5}", "s32: is not an integer", -EPROTO },
 		{ "{\"s32\":\"1.0\"}", "s32: is not an integer", -EPROTO },
 		{ "{\"s32\":\"01\"}", "s32: is not an integer", -EPROTO },
@@ -409,6 +410,45 @@ static void each_allocation_may_fail(void **state)
 	assert_true(k > 4 && k < 200);
 }
 
+/* As large as texts, bytes and texts of an array that need memory of their own, each. */
+static void what_is_large_is_read_or_refused_when_there_is_no_memory(void **state)
+{
+	size_t size = 100000;
+	char *json = malloc(4 * size), *at = json;
+	long k;
+
+	(void)state;
+	at += sprintf(at, "{\"text\":\"%0*d\",", (int)size, 0);
+	at += sprintf(at, "\"bytes\":\"%0*d\",", (int)size, 0);
+	sprintf(at, "\"tags\":[\"%0*d\"]}", (int)size, 0);
+	for (k = 1; k < 200; k++) {
+		struct tmgr_state_memory *one = NULL;
+		void *object = NULL;
+		int r;
+
+		assert_int_equal(tmgr_state_memory_create(&one), 0);
+		fault_fail_allocation(k);
+		r = tmgr_state_decode(one, &table, json, strlen(json), &object);
+		if (!fault_happened()) {
+			struct everything *e = object;
+
+			fault_off();
+			assert_int_equal(r, 0);
+			assert_int_equal(strlen(e->text), size);
+			assert_int_equal(e->bytes.size, size / 4 * 3);
+			assert_int_equal(strlen(e->tags[0]), size);
+			tmgr_state_memory_destroy(one);
+			break;
+		}
+		fault_off();
+		assert_int_equal(r, -ENOMEM);
+		assert_string_equal(tmgr_state_error(one), "out of memory");
+		tmgr_state_memory_destroy(one);
+	}
+	free(json);
+	assert_true(k > 3 && k < 200);
+}
+
 static void a_step_like_the_last_one_allocates_nothing(void **state)
 {
 	long before = 0;
@@ -438,6 +478,7 @@ int main(void)
 		TEST(numbers_come_back_bit_for_bit),
 		TEST(the_decimal_point_is_a_point_in_every_locale),
 		TEST(each_allocation_may_fail),
+		TEST(what_is_large_is_read_or_refused_when_there_is_no_memory),
 		TEST(a_step_like_the_last_one_allocates_nothing),
 	};
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <taskmgr/taskmgr.h>
 
@@ -111,6 +112,28 @@ static void nothing_acknowledged_is_lost_wherever_the_power_is_cut(void **state)
 			fail_msg("cut at operation %ld: not survived", n);
 	print_message("cut at every %ldth of %ld operations\n", step, n);
 	assert_true(n > 40);
+}
+
+/* What is in doubt is not gone on with: a new file has to be there. */
+static void while_there_is_no_room_for_the_new_file_it_is_not_opened(void **state)
+{
+	struct power_program program = { .random.seed = (unsigned)seed_of_this_run() };
+	char new[128];
+
+	(void)state;
+	leave_doubt(&program);
+	snprintf(new, sizeof(new), "%s.new", file.path);
+	for (long n = 1; n <= 3; n++) {
+		power_no_room(n);
+		assert_int_equal(store_file_open(&file), -ENOSPC);
+		assert_int_equal(access(new, F_OK), -1);
+	}
+	power_no_room(0);
+	go_on(&program);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_true(file.opened.sequence == program.acknowledged_sequence);
+	store_file_must_have(&file, &program.acknowledged);
+	power_program_forget(&program);
 }
 
 static void leaving_out_the_sync_of_the_new_file_is_seen(void **state)
@@ -221,6 +244,7 @@ int main(void)
 #define TEST(function) cmocka_unit_test_prestate_setup_teardown(function, set_up, tear_down, &file)
 	const struct CMUnitTest tests[] = {
 		TEST(nothing_acknowledged_is_lost_wherever_the_power_is_cut),
+		TEST(while_there_is_no_room_for_the_new_file_it_is_not_opened),
 		TEST(leaving_out_the_sync_of_the_new_file_is_seen),
 		TEST(leaving_out_the_sync_of_the_new_files_name_is_seen),
 		TEST(leaving_out_the_sync_of_the_old_logs_end_is_seen),

@@ -291,6 +291,40 @@ static void a_program_that_writes_to_the_file_holds_steps_and_loses_none(void **
 	sqlite3_close(other);
 }
 
+/* The salts in its header are others each time. */
+static uint64_t salts_of_log(void)
+{
+	char path[128];
+	uint64_t salts = 0;
+	FILE *log;
+
+	snprintf(path, sizeof(path), "%s-wal", file.path);
+	log = fopen(path, "re");
+	assert_non_null(log);
+	assert_int_equal(fseek(log, 16, SEEK_SET), 0);
+	assert_int_equal(fread(&salts, sizeof(salts), 1, log), 1);
+	fclose(log);
+	return salts;
+}
+
+static void the_log_is_begun_anew_above_its_size_and_long_before_its_limit(void **state)
+{
+	int64_t until = tmgr_after(30 * TMGR_SECOND);
+	uint64_t first;
+
+	(void)state;
+	assert_int_equal(store_file_close(&file), 0);
+	file.options.log_bytes = 65536;
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(commit(), 0);
+	first = salts_of_log();
+	while (salts_of_log() == first && tmgr_now() < until) {
+		assert_int_equal(commit(), 0);
+		assert_true(file.store->ops->maintain(file.store, TMGR_SECOND, true) >= 0);
+	}
+	assert_true(salts_of_log() != first);
+}
+
 static void a_program_that_reads_for_long_lets_the_log_grow_to_its_limit_and_no_further(
 	void **state)
 {
@@ -369,6 +403,7 @@ int main(void)
 		TEST(more_texts_than_are_kept_are_prepared_again),
 		TEST(a_program_that_writes_to_the_file_holds_steps_and_loses_none),
 		TEST(a_program_that_reads_does_not_hold_up_the_end),
+		TEST(the_log_is_begun_anew_above_its_size_and_long_before_its_limit),
 		TEST(a_program_that_reads_for_long_lets_the_log_grow_to_its_limit_and_no_further),
 	};
 
