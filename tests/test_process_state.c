@@ -114,6 +114,8 @@ static void keys_that_the_table_does_not_know_are_kept_by_a_step(void **state)
 /* ---- What cannot be written ------------------------------------------------------------------ */
 
 /* Which way it goes wrong is the first letter of the process's id. */
+static const struct tmgr_process_definition wrong_definition;
+
 static int go_wrong(struct tmgr_process *process, void *state, const struct tmgr_message *message)
 {
 	struct note *self = state;
@@ -127,6 +129,12 @@ static int go_wrong(struct tmgr_process *process, void *state, const struct tmgr
 		return tmgr_process_text(process, &self->text, "%s", "\xff");
 	case 'l':
 		return tmgr_process_text(process, &self->text, "%*d", TMGR_PROCESS_STATE_MAX, 1);
+	case 'c':
+		tmgr_process_spawn(process,
+			&(struct tmgr_process_child){
+				&wrong_definition, "other", &(struct note){ .ratio = NAN } },
+			NULL);
+		return 0;
 	default:
 		/* No error, and not what a method may return. */
 		return 1;
@@ -153,6 +161,7 @@ static void a_state_that_cannot_be_written_fails_its_step_with_the_fields_path(v
 		{ "nan", "Main_Wrong: ratio: is NaN", -EDOM },
 		{ "utf8", "Main_Wrong: text: is not UTF-8", -EILSEQ },
 		{ "long", "Main_Wrong: too long", -EMSGSIZE },
+		{ "child", "Main_Wrong: the state of a child cannot be written", -EDOM },
 		{ "positive", "Main_Wrong: it returned 1, which is above 0", -EINVAL },
 	};
 	const struct tmgr_process_definition *const wrongs[] = { &wrong_definition, NULL };
@@ -170,6 +179,7 @@ static void a_state_that_cannot_be_written_fails_its_step_with_the_fields_path(v
 		assert_string_equal(durable_state(&durable, rows[i].id), "{}");
 		assert_int_equal(durable_events(&durable, rows[i].id, TMGR_PROCESS_EVENT_LOG), 0);
 	}
+	assert_int_equal(durable_status(&durable, "other"), 0);
 	durable_end(&durable);
 }
 

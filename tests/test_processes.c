@@ -291,6 +291,47 @@ static void a_method_without_a_deadline_is_never_late(void **state)
 
 /* ---- Events ---------------------------------------------------------------------------------- */
 
+static bool one_is_running(void *argument)
+{
+	struct tmgr_processes_stats stats;
+
+	tmgr_processes_stats(argument, &stats);
+	return stats.running == 1 && stats.runnable == 0;
+}
+
+static bool none_is_running(void *argument)
+{
+	struct tmgr_processes_stats stats;
+
+	tmgr_processes_stats(argument, &stats);
+	return stats.running == 0 && stats.runnable == 0;
+}
+
+static bool one_is_runnable_too(void *argument)
+{
+	struct tmgr_processes_stats stats;
+
+	tmgr_processes_stats(argument, &stats);
+	return stats.running == 1 && stats.runnable == 1;
+}
+
+static void methods_that_run_and_those_that_could_are_counted(void **state)
+{
+	struct daemon daemon;
+
+	held_begin(false);
+	daemon_begin(&daemon, 1);
+	daemon_start_held(&daemon, &held_definition, "h");
+	assert_true(eventually(one_is_running, daemon.processes));
+	assert_int_equal(daemon_start_process(&daemon, &held_definition, "i"), 0);
+	assert_true(eventually(one_is_runnable_too, daemon.processes));
+	latch_open(&held_latch);
+	daemon_expect_result(&daemon, "h", "first");
+	daemon_expect_result(&daemon, "i", "again");
+	assert_true(eventually(none_is_running, daemon.processes));
+	daemon_end(&daemon);
+}
+
 static void events_can_be_followed_as_they_become_durable(void **state)
 {
 	struct tmgr_processes_stats stats;
@@ -354,6 +395,7 @@ int main(void)
 		leak_test(an_effect_is_kept_before_once_returns),
 		leak_test(an_effect_that_outlasts_its_method_does_no_harm),
 		leak_test(a_method_without_a_deadline_is_never_late),
+		leak_test(methods_that_run_and_those_that_could_are_counted),
 		leak_test(events_can_be_followed_as_they_become_durable),
 		leak_test(timers_fire_by_themselves),
 		leak_test(a_runtime_with_nothing_to_do_sleeps),

@@ -1,11 +1,14 @@
 /* What a migrate function sees and sets, and which tables are refused. */
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <taskmgr/taskmgr.h>
 
 #include "taskmgr/base/check.h"
 
+#include "tests/support/fault.h"
 #include "tests/support/leak.h"
 
 /* Once total was a text like "12.50 EUR", and customer an object. */
@@ -35,9 +38,10 @@ static int migrate(struct tmgr_state_old *old, const char *name, void *object)
 		return r;
 	}
 	r = tmgr_state_old_text(old, "customer.names[1]", &text);
-	if (r == 0)
-		order->customer = tmgr_state_copy(tmgr_state_old_memory(old), text, strlen(text));
-	return r;
+	if (r < 0)
+		return r;
+	order->customer = tmgr_state_copy(tmgr_state_old_memory(old), text, strlen(text));
+	return order->customer ? 0 : -ENOMEM;
 }
 
 static const struct tmgr_state_field order_fields[] = {
@@ -212,6 +216,31 @@ static int look_around(struct tmgr_state_old *old, const char *name, void *objec
 	return 0;
 }
 
+/* Texts that need memory of their own. */
+static void where_there_is_no_memory_what_it_asks_for_is_refused(void **state)
+{
+	const size_t size = 100000;
+	char *json = malloc(size + 64);
+	struct order *order;
+	void *object;
+	int r = -ENOMEM;
+
+	(void)state;
+	sprintf(json, "{\"customer\":{\"names\":[\"a\",\"%0*d\"]}}", (int)size, 0);
+	for (long k = 1; r != 0; k++) {
+		assert_true(k < 100);
+		tmgr_state_memory_destroy(memory);
+		assert_int_equal(tmgr_state_memory_create(&memory), 0);
+		fault_fail_allocation(k);
+		r = decode(&order_state, json, &object);
+		assert_int_equal(r, fault_happened() ? -ENOMEM : 0);
+		fault_off();
+	}
+	order = object;
+	assert_int_equal(strlen(order->customer), size);
+	free(json);
+}
+
 static void it_can_look_at_the_whole_old_object(void **state)
 {
 	static const struct tmgr_state_table looking = TMGR_STATE_MIGRATED(
@@ -338,6 +367,7 @@ int main(void)
 		TEST(a_field_of_another_type_is_set_by_the_migrate_function),
 		TEST(it_is_called_for_each_struct_with_the_object_of_that_one),
 		TEST(what_it_returns_is_the_error_with_the_path),
+		TEST(where_there_is_no_memory_what_it_asks_for_is_refused),
 		TEST(it_can_look_at_the_whole_old_object),
 		TEST(a_table_with_a_mistake_is_refused_and_the_field_named),
 		TEST(bad_arguments_are_refused),
