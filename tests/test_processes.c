@@ -291,28 +291,21 @@ static void a_method_without_a_deadline_is_never_late(void **state)
 
 /* ---- Events ---------------------------------------------------------------------------------- */
 
-static bool one_is_running(void *argument)
+struct wanted {
+	struct tmgr_processes *processes;
+	size_t running, runnable;
+};
+
+/* They are counted at each turn, and a question is one. */
+static bool counts_are(void *argument)
 {
+	static const struct tmgr_process_command get = { .kind = TMGR_PROCESS_GET, .id = "h" };
+	const struct wanted *wanted = argument;
 	struct tmgr_processes_stats stats;
 
-	tmgr_processes_stats(argument, &stats);
-	return stats.running == 1 && stats.runnable == 0;
-}
-
-static bool none_is_running(void *argument)
-{
-	struct tmgr_processes_stats stats;
-
-	tmgr_processes_stats(argument, &stats);
-	return stats.running == 0 && stats.runnable == 0;
-}
-
-static bool one_is_runnable_too(void *argument)
-{
-	struct tmgr_processes_stats stats;
-
-	tmgr_processes_stats(argument, &stats);
-	return stats.running == 1 && stats.runnable == 1;
+	tmgr_processes_do(NULL, wanted->processes, &get, DAEMON_SOON, NULL);
+	tmgr_processes_stats(wanted->processes, &stats);
+	return stats.running == wanted->running && stats.runnable == wanted->runnable;
 }
 
 static void methods_that_run_and_those_that_could_are_counted(void **state)
@@ -322,13 +315,13 @@ static void methods_that_run_and_those_that_could_are_counted(void **state)
 	held_begin(false);
 	daemon_begin(&daemon, 1);
 	daemon_start_held(&daemon, &held_definition, "h");
-	assert_true(eventually(one_is_running, daemon.processes));
+	assert_true(eventually(counts_are, &(struct wanted){ daemon.processes, 1, 0 }));
 	assert_int_equal(daemon_start_process(&daemon, &held_definition, "i"), 0);
-	assert_true(eventually(one_is_runnable_too, daemon.processes));
+	assert_true(eventually(counts_are, &(struct wanted){ daemon.processes, 1, 1 }));
 	latch_open(&held_latch);
 	daemon_expect_result(&daemon, "h", "first");
 	daemon_expect_result(&daemon, "i", "again");
-	assert_true(eventually(none_is_running, daemon.processes));
+	assert_true(eventually(counts_are, &(struct wanted){ daemon.processes, 0, 0 }));
 	daemon_end(&daemon);
 }
 
