@@ -171,10 +171,10 @@ void tmgr__request_answer(struct tmgr_process_request *request, int error);
 
 /* runtime_turn.c */
 void tmgr__runtime_tell_over(void *self, struct tmgr__eprocess *process);
-/* Take what came in; whether there was anything. */
-bool tmgr__runtime_take(struct tmgr_processes *processes);
+/* Take what came in. */
+void tmgr__runtime_take(struct tmgr_processes *processes);
 /* Fire what is due. */
-bool tmgr__runtime_tick(struct tmgr_processes *processes);
+void tmgr__runtime_tick(struct tmgr_processes *processes);
 /* Give workers what can run. */
 void tmgr__runtime_dispatch(struct tmgr_processes *processes);
 /* Call those stuck that are late. */

@@ -225,10 +225,9 @@ static void take_deed(struct tmgr_processes *processes, struct tmgr__job *job)
 	tmgr__job_recycle(processes, job);
 }
 
-bool tmgr__runtime_take(struct tmgr_processes *processes)
+void tmgr__runtime_take(struct tmgr_processes *processes)
 {
 	struct tmgr__list inbox, returned, *link;
-	bool any;
 
 	tmgr__list_init(&inbox);
 	tmgr__list_init(&returned);
@@ -236,26 +235,22 @@ bool tmgr__runtime_take(struct tmgr_processes *processes)
 	tmgr__list_splice(&inbox, &processes->inbox);
 	tmgr__list_splice(&returned, &processes->returned);
 	tmgr__lock_release(&processes->lock);
-	any = !tmgr__list_empty(&inbox) || !tmgr__list_empty(&returned);
 	/* What a method asked for comes before its return. */
 	while ((link = tmgr__list_pop(&inbox)) != NULL)
 		take_request(processes, request_of(link));
 	while ((link = tmgr__list_pop(&returned)) != NULL)
 		take_deed(processes, container_of(link, struct tmgr__job, link));
-	return any;
 }
 
 /* ---- Time ------------------------------------------------------------------------------------ */
 
-bool tmgr__runtime_tick(struct tmgr_processes *processes)
+void tmgr__runtime_tick(struct tmgr_processes *processes)
 {
 	struct tmgr__apply tick = { .kind = TMGR__APPLY_TICK };
 
 	if (tmgr__engine_timeout(processes->engine, tmgr__runtime_now_ms(processes),
-		    tmgr__runtime_wall_ms(processes)) != 0)
-		return false;
-	apply(processes, &tick);
-	return true;
+		    tmgr__runtime_wall_ms(processes)) == 0)
+		apply(processes, &tick);
 }
 
 /* ---- Workers --------------------------------------------------------------------------------- */
