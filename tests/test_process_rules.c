@@ -306,6 +306,7 @@ static void when_any_allocation_fails_while_it_opens_that_is_enomem_and_harms_no
 	assert_int_equal(durable_start(&durable, &work_definition, "w"), 0);
 	assert_int_equal(durable_start(&durable, &thing_definition, "t"), 0);
 	assert_int_equal(durable_send(&durable, "t/other", "x"), 0);
+	assert_int_equal(durable_send(&durable, "t/other", "y"), 0);
 	assert_int_equal(tmgr_store_memory_copy(durable.store, &kept), 0);
 	durable_end(&durable);
 	for (long k = 1; happened; k++) {

@@ -314,6 +314,13 @@ static int talk_say(struct tmgr_process *process, void *state, const struct tmgr
 	return 0;
 }
 
+/* It was started by a step before. */
+static int talk_anew(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	tmgr_process_go(process, talk_listen);
+	return tmgr_process_after(process, TMGR_SECOND, talk_anew);
+}
+
 static int talk_main(struct tmgr_process *process, void *state, const struct tmgr_message *message)
 {
 	struct counter *self = state;
@@ -348,8 +355,19 @@ static const struct tmgr_process_definition twice_definition = {
 		{ .name = "Ear_Listen", .function = talk_listen }, { 0 } },
 };
 
+static const struct tmgr_process_definition anew_definition = {
+	.name = "anew",
+	.version = 1,
+	.state = TMGR_STATE(struct counter, counter_fields),
+	.start = talk_anew,
+	.retry = { .attempts_max = 1 },
+	.methods = (const struct tmgr_process_method[]){ { .name = "Main_Anew",
+								 .function = talk_anew },
+		{ .name = "Ear_Listen", .function = talk_listen }, { 0 } },
+};
+
 static const struct tmgr_process_definition *const talks[] = { &talk_definition, &twice_definition,
-	NULL };
+	&anew_definition, NULL };
 
 static void two_goroutines_of_one_process_talk_and_the_last_that_ends_ends_it(void **state)
 {
@@ -371,6 +389,13 @@ static void going_with_a_live_name_is_eexist_and_fails_the_step(void **state)
 	assert_int_equal(durable_start(&durable, &twice_definition, "t"), 0);
 	assert_int_equal(durable_status(&durable, "t"), TMGR_PROCESS_FAILED);
 	assert_int_equal(durable_get(&durable, "t")->error, -EEXIST);
+	assert_int_equal(durable_start(&durable, &anew_definition, "a"), 0);
+	assert_int_equal(durable_status(&durable, "a"), TMGR_PROCESS_ACTIVE);
+	durable_advance(&durable, TMGR_SECOND);
+	assert_int_equal(durable_status(&durable, "a"), TMGR_PROCESS_FAILED);
+	assert_int_equal(durable_get(&durable, "a")->error, -EEXIST);
+	assert_string_equal(durable_get(&durable, "a")->text,
+		"Main_Anew: a goroutine of that name lives already");
 	durable_end(&durable);
 }
 

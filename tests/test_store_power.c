@@ -138,6 +138,7 @@ static void a_batch_for_which_there_is_no_room_is_not_there_and_goes_on_later(vo
 static bool fail_at(long n, unsigned seed, void (*inject)(long n))
 {
 	struct power_program program = { .random.seed = seed };
+	const struct tmgr_store_trim trim = { .events_max = 1, .rows_max = 1 };
 	struct tmgr_store_health health;
 	bool ended;
 	int closed;
@@ -155,6 +156,8 @@ static bool fail_at(long n, unsigned seed, void (*inject)(long n))
 			-EIO);
 		assert_int_equal(file.store->ops->maintain(file.store, 0, true), -EIO);
 		assert_int_equal(file.store->ops->checkpoint(file.store), -EIO);
+		assert_int_equal(file.store->ops->trim(file.store, &trim), -EIO);
+		assert_int_equal(file.store->ops->backup(file.store, "/nowhere", NULL, NULL), -EIO);
 	}
 	inject(0);
 	/* The last checkpoint may have met it on its own thread. */
