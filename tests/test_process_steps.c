@@ -264,6 +264,7 @@ static void after_ten_attempts_it_is_failed_with_its_error_and_can_be_resumed(vo
 {
 	struct durable durable = { 0 };
 	const struct tmgr_process_info *info;
+	int64_t changed;
 
 	fails_left = 10;
 	durable_begin(&durable, fickles);
@@ -289,6 +290,11 @@ static void after_ten_attempts_it_is_failed_with_its_error_and_can_be_resumed(vo
 		0);
 	assert_string_equal(seen, "01234567890");
 	assert_int_equal(durable_status(&durable, "f"), TMGR_PROCESS_ACTIVE);
+	/* When that was is known to the next program too. */
+	changed = durable_get(&durable, "f")->changed_ms;
+	assert_true(changed >= durable_get(&durable, "f")->created_ms + 3600000);
+	durable_kill(&durable);
+	assert_true(durable_get(&durable, "f")->changed_ms == changed);
 	assert_string_equal(durable_state(&durable, "f"), "{\"count\":1}");
 	durable_end(&durable);
 }
