@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <sqlite3.h>
 
@@ -291,6 +292,39 @@ static void a_program_that_writes_to_the_file_holds_steps_and_loses_none(void **
 	sqlite3_close(other);
 }
 
+static uint64_t size_of_log(void)
+{
+	char path[128];
+	struct stat about;
+
+	snprintf(path, sizeof(path), "%s-wal", file.path);
+	assert_int_equal(stat(path, &about), 0);
+	return (uint64_t)about.st_size;
+}
+
+/* Each page with 24 bytes in front of it is what the log grows by, while it is not begun anew. */
+static void bytes_that_are_written_to_the_log_are_counted_once(void **state)
+{
+	uint64_t log, bytes;
+
+	(void)state;
+	assert_int_equal(commit(), 0);
+	log = size_of_log();
+	bytes = health().bytes;
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(commit(), 0);
+		assert_true(file.store->ops->maintain(file.store, TMGR_SECOND, false) >= 0);
+	}
+	/* These are copied into the tables. */
+	while (file.store->ops->maintain(file.store, TMGR_SECOND, true) != 0)
+		tmgr_sleep(NULL, TMGR_MILLISECOND);
+	assert_int_equal(health().journal_steps, 0);
+	assert_int_equal(commit(), 0);
+	log = size_of_log() - log;
+	assert_int_equal(health().bytes - bytes, log / (4096 + 24) * 4096);
+	assert_true(log > 20 * (4096 + 24));
+}
+
 /* The salts in its header are others each time. */
 static uint64_t salts_of_log(void)
 {
@@ -405,6 +439,7 @@ int main(void)
 		TEST(more_texts_than_are_kept_are_prepared_again),
 		TEST(a_program_that_writes_to_the_file_holds_steps_and_loses_none),
 		TEST(a_program_that_reads_does_not_hold_up_the_end),
+		TEST(bytes_that_are_written_to_the_log_are_counted_once),
 		TEST(the_log_is_begun_anew_above_its_size_and_long_before_its_limit),
 		TEST(a_program_that_reads_for_long_lets_the_log_grow_to_its_limit_and_no_further),
 	};
