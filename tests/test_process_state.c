@@ -130,11 +130,12 @@ static int go_wrong(struct tmgr_process *process, void *state, const struct tmgr
 	case 'l':
 		return tmgr_process_text(process, &self->text, "%*d", TMGR_PROCESS_STATE_MAX, 1);
 	case 'c':
+	case 'o':
 		tmgr_process_spawn(process,
 			&(struct tmgr_process_child){
 				&wrong_definition, "other", &(struct note){ .ratio = NAN } },
 			NULL);
-		return 0;
+		return tmgr_process_id(process)[0] == 'o' ? -EIO : 0;
 	default:
 		/* No error, and not what a method may return. */
 		return 1;
@@ -162,6 +163,8 @@ static void a_state_that_cannot_be_written_fails_its_step_with_the_fields_path(v
 		{ "utf8", "Main_Wrong: text: is not UTF-8", -EILSEQ },
 		{ "long", "Main_Wrong: too long", -EMSGSIZE },
 		{ "child", "Main_Wrong: the state of a child cannot be written", -EDOM },
+		/* Whatever it returns. */
+		{ "own", "Main_Wrong: the state of a child cannot be written", -EDOM },
 		{ "positive", "Main_Wrong: it returned 1, which is above 0", -EINVAL },
 	};
 	const struct tmgr_process_definition *const wrongs[] = { &wrong_definition, NULL };

@@ -128,10 +128,9 @@ void tmgr__step_run(struct tmgr_process *step)
 		deed->unreadable = deed->result != -ENOMEM;
 		return;
 	}
-	deed->result = proper(
-		step, step->goroutine->method->entry->function(step, state, &message));
-	if (step->error != 0 && deed->result == 0)
-		deed->result = step->error;
+	deed->result = step->goroutine->method->entry->function(step, state, &message);
+	/* What is remembered goes before whatever it returns. */
+	deed->result = step->error != 0 ? step->error : proper(step, deed->result);
 	if (deed->result == 0)
 		deed->result = encode(step, state);
 	deed->cases = step->cases;
