@@ -88,6 +88,140 @@ static void goroutines_of_a_process_run_in_the_order_they_became_ready(void **st
 	}
 }
 
+/* ---- Goroutines whose state is not stored yet ------------------------------------------------- */
+
+static struct tmgr_store *looked_at;
+static int looks;
+
+static int find_count(void *self, const struct tmgr_store_change *row)
+{
+	char json[64];
+
+	if (row->kind != TMGR_STORE_PROCESS)
+		return 0;
+	/* No NUL follows it. */
+	snprintf(json, sizeof(json), "%.*s", (int)row->row.process.state.size,
+		(const char *)row->row.process.state.data);
+	sscanf(json, "{\"count\":%d}", (int *)self);
+	return 0;
+}
+
+/* What a program would find that starts after a kill now. */
+static int stored_count(void)
+{
+	struct tmgr_store_opened opened;
+	struct tmgr_store *copy;
+	int count = -1;
+
+	assert_int_equal(tmgr_store_memory_copy(looked_at, &copy), 0);
+	assert_int_equal(copy->ops->open(copy, &opened), 0);
+	assert_int_equal(copy->ops->load(copy, 0, find_count, &count), 0);
+	assert_int_equal(copy->ops->close(copy), 0);
+	tmgr_store_destroy(copy);
+	return count;
+}
+
+static int look(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	struct thing *self = state;
+
+	if (message->arrival == TMGR_ARRIVED_MESSAGE) {
+		assert_int_equal(stored_count(), (int)self->count);
+		looks++;
+		self->count++;
+	}
+	return tmgr_process_receive(process, tmgr_process_goroutine(process), look);
+}
+
+static int start_looking(
+	struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	tmgr_process_go_named(process, "A", look);
+	tmgr_process_go_named(process, "B", look);
+	return tmgr_process_go_named(process, "C", look);
+}
+
+static const struct tmgr_process_definition looker_definition = {
+	.name = "looker",
+	.version = 1,
+	.state = TMGR_STATE(struct thing, thing_fields),
+	.start = start_looking,
+	.methods = (const struct tmgr_process_method[]){ { .name = "Main_Start",
+								 .function = start_looking },
+		{ .name = "Ear_Look", .function = look }, { 0 } },
+};
+
+static const struct tmgr_process_definition *const lookers[] = { &looker_definition, NULL };
+
+static void begin_looking(struct durable *durable, int seed)
+{
+	*durable = (struct durable){ .options.seed = (uint64_t)seed };
+	durable_begin(durable, lookers);
+	assert_int_equal(durable_start(durable, &looker_definition, "t"), 0);
+	looked_at = durable->store;
+	looks = 0;
+}
+
+static void a_method_does_not_see_what_another_goroutine_has_left_before_it_is_stored(void **state)
+{
+	struct durable durable;
+
+	for (int i = 0; i < 50; i++) {
+		begin_looking(&durable, i);
+		for (int k = 0; k < 4; k++)
+			send_all(&durable, "ABC");
+		durable_settle(&durable);
+		assert_int_equal(looks, 12);
+		assert_string_equal(durable_state(&durable, "t"), "{\"count\":12}");
+		assert_null(world_check(durable.store, true, 0));
+		durable_end(&durable);
+	}
+}
+
+static void nor_what_somebody_outside_has_set(void **state)
+{
+	static const char *const words[] = { "{\"count\":7}", "{\"count\":8}" };
+	struct durable durable;
+
+	for (int i = 0; i < 50; i++) {
+		begin_looking(&durable, i);
+		send_all(&durable, "A");
+		for (uint64_t k = 0; k < 2; k++)
+			tmgr_process_request_release(submit(
+				&durable, &(struct tmgr_process_command){ .kind = TMGR_PROCESS_SET,
+						  .id = "t",
+						  .revision = k,
+						  .value = bytes_of(words[k]) }));
+		send_all(&durable, "B");
+		durable_settle(&durable);
+		assert_int_equal(looks, 2);
+		durable_end(&durable);
+	}
+}
+
+static void one_that_is_held_may_be_paused_and_cancelled(void **state)
+{
+	static const enum tmgr_process_command_kind kinds[] = { TMGR_PROCESS_PAUSE,
+		TMGR_PROCESS_RESUME, TMGR_PROCESS_CANCEL };
+	struct durable durable;
+
+	for (int i = 0; i < 50; i++) {
+		begin_looking(&durable, i);
+		send_all(&durable, "ABCABC");
+		for (int k = 0; k < 3; k++) {
+			for (int drives = i % 7; drives > 0; drives--)
+				tmgr_processes_drive(durable.processes);
+			tmgr_process_request_release(submit(&durable,
+				&(struct tmgr_process_command){
+					.kind = kinds[k], .id = "t", .text = "for a while" }));
+		}
+		durable_settle(&durable);
+		assert_int_equal(durable_status(&durable, "t"), TMGR_PROCESS_CANCELLED);
+		assert_null(world_check(durable.store, true, 0));
+		durable_end(&durable);
+	}
+}
+
 /* ---- Those that go before their turn --------------------------------------------------------- */
 
 #define READY 4
@@ -149,6 +283,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		seen_test(goroutines_of_a_process_run_in_the_order_they_became_ready),
+		seen_test(
+			a_method_does_not_see_what_another_goroutine_has_left_before_it_is_stored),
+		seen_test(nor_what_somebody_outside_has_set),
+		seen_test(one_that_is_held_may_be_paused_and_cancelled),
 		seen_test(one_that_is_cancelled_before_its_turn_takes_no_other_with_it),
 	};
 

@@ -366,6 +366,7 @@ static int apply_set(struct tmgr__engine *engine, const struct tmgr__apply *comm
 	process->revision++;
 	tmgr__put_process(engine, process);
 	tmgr__put_event(engine, TMGR_PROCESS_EVENT_CHANGED, process, NULL, "state");
+	process->changed = engine->sequence;
 	return 0;
 }
 

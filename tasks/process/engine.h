@@ -127,13 +127,16 @@ struct tmgr__eprocess {
 	struct tmgr__goroutine *ready;   /* the first of its line */
 	struct tmgr__goroutine *running; /* whose method is being called */
 	struct tmgr__channel *channels;
-	struct tmgr__eprocess *run_next; /* among those to run, or those that are over */
-	struct tmgr__ending *ending;     /* NULL: nobody waits for it, and it stands as it began */
+	struct tmgr__eprocess
+		*run_next;           /* among those to run, those held, or those that are over */
+	struct tmgr__ending *ending; /* NULL: nobody waits for it, and it stands as it began */
 	uint64_t revision, steps;
+	uint64_t changed; /* when its state last was: a number of that step */
 	int64_t created_ms;
 	uint32_t hash, version;
 	uint8_t status;  /* enum tmgr_process_status */
 	bool in_run : 1; /* among those to run */
+	bool held : 1;   /* among those that run when their last step is durable */
 	bool stuck : 1;
 	bool cancelled : 1;  /* was asked for */
 	bool cancelling : 1; /* its cancel method has begun */
@@ -198,6 +201,7 @@ struct tmgr__engine {
 	struct tmgr__heap_of_timers after, at;            /* by our time, by the wall clock */
 	struct tmgr__goroutine *fresh_first, *fresh_last; /* ready, and not yet durable */
 	struct tmgr__eprocess *run_first, *run_last;
+	struct tmgr__eprocess *held_first, *held_last;
 	struct tmgr__eprocess *over_first, *over_last; /* in the order they ended */
 	struct tmgr__channel **unused;                 /* of which the last wait may have gone */
 	size_t unused_count, unused_max;

@@ -1,7 +1,8 @@
 /*
  * Who runs next. A goroutine that became ready is fresh until the store has it: a method must not do
  * anything outside that follows from what could still be lost. Then it is in its process's line, and
- * the process in the line of those to run, where it stands once.
+ * the process in the line of those to run, where it stands once. One whose state the store does not have
+ * yet, as another of its goroutines or somebody outside has left it, is held until then.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -67,18 +68,54 @@ void tmgr__trouble_clear(struct tmgr__engine *engine, struct tmgr__goroutine *go
 	goroutine->trouble = NULL;
 }
 
+static void append(
+	struct tmgr__eprocess **first, struct tmgr__eprocess **last, struct tmgr__eprocess *process)
+{
+	process->run_next = NULL;
+	if (*last != NULL)
+		(*last)->run_next = process;
+	else
+		*first = process;
+	*last = process;
+}
+
+static struct tmgr__eprocess *pop(struct tmgr__eprocess **first, struct tmgr__eprocess **last)
+{
+	struct tmgr__eprocess *process = *first;
+
+	*first = process->run_next;
+	if (*first == NULL)
+		*last = NULL;
+	return process;
+}
+
+static void take_out(
+	struct tmgr__eprocess **first, struct tmgr__eprocess **last, struct tmgr__eprocess *process)
+{
+	struct tmgr__eprocess *before = NULL, *at = *first;
+
+	for (; at != process; at = at->run_next)
+		before = at;
+	if (before != NULL)
+		before->run_next = process->run_next;
+	else
+		*first = process->run_next;
+	if (*last == process)
+		*last = before;
+}
+
 void tmgr__process_to_run(struct tmgr__engine *engine, struct tmgr__eprocess *process)
 {
-	if (process->in_run || process->ready == NULL || process->running != NULL ||
-		process->status != TMGR_PROCESS_ACTIVE)
+	if (process->in_run || process->held || process->ready == NULL ||
+		process->running != NULL || process->status != TMGR_PROCESS_ACTIVE)
 		return;
-	process->in_run = true;
-	process->run_next = NULL;
-	if (engine->run_last != NULL)
-		engine->run_last->run_next = process;
-	else
-		engine->run_first = process;
-	engine->run_last = process;
+	if (process->changed > engine->durable) {
+		process->held = true;
+		append(&engine->held_first, &engine->held_last, process);
+	} else {
+		process->in_run = true;
+		append(&engine->run_first, &engine->run_last, process);
+	}
 }
 
 static void to_ready(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine)
@@ -114,19 +151,11 @@ void tmgr__goroutine_wait_for_turn(struct tmgr__engine *engine, struct tmgr__gor
 /* Take it back from those to run. */
 void tmgr__process_unrun(struct tmgr__engine *engine, struct tmgr__eprocess *process)
 {
-	struct tmgr__eprocess *before = NULL, *at = engine->run_first;
-
-	if (!process->in_run)
-		return;
-	for (; at != process; at = at->run_next)
-		before = at;
-	if (before != NULL)
-		before->run_next = process->run_next;
-	else
-		engine->run_first = process->run_next;
-	if (engine->run_last == process)
-		engine->run_last = before;
-	process->in_run = false;
+	if (process->in_run)
+		take_out(&engine->run_first, &engine->run_last, process);
+	if (process->held)
+		take_out(&engine->held_first, &engine->held_last, process);
+	process->in_run = process->held = false;
 }
 
 static bool unlink_from(struct tmgr__goroutine **first, struct tmgr__goroutine **last,
@@ -208,6 +237,13 @@ void tmgr__goroutine_ready(struct tmgr__engine *engine, struct tmgr__goroutine *
 void tmgr__engine_committed(struct tmgr__engine *engine, uint64_t sequence)
 {
 	engine->durable = sequence;
+	/* One whose state was set meanwhile has those behind it wait for the next batch with it. */
+	while (engine->held_first != NULL && engine->held_first->changed <= sequence) {
+		struct tmgr__eprocess *process = pop(&engine->held_first, &engine->held_last);
+
+		process->held = false;
+		tmgr__process_to_run(engine, process);
+	}
 	while (engine->fresh_first != NULL && engine->fresh_first->sequence <= sequence) {
 		struct tmgr__goroutine *goroutine = engine->fresh_first;
 
@@ -221,16 +257,17 @@ void tmgr__engine_committed(struct tmgr__engine *engine, uint64_t sequence)
 struct tmgr__eprocess *tmgr__engine_next(struct tmgr__engine *engine)
 {
 	while (engine->run_first != NULL) {
-		struct tmgr__eprocess *process = engine->run_first;
+		struct tmgr__eprocess *process = pop(&engine->run_first, &engine->run_last);
 		struct tmgr__goroutine *goroutine = process->ready;
 
-		engine->run_first = process->run_next;
-		if (engine->run_first == NULL)
-			engine->run_last = NULL;
 		process->in_run = false;
 		if (goroutine == NULL || process->running != NULL ||
 			process->status != TMGR_PROCESS_ACTIVE)
 			continue;
+		if (process->changed > engine->durable) {
+			tmgr__process_to_run(engine, process);
+			continue;
+		}
 		process->ready = goroutine->queue_next;
 		goroutine->queued = false;
 		process->running = goroutine;

@@ -350,6 +350,7 @@ static void take(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine,
 	for (const struct tmgr__action *action = deed->actions;
 		action != NULL && engine->broken == 0; action = action->next)
 		act(engine, process, action);
+	process->changed = engine->sequence;
 	if (deed->finish)
 		finish(engine, process, deed->value);
 	else if (engine->broken == 0)
