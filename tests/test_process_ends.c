@@ -235,6 +235,62 @@ static void what_is_paused_or_has_failed_is_cancelled_with_its_cancel_method(voi
 	end(&durable);
 }
 
+/* Its cancel method waits. */
+static int undo_later(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	if (message->arrival == TMGR_ARRIVED_CANCEL)
+		return tmgr_process_receive(process, "undone", undo_later);
+	return 0;
+}
+
+static int give_in(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	if (tmgr_process_id(process)[0] == 'f')
+		return tmgr_process_fail(process, -EIO, "no upstream");
+	return tmgr_process_receive(process, "box", give_in);
+}
+
+static const struct tmgr_process_definition slow_definition = {
+	.name = "slow",
+	.version = 1,
+	.start = give_in,
+	.cancel = undo_later,
+	.retry = { .attempts_max = 1 },
+	.methods = (const struct tmgr_process_method[]){ { .name = "Main_Give",
+								 .function = give_in },
+		{ .name = "Cancel_Later", .function = undo_later }, { 0 } },
+};
+
+static void expect_no_reason(struct durable *durable, const char *id)
+{
+	assert_int_equal(durable_status(durable, id), TMGR_PROCESS_ACTIVE);
+	assert_int_equal(durable_get(durable, id)->error, 0);
+	assert_string_equal(durable_get(durable, id)->text, "");
+}
+
+static void what_is_being_cancelled_has_no_reason_and_no_error_any_more(void **state)
+{
+	static const struct tmgr_process_definition *const slow[] = { &slow_definition, NULL };
+	static const char *const ids[] = { "paused", "failed" };
+	struct durable durable = { 0 };
+
+	durable_begin(&durable, slow);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(durable_start(&durable, &slow_definition, ids[i]), 0);
+	assert_int_equal(do_to(&durable, TMGR_PROCESS_PAUSE, "paused"), 0);
+	assert_int_equal(durable_status(&durable, "paused"), TMGR_PROCESS_PAUSED);
+	assert_int_equal(durable_status(&durable, "failed"), TMGR_PROCESS_FAILED);
+	for (int i = 0; i < 2; i++) {
+		assert_string_not_equal(durable_get(&durable, ids[i])->text, "");
+		assert_int_equal(do_to(&durable, TMGR_PROCESS_CANCEL, ids[i]), 0);
+		expect_no_reason(&durable, ids[i]);
+	}
+	durable_kill(&durable);
+	for (int i = 0; i < 2; i++)
+		expect_no_reason(&durable, ids[i]);
+	end(&durable);
+}
+
 static void a_process_can_cancel_another_and_itself(void **state)
 {
 	struct durable durable = { 0 };
@@ -283,6 +339,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		seen_test(who_calls_is_told_how_it_ended_whether_it_waited_or_comes_later),
 		seen_test(what_is_paused_or_has_failed_is_cancelled_with_its_cancel_method),
+		seen_test(what_is_being_cancelled_has_no_reason_and_no_error_any_more),
 		seen_test(a_process_can_cancel_another_and_itself),
 		seen_test(a_cancel_without_the_definition_is_done_by_the_next_program_that_has_it),
 	};

@@ -294,9 +294,7 @@ static int apply_resume(struct tmgr__engine *engine, struct tmgr__eprocess *proc
 	if (!resumed)
 		return -EALREADY;
 	if (process->status != TMGR_PROCESS_ACTIVE) {
-		tmgr__process_set_status(engine, process, TMGR_PROCESS_ACTIVE);
-		process->ending->text[0] = '\0';
-		process->ending->error = 0;
+		tmgr__process_activate(engine, process);
 		tmgr__put_process(engine, process);
 	}
 	tmgr__put_event(engine, TMGR_PROCESS_EVENT_RESUMED, process, NULL, "");
@@ -340,9 +338,7 @@ static int apply_goto(struct tmgr__engine *engine, const struct tmgr__apply *com
 		tmgr__arrival_free(goroutine->what.arrival);
 	tmgr__goroutine_ready(engine, goroutine, method, arrival);
 	if (process->status == TMGR_PROCESS_FAILED && !has_failed(process)) {
-		tmgr__process_set_status(engine, process, TMGR_PROCESS_ACTIVE);
-		process->ending->text[0] = '\0';
-		process->ending->error = 0;
+		tmgr__process_activate(engine, process);
 		tmgr__put_process(engine, process);
 	}
 	tmgr__put_event(engine, TMGR_PROCESS_EVENT_CHANGED, process, goroutine, "method");

@@ -94,6 +94,16 @@ void tmgr__process_set_status(struct tmgr__engine *engine, struct tmgr__eprocess
 		process->ending->changed_ms = engine->now_ms;
 }
 
+/* It goes on: what it was paused for, or has failed with, is nothing any more. */
+void tmgr__process_activate(struct tmgr__engine *engine, struct tmgr__eprocess *process)
+{
+	tmgr__process_set_status(engine, process, TMGR_PROCESS_ACTIVE);
+	if (process->ending == NULL)
+		return;
+	process->ending->text[0] = '\0';
+	process->ending->error = 0;
+}
+
 /* It is over: of those it is the last. */
 void tmgr__process_remember(struct tmgr__engine *engine, struct tmgr__eprocess *process)
 {
@@ -151,7 +161,7 @@ void tmgr__process_cancel_now(struct tmgr__engine *engine, struct tmgr__eprocess
 	}
 	end_goroutines(engine, process);
 	process->cancelling = true;
-	tmgr__process_set_status(engine, process, TMGR_PROCESS_ACTIVE);
+	tmgr__process_activate(engine, process);
 	method = tmgr__engine_method(process->definition, user->cancel);
 	tmgr__method_goroutine(method, name);
 	goroutine = tmgr__goroutine_add(engine, process, name);

@@ -120,6 +120,7 @@ void tmgr__process_forget(struct tmgr__engine *engine, struct tmgr__eprocess *pr
 /* Its status is another one. */
 void tmgr__process_set_status(struct tmgr__engine *engine, struct tmgr__eprocess *process,
 	enum tmgr_process_status status);
+void tmgr__process_activate(struct tmgr__engine *engine, struct tmgr__eprocess *process);
 void tmgr__process_remember(struct tmgr__engine *engine, struct tmgr__eprocess *process);
 struct tmgr__ending *tmgr__process_ending(
 	struct tmgr__engine *engine, struct tmgr__eprocess *process);
