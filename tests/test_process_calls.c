@@ -81,6 +81,85 @@ static void calls_of_one_id_attach_to_it_with_many_waiters_finished_or_not(void 
 	durable_end(&durable);
 }
 
+/* Starts a counter and counts with it, all in one step. */
+static int employ(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	const struct tmgr_process_child child = { &counter_definition, NULL, NULL };
+	char id[TMGR_PROCESS_ID_MAX + 1], channel[TMGR_PROCESS_CHANNEL_MAX + 1];
+
+	tmgr_process_spawn(process, &child, id);
+	snprintf(channel, sizeof(channel), "%s/count", id);
+	tmgr_process_post(process, channel, bytes_of("x"));
+	return tmgr_process_send(process, channel, bytes_of("y"), parent_end);
+}
+
+/* What stands before its start would be lost. */
+static int employ_late(
+	struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	const struct tmgr_process_child child = { &counter_definition, "late", NULL };
+
+	tmgr_process_post(process, "late/count", bytes_of("x"));
+	return tmgr_process_spawn(process, &child, NULL);
+}
+
+static int employ_other(
+	struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	const struct tmgr_process_child child = { &counter_definition, "other", NULL };
+
+	tmgr_process_spawn(process, &child, NULL);
+	return tmgr_process_post(process, "other/@1.1", bytes_of("x"));
+}
+
+static const struct tmgr_process_definition *employer(tmgr_method *start)
+{
+	static struct tmgr_process_method methods[3];
+	static struct tmgr_process_definition definition;
+
+	methods[0] = (struct tmgr_process_method){ .name = "Main_Employ", .function = start };
+	methods[1] = (struct tmgr_process_method){ .name = "Main_End", .function = parent_end };
+	definition = (struct tmgr_process_definition){ .name = "employer",
+		.version = 1,
+		.start = start,
+		.retry = { .attempts_max = 1 },
+		.methods = methods };
+	return &definition;
+}
+
+static void employ_with(struct durable *durable, tmgr_method *start)
+{
+	durable_begin(durable, (const struct tmgr_process_definition *const[]){
+				       employer(start), &counter_definition, NULL });
+	assert_int_equal(durable_start(durable, employer(start), "e"), 0);
+}
+
+static void a_process_is_sent_to_in_the_step_that_starts_it(void **state)
+{
+	struct durable durable = { 0 };
+
+	employ_with(&durable, employ);
+	assert_string_equal(seen, "[e: 0 e.2.1/count ]");
+	durable_kill(&durable);
+	assert_string_equal(durable_state(&durable, "e.2.1"), "{\"count\":3}");
+	durable_end(&durable);
+}
+
+static void before_it_is_started_or_to_what_it_has_not_made_it_is_not(void **state)
+{
+	static tmgr_method *const starts[] = { employ_late, employ_other };
+	static const char *const ids[] = { "late", "other" };
+	struct durable durable = { 0 };
+
+	for (int i = 0; i < 2; i++) {
+		employ_with(&durable, starts[i]);
+		assert_int_equal(durable_status(&durable, "e"), TMGR_PROCESS_FAILED);
+		assert_int_equal(durable_get(&durable, "e")->error, -ENOENT);
+		assert_null(durable_get(&durable, ids[i]));
+		durable_end(&durable);
+	}
+}
+
 static void the_caller_of_a_cancelled_process_is_told_so(void **state)
 {
 	struct durable durable = { 0 };
@@ -328,6 +407,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		seen_test(calls_of_one_id_attach_to_it_with_many_waiters_finished_or_not),
+		seen_test(a_process_is_sent_to_in_the_step_that_starts_it),
+		seen_test(before_it_is_started_or_to_what_it_has_not_made_it_is_not),
 		seen_test(the_caller_of_a_cancelled_process_is_told_so),
 		seen_test(ids_made_in_a_step_are_the_same_when_it_runs_again),
 		seen_test(an_effect_is_done_once_and_its_result_given_again_also_after_a_kill),

@@ -120,23 +120,29 @@ static void fail(
 
 /* ---- What was declared ----------------------------------------------------------------------- */
 
-static bool creates(const struct tmgr__action *action, const char *id)
+/* Whether an action makes this channel: itself, or one by name of the process that it starts. */
+static bool makes(const struct tmgr__action *action, const char *id)
 {
-	for (; action != NULL; action = action->next) {
-		if (action->kind == TMGR__CHANNEL && strcmp(action->name, id) == 0)
-			return true;
-	}
-	return false;
+	size_t size = strcspn(id, "/");
+
+	if (action->kind == TMGR__CHANNEL)
+		return strcmp(action->name, id) == 0;
+	return action->kind == TMGR__SPAWN && strlen(action->name) == size &&
+	       memcmp(action->name, id, size) == 0 && id[size + 1] != '@';
 }
 
-/* Whether there is such a channel, or will be, or it is gone as its process is. */
-static int look_for(struct tmgr__engine *engine, const struct tmgr__deed *deed, const char *id)
+/* Whether there is such a channel, or will be when the actions before this one are done, or it is gone as its process is. */
+static int look_for(struct tmgr__engine *engine, const struct tmgr__deed *deed,
+	const struct tmgr__action *end, const char *id)
 {
 	struct tmgr__channel *channel;
 	int r;
 
-	if (creates(deed->actions, id))
-		return 0;
+	for (const struct tmgr__action *action = deed->actions; action != end;
+		action = action->next) {
+		if (makes(action, id))
+			return 0;
+	}
 	r = tmgr__channel_resolve(engine, id, &channel);
 	return r == -EPIPE ? 0 : r;
 }
@@ -178,7 +184,7 @@ int tmgr__engine_judge(struct tmgr__engine *engine, const struct tmgr__eprocess 
 		action = action->next) {
 		name = action->name;
 		if (action->kind == TMGR__POST || action->kind == TMGR__CLOSE)
-			r = look_for(engine, deed, name);
+			r = look_for(engine, deed, action, name);
 		else if (action->kind == TMGR__GO &&
 			 (tmgr__goroutine_named(process, name) != NULL ||
 				 started_before(deed->actions, action, name)))
@@ -188,7 +194,7 @@ int tmgr__engine_judge(struct tmgr__engine *engine, const struct tmgr__eprocess 
 		name = deed->cases[i].target;
 		if (deed->cases[i].kind == TMGR_PROCESS_WAIT_SEND ||
 			deed->cases[i].kind == TMGR_PROCESS_WAIT_RECEIVE)
-			r = look_for(engine, deed, name);
+			r = look_for(engine, deed, NULL, name);
 	}
 	if (r == 0 && deed->finish && !fits_all_callers(process, deed->value))
 		r = -EMSGSIZE;

@@ -288,7 +288,7 @@ TMGR_API int tmgr_process_call(
 
 /**
  * Start a process with this step, and do not wait for it. Where the id is in use already nothing
- * happens.
+ * happens. Its channels, "id/name", can be sent to and waited on in this step already, after this.
  *
  * @param process  the step
  * @param child    what to start
