@@ -70,6 +70,25 @@ static void a_time_fires_after_whole_milliseconds_and_never_early(void **state)
 	}
 }
 
+/* The part of a millisecond that has passed when it is declared is not counted. */
+static void nor_where_a_part_of_a_millisecond_has_passed(void **state)
+{
+	for (int64_t part = 1; part < TMGR_MILLISECOND; part += 333333) {
+		struct durable durable = { 0 };
+
+		seen[0] = '\0';
+		ns_after = TMGR_MILLISECOND;
+		durable_begin(&durable, timed);
+		durable_advance(&durable, part);
+		assert_int_equal(durable_start(&durable, &timed_definition, "wa"), 0);
+		durable_advance(&durable, TMGR_MILLISECOND - 1);
+		assert_string_equal(seen, "");
+		durable_advance(&durable, TMGR_MILLISECOND);
+		assert_string_equal(seen, "timeout 0");
+		durable_end(&durable);
+	}
+}
+
 /* The default stands before it, and is the last all the same. */
 static void a_time_that_is_now_or_was_fires_before_a_default_and_a_later_one_does_not(void **state)
 {
@@ -110,6 +129,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		seen_test(a_time_fires_after_whole_milliseconds_and_never_early),
+		seen_test(nor_where_a_part_of_a_millisecond_has_passed),
 		seen_test(
 			a_time_that_is_now_or_was_fires_before_a_default_and_a_later_one_does_not),
 	};

@@ -354,6 +354,41 @@ static void timers_fire_by_themselves(void **state)
 	daemon_end(&daemon);
 }
 
+/* It takes longer than the time it then waits for. */
+static _Atomic int64_t declared_at, timed_out_at;
+
+static int slow_main(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	if (message->arrival == TMGR_ARRIVED_TIMEOUT) {
+		atomic_store(&timed_out_at, tmgr_now());
+		return tmgr_process_finish(process, bytes_of("late"));
+	}
+	tmgr_sleep(NULL, 60 * TMGR_MILLISECOND);
+	atomic_store(&declared_at, tmgr_now());
+	return tmgr_process_after(process, 30 * TMGR_MILLISECOND, slow_main);
+}
+
+static const struct tmgr_process_definition slow_definition = {
+	.name = "slow",
+	.version = 1,
+	.start = slow_main,
+	.methods = (const struct tmgr_process_method[]){ { .name = "Main_Slow",
+								 .function = slow_main },
+		{ 0 } },
+};
+
+static void a_time_begins_when_it_is_declared_and_not_when_its_method_was_called(void **state)
+{
+	struct daemon daemon;
+
+	daemon_begin_with(&daemon, &slow_definition, 1);
+	assert_int_equal(daemon_start_process(&daemon, &slow_definition, "s"), 0);
+	daemon_expect_result(&daemon, "s", "late");
+	daemon_end(&daemon);
+	assert_true(
+		atomic_load(&timed_out_at) - atomic_load(&declared_at) >= 30 * TMGR_MILLISECOND);
+}
+
 static int64_t processor_time(void)
 {
 	struct timespec time;
@@ -391,6 +426,7 @@ int main(void)
 		leak_test(methods_that_run_and_those_that_could_are_counted),
 		leak_test(events_can_be_followed_as_they_become_durable),
 		leak_test(timers_fire_by_themselves),
+		leak_test(a_time_begins_when_it_is_declared_and_not_when_its_method_was_called),
 		leak_test(a_runtime_with_nothing_to_do_sleeps),
 	};
 

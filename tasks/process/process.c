@@ -86,14 +86,12 @@ int tmgr_process_send(struct tmgr_process *process, const char *channel, struct 
 
 int tmgr_process_after(struct tmgr_process *process, int64_t ns, tmgr_method *then)
 {
-	int64_t ms = ns > 0 ? ns / TMGR_MILLISECOND + (ns % TMGR_MILLISECOND != 0) : 0;
-
 	if (process == NULL)
 		return -EINVAL;
 	return tmgr__step_add_case(process,
 		(struct tmgr__case){
 			.kind = TMGR_PROCESS_WAIT_AFTER,
-			.at_ms = process->now_ms + ms,
+			.at_ms = process->due(process, ns),
 		},
 		then);
 }

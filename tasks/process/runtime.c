@@ -22,6 +22,18 @@ int64_t tmgr__runtime_now_ms(const struct tmgr_processes *processes)
 	       (tmgr__runtime_ns(processes) - processes->base_ns) / TMGR_MILLISECOND;
 }
 
+/* Whole milliseconds: a part of one that has begun is not counted as passed. */
+int64_t tmgr__runtime_due_ms(const struct tmgr_processes *processes, int64_t ns)
+{
+	int64_t passed = tmgr__runtime_ns(processes) - processes->base_ns;
+
+	if (ns <= 0)
+		return processes->base_now_ms + passed / TMGR_MILLISECOND;
+	passed = ns < INT64_MAX - passed ? passed + ns : INT64_MAX;
+	return processes->base_now_ms + passed / TMGR_MILLISECOND +
+	       (passed % TMGR_MILLISECOND != 0);
+}
+
 int64_t tmgr__runtime_wall_ms(const struct tmgr_processes *processes)
 {
 	struct timespec now;

@@ -158,6 +158,8 @@ struct tmgr_processes {
 /* runtime.c */
 int64_t tmgr__runtime_now_ms(const struct tmgr_processes *processes);
 int64_t tmgr__runtime_wall_ms(const struct tmgr_processes *processes);
+/* When, by our time, that many ns from now have passed; 0 or below: now. */
+int64_t tmgr__runtime_due_ms(const struct tmgr_processes *processes, int64_t ns);
 int64_t tmgr__runtime_ns(const struct tmgr_processes *processes);
 int tmgr__runtime_open(struct tmgr_processes *processes);
 int tmgr__runtime_close(struct tmgr_processes *processes, bool checkpoint);

@@ -25,11 +25,11 @@ struct tmgr_process {
 	struct tmgr_state_memory *memory;
 	struct tmgr_state_memory *child_memory; /* NULL until a child's state is written */
 	struct tmgr_context *context;
-	int64_t deadline;        /* absolute, monotonic, ns */
-	int64_t now_ms, wall_ms; /* when it was called */
-	unsigned attempts;       /* then */
-	bool has_sql;            /* the store has */
-	bool overtaken;          /* the engine may still take a result of an effect */
+	int64_t deadline;  /* absolute, monotonic, ns */
+	int64_t wall_ms;   /* when it was called */
+	unsigned attempts; /* then */
+	bool has_sql;      /* the store has */
+	bool overtaken;    /* the engine may still take a result of an effect */
 	unsigned next_id, next_key;
 	int error;       /* the first mistake of a declaration */
 	size_t declared; /* bytes */
@@ -41,6 +41,8 @@ struct tmgr_process {
 	struct tmgr__deed deed;
 	/* Have a result kept before this returns; self is the runtime's. */
 	int (*keep)(struct tmgr_process *step, const char *name, struct tmgr_bytes value);
+	/* When, by the runtime's time, that many ns from now have passed. */
+	int64_t (*due)(const struct tmgr_process *step, int64_t ns);
 	void *self;
 };
 

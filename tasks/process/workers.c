@@ -86,6 +86,13 @@ static int keep(struct tmgr_process *step, const char *name, struct tmgr_bytes v
 	return r != 0 ? r : error;
 }
 
+static int64_t due(const struct tmgr_process *step, int64_t ns)
+{
+	const struct tmgr__job *job = container_of(step, struct tmgr__job, step);
+
+	return tmgr__runtime_due_ms(job->processes, ns);
+}
+
 /* The next of a crew, ready for its method; NULL: there is none, or no memory for it now. */
 struct tmgr__job *tmgr__job_begin(
 	struct tmgr_processes *processes, struct tmgr__crew *crew, struct tmgr_context *context)
@@ -116,12 +123,12 @@ struct tmgr__job *tmgr__job_begin(
 	job->step.process = process;
 	job->step.goroutine = process->running;
 	job->step.context = context;
-	job->step.now_ms = tmgr__runtime_now_ms(processes);
 	job->step.wall_ms = tmgr__runtime_wall_ms(processes);
 	job->step.deadline = tmgr__method_deadline(
 		process->running->method, tmgr__runtime_ns(processes));
 	job->step.has_sql = processes->store->ops->try_sql != NULL;
 	job->step.keep = keep;
+	job->step.due = due;
 	tmgr__list_append(&processes->running, &job->link);
 	tmgr__lock_release(&processes->lock);
 	return job;

@@ -209,7 +209,7 @@ TMGR_API int tmgr_process_send(struct tmgr_process *process, const char *channel
  * runs on while the program is down, as far as the wall clock tells.
  *
  * @param process  the step
- * @param ns       nanoseconds from now, rounded up to a millisecond; 0 or below: at once
+ * @param ns       nanoseconds from this call, rounded up to a millisecond; 0 or below: at once
  * @param then     the method to go on with
  *
  * @retval 0        declared
