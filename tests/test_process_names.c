@@ -270,9 +270,10 @@ static const struct tmgr_store_change old_rows[] = {
 			  .text = "said \xe2\x82" } } },
 };
 
-static void begin_with_what_is_old(struct durable *durable)
+static void begin_with(
+	struct durable *durable, const struct tmgr_store_change *changes, size_t count)
 {
-	const struct tmgr_store_step step = { 1, old_rows, sizeof(old_rows) / sizeof(old_rows[0]) };
+	const struct tmgr_store_step step = { 1, changes, count };
 	struct tmgr_store_opened opened;
 	struct tmgr_store *store, *copy;
 
@@ -287,6 +288,11 @@ static void begin_with_what_is_old(struct durable *durable)
 	tmgr_store_destroy(store);
 	durable_begin_on(durable, copy, uses);
 	durable_settle(durable);
+}
+
+static void begin_with_what_is_old(struct durable *durable)
+{
+	begin_with(durable, old_rows, sizeof(old_rows) / sizeof(old_rows[0]));
 }
 
 static void old_names_and_texts_are_shown_with_what_stands_for_their_bytes(void **state)
@@ -320,21 +326,22 @@ static void an_old_state_that_is_not_utf8_comes_in_few_parts(void **state)
 {
 	enum { SIZE = TMGR__PROCESS_PART + 1000 };
 	char *bad = malloc(SIZE);
+	const struct tmgr_store_change row = { TMGR_STORE_PUT, TMGR_STORE_PROCESS,
+		{ .process = { .id = "r",
+			  .definition = "use",
+			  .status = TMGR_PROCESS_FINISHED,
+			  .version = 1,
+			  .text = "",
+			  .created_ms = 1,
+			  .changed_ms = INT64_C(1000000000000),
+			  .state = { bad, SIZE } } } };
 	struct durable durable = { 0 };
 	struct answers answers = { 0 };
 	size_t length = 0;
 
 	assert_non_null(bad);
 	memset(bad, 0x80, SIZE);
-	durable_begin(&durable, uses);
-	name = "box";
-	assert_int_equal(durable_start(&durable, &use_definition, "r"), 0);
-	assert_int_equal(
-		durable_do(&durable, &(struct tmgr_process_command){ .kind = TMGR_PROCESS_SET,
-					     .id = "r",
-					     .revision = durable_get(&durable, "r")->revision,
-					     .value = { bad, SIZE } }),
-		0);
+	begin_with(&durable, &row, 1);
 	assert_int_equal(answers_ask(&durable, &answers, "{\"ask\":\"get\",\"id\":\"r\"}"), 0);
 	for (size_t i = 0; i < answers.count; i++)
 		if (strcmp(answers.records[i]->kind, "part") == 0)

@@ -256,6 +256,38 @@ static void the_state_is_set_only_if_its_revision_is_the_one_that_was_seen(void 
 	durable_end(&durable);
 }
 
+static void a_state_is_set_only_to_an_object_of_json(void **state)
+{
+	static const struct {
+		const char *json;
+		int error;
+	} rows[] = {
+		{ "", -EINVAL },
+		{ "garbage\n", -EBADMSG },
+		{ "[]", -EBADMSG },
+		{ "{} {}", -EBADMSG },
+		{ "{\"count\":NaN}", -EBADMSG },
+		{ "{\"later\":\"\xff\"}", -EILSEQ },
+		/* Whether its table can read it is found by its next method. */
+		{ "{\"count\":\"many\"}", 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct durable durable = { 0 };
+		struct tmgr_process_command set = {
+			.kind = TMGR_PROCESS_SET, .id = "t", .value = bytes_of(rows[i].json)
+		};
+
+		durable_begin(&durable, things);
+		assert_int_equal(durable_start(&durable, &thing_definition, "t"), 0);
+		set.revision = durable_get(&durable, "t")->revision;
+		assert_int_equal(durable_do(&durable, &set), rows[i].error);
+		assert_string_equal(durable_state(&durable, "t"),
+			rows[i].error != 0 ? "{\"count\":1}" : rows[i].json);
+		durable_end(&durable);
+	}
+}
+
 /* ---- Channels from outside ------------------------------------------------------------------- */
 
 static void closing_from_outside_wakes_who_waits_once_and_twice_is_ealready(void **state)
@@ -439,6 +471,7 @@ int main(void)
 		leak_test(what_is_resumed_has_no_reason_and_no_error_any_more),
 		leak_test(a_goroutine_that_is_sent_to_a_method_has_all_its_attempts_again),
 		leak_test(the_state_is_set_only_if_its_revision_is_the_one_that_was_seen),
+		leak_test(a_state_is_set_only_to_an_object_of_json),
 		leak_test(closing_from_outside_wakes_who_waits_once_and_twice_is_ealready),
 		leak_test(messages_from_outside_stand_in_line_durably_and_only_so_many),
 		leak_test(a_key_is_remembered_for_its_time_also_over_a_kill),

@@ -86,6 +86,25 @@ static int judge_send(const struct tmgr_process_command *command)
 	return command->value.data == NULL && command->value.size > 0 ? -EINVAL : 0;
 }
 
+/* Whether it can be kept, and read by people: an object. What is in it its next method looks at. */
+static int judge_state(struct tmgr_bytes state)
+{
+	static const struct tmgr_state_table any = { .size = 1 };
+	struct tmgr_state_memory *memory;
+	void *ignored;
+	int r;
+
+	/* No bytes would be read as an object without fields. */
+	if (state.data == NULL || state.size == 0 || state.size > TMGR_PROCESS_STATE_MAX)
+		return -EINVAL;
+	r = tmgr_state_memory_create(&memory);
+	if (r != 0)
+		return r;
+	r = tmgr_state_decode(memory, &any, state.data, state.size, &ignored);
+	tmgr_state_memory_destroy(memory);
+	return r;
+}
+
 /* Whether the fields that its kind needs are there. */
 static int judge(const struct tmgr_process_command *command)
 {
@@ -122,10 +141,7 @@ static int judge(const struct tmgr_process_command *command)
 			       ? 0
 			       : -EINVAL;
 	case TMGR_PROCESS_SET:
-		return is_id(command->id) && command->value.data != NULL &&
-				       command->value.size <= TMGR_PROCESS_STATE_MAX
-			       ? 0
-			       : -EINVAL;
+		return is_id(command->id) ? judge_state(command->value) : -EINVAL;
 	case TMGR_PROCESS_CHANNELS:
 		return command->id == NULL || command->id[0] == '\0' || is_id(command->id)
 			       ? 0

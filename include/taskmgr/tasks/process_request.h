@@ -137,7 +137,8 @@ TMGR_BEGIN_DECLS
  * @retval -ENOENT     the definition of a start is not defined
  * @retval -ENOMEM     out of memory
  * @retval -ESHUTDOWN  it was told to stop, or is not open
- * @retval other       what tmgr_state_encode() says of the state
+ * @retval other       of a start: what tmgr_state_encode() says of the state; of a set: what
+ *                     tmgr_state_decode() says of one that is no object of JSON
  *
  * @thread any thread; never blocks
  */
@@ -225,6 +226,9 @@ TMGR_API void tmgr_process_request_release(struct tmgr_process_request *request)
  * @retval -ENODATA    result: it gave none
  * @retval -EINVAL     an argument is NULL, or a field that the kind needs is missing, no name, or out of
  *                     range
+ * @retval -EBADMSG    set: the state is not one object of JSON
+ * @retval -EILSEQ     set: it is not UTF-8
+ * @retval -EMSGSIZE   set: it is too deep; send: the value is too long
  * @retval -ENOSPC     the store is full, and too much waits for it
  * @retval -ECANCELED  the token fired first; result: it was cancelled
  * @retval -ETIMEDOUT  the deadline came first
