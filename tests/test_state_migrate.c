@@ -110,6 +110,48 @@ static void a_field_of_another_type_is_set_by_the_migrate_function(void **state)
 	assert_string_equal(asked, "cents customer");
 }
 
+/* A struct whose table has no function of its own, in one that sets it whole. */
+struct pair {
+	int64_t left, right;
+};
+
+struct holder {
+	struct pair pair;
+};
+
+static int set_pair(struct tmgr_state_old *old, const char *name, void *object)
+{
+	((struct holder *)object)->pair.left = 5;
+	return 0;
+}
+
+static const struct tmgr_state_field pair_fields[] = {
+	TMGR_FIELD(struct pair, left),
+	TMGR_FIELD(struct pair, right),
+};
+static const struct tmgr_state_table pair_state = TMGR_STATE(struct pair, pair_fields);
+static const struct tmgr_state_field holder_fields[] = {
+	TMGR_FIELD_STRUCT(struct holder, pair, &pair_state),
+};
+static const struct tmgr_state_table holder_state = TMGR_STATE_MIGRATED(
+	struct holder, holder_fields, set_pair);
+
+/* Behind what does not fit nobody has looked. */
+static void a_key_that_was_there_twice_is_written_once(void **state)
+{
+	const char *json;
+	void *object;
+
+	(void)state;
+	assert_int_equal(
+		decode(&holder_state,
+			"{\"pair\":{\"x\":1,\"left\":\"?\",\"right\":1,\"right\":2,\"y\":2}}",
+			&object),
+		0);
+	assert_int_equal(tmgr_state_encode(memory, &holder_state, object, &json, NULL), 0);
+	assert_string_equal(json, "{\"pair\":{\"x\":1,\"left\":5,\"right\":0,\"y\":2}}");
+}
+
 static void it_is_called_for_each_struct_with_the_object_of_that_one(void **state)
 {
 	struct basket *basket;
@@ -365,6 +407,7 @@ int main(void)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_memory, destroy_memory)
 	const struct CMUnitTest tests[] = {
 		TEST(a_field_of_another_type_is_set_by_the_migrate_function),
+		TEST(a_key_that_was_there_twice_is_written_once),
 		TEST(it_is_called_for_each_struct_with_the_object_of_that_one),
 		TEST(what_it_returns_is_the_error_with_the_path),
 		TEST(where_there_is_no_memory_what_it_asks_for_is_refused),

@@ -208,6 +208,9 @@ static int encode_as_before(const struct place *place, const struct tmgr_state_t
 		const struct tmgr_state_field *field = tmgr__state_find(
 			state, value->key, value->key_length, hint);
 
+		/* Twice in a struct that did not fit, and could not be read again. */
+		if (field && tmgr__state_marked(written, (size_t)(field - state->fields)))
+			continue;
 		if (value != place->before->child)
 			put(place, ",");
 		if (!field) {
