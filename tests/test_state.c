@@ -257,6 +257,15 @@ static void what_does_not_fit_is_refused_with_its_path(void **state)
 		{ "{\"u64\":1e300}", "u64: is out of range", -ERANGE },
 		{ "{\"u64\":1e999}", "u64: is out of range", -ERANGE },
 		{ "{\"s32\":1.5}", "s32: is not an integer", -EPROTO },
+		{ "{\"s32\":0.99999999999999999999}", "s32: is not an integer", -EPROTO },
+		{ "{\"s32\":123e-400}", "s32: is not an integer", -EPROTO },
+		{ "{\"s32\":1234567890123456789012.5}", "s32: is not an integer", -EPROTO },
+		{ "{\"s32\":1e-99999999999999999999}", "s32: is not an integer", -EPROTO },
+		{ "{\"u64\":1e99999999999999999999}", "u64: is out of range", -ERANGE },
+		{ "{\"u64\":18446744073709551616.0}", "u64: is out of range", -ERANGE },
+		/* Of 2^63, ten times are a multiple of 2^64. */
+		{ "{\"u64\":9223372036854775808e1}", "u64: is out of range", -ERANGE },
+		{ "{\"u8\":-1e0}", "u8: is out of range", -ERANGE },
 		{ "{\"s32\":\"1.0\"}", "s32: is not an integer", -EPROTO },
 		{ "{\"s32\":\"01\"}", "s32: is not an integer", -EPROTO },
 		{ "{\"s32\":\"\"}", "s32: is not an integer", -EPROTO },
@@ -354,6 +363,32 @@ static void numbers_come_back_bit_for_bit(void **state)
 		"\"s64\":9007199254740992,"));
 	assert_non_null(strstr(encoded(&(struct everything){ .s64 = INT64_C(9007199254740993) }),
 		"\"s64\":\"9007199254740993\","));
+}
+
+static void an_integer_with_a_point_or_an_exponent_is_read_to_the_last_digit(void **state)
+{
+	static const struct {
+		const char *json;
+		uint64_t u64;
+		int64_t s64;
+	} rows[] = {
+		{ "{\"u64\":9007199254740993.0,\"s64\":-9007199254740993.0}",
+			UINT64_C(9007199254740993), -INT64_C(9007199254740993) },
+		{ "{\"u64\":1.8446744073709551615e19,\"s64\":-9.223372036854775808E+18}",
+			UINT64_MAX, INT64_MIN },
+		{ "{\"u64\":18446744073709551615000e-3,\"s64\":-0.0e5}", UINT64_MAX, 0 },
+		{ "{\"u64\":10203.0400e2,\"s64\":0e99999999999999999999}", 1020304, 0 },
+		{ "{\"u64\":1e19,\"s64\":-1E18}", UINT64_C(10000000000000000000),
+			-INT64_C(1000000000000000000) },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct everything *e = decoded(rows[i].json);
+
+		assert_true(e->u64 == rows[i].u64 && e->s64 == rows[i].s64);
+		tmgr_state_memory_clear(memory);
+	}
 }
 
 static void the_decimal_point_is_a_point_in_every_locale(void **state)
@@ -476,6 +511,7 @@ int main(void)
 		TEST(what_does_not_fit_is_refused_with_its_path),
 		TEST(what_cannot_be_written_is_refused_with_its_path),
 		TEST(numbers_come_back_bit_for_bit),
+		TEST(an_integer_with_a_point_or_an_exponent_is_read_to_the_last_digit),
 		TEST(the_decimal_point_is_a_point_in_every_locale),
 		TEST(each_allocation_may_fail),
 		TEST(what_is_large_is_read_or_refused_when_there_is_no_memory),

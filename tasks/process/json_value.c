@@ -6,8 +6,7 @@
 
 #include "json.h"
 
-#define EXACT_MAX 9007199254740992.0 /* 2^53: up to it every integer is a double */
-#define NUMBER_MAX 1100              /* bytes: more digits than any double needs */
+#define NUMBER_MAX 1100 /* bytes: more digits than any double needs */
 
 static bool read_hex(const char *at, size_t left, unsigned *ret)
 {
@@ -189,9 +188,65 @@ static int read_digits(const char *at, size_t length, struct tmgr__integer *ret)
 	return 0;
 }
 
+/* False: it is not of 64 bits any more. */
+static bool add_digit(uint64_t *magnitude, unsigned digit)
+{
+	return !__builtin_mul_overflow(*magnitude, 10, magnitude) &&
+	       !__builtin_add_overflow(*magnitude, digit, magnitude);
+}
+
+/* The number after an 'e', or about so many where that is more than any digits make up for. */
+static int64_t read_exponent(const char *at, const char *end)
+{
+	bool negative = at < end && *at == '-';
+	int64_t value = 0;
+
+	for (at += at < end && (*at == '-' || *at == '+'); at < end; at++)
+		if (value < (int64_t)1 << 32)
+			value = value * 10 + (*at - '0');
+	return negative ? -value : value;
+}
+
+/*
+ * A number with a point or an exponent, as other programs may write 1000. Zeros are only counted until a digit
+ * follows, so that at the end shift says where the point is behind the last digit that is none.
+ */
+static int read_decimal(const char *raw, size_t length, struct tmgr__integer *ret)
+{
+	const char *at = raw, *end = raw + length;
+	bool fits = true, fraction = false;
+	uint64_t magnitude = 0;
+	int64_t shift = 0;
+	int zeros = 0;
+
+	for (at += *raw == '-'; at < end && *at != 'e' && *at != 'E'; at++) {
+		if (*at == '.') {
+			fraction = true;
+			continue;
+		}
+		shift -= fraction;
+		zeros++;
+		if (*at == '0')
+			continue;
+		for (; zeros > 1 && fits && magnitude > 0; zeros--)
+			fits = add_digit(&magnitude, 0);
+		fits = fits && add_digit(&magnitude, (unsigned)(*at - '0'));
+		zeros = 0;
+	}
+	shift += zeros + read_exponent(at + (at < end), end);
+	*ret = (struct tmgr__integer){ 0, *raw == '-' };
+	if (fits && magnitude == 0)
+		return 0;
+	if (shift < 0)
+		return -EPROTO;
+	for (; shift > 0 && fits; shift--)
+		fits = add_digit(&magnitude, 0);
+	ret->magnitude = magnitude;
+	return fits ? 0 : -ERANGE;
+}
+
 int tmgr__json_integer(const struct tmgr__json *value, struct tmgr__integer *ret)
 {
-	double number;
 	int r;
 
 	if (value->type == TMGR__JSON_TEXT) {
@@ -203,16 +258,7 @@ int tmgr__json_integer(const struct tmgr__json *value, struct tmgr__integer *ret
 	r = read_digits(value->raw, value->length, ret);
 	if (r != -EDOM && r != -EPROTO)
 		return r;
-	/* With a point or an exponent, as other programs may write 1000. */
-	r = read_double(value->raw, value->length, &number);
-	if (r < 0)
-		return r;
-	if (fabs(number) > EXACT_MAX)
-		return -ERANGE;
-	if (number != (double)(int64_t)number)
-		return -EPROTO;
-	*ret = (struct tmgr__integer){ (uint64_t)fabs(number), number < 0 };
-	return 0;
+	return read_decimal(value->raw, value->length, ret);
 }
 
 static int base64_digit(char c)
