@@ -90,6 +90,40 @@ static void a_method_that_returns_above_0_has_failed_and_that_is_said(void **sta
 	durable_end(&durable);
 }
 
+/* Two mistakes, and what it makes of them. */
+static int main_mistake(
+	struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	tmgr_process_receive(process, NULL, main_mistake);
+	tmgr_process_go(process, main_mistake);
+	return tmgr_process_id(process)[0] == 'o' ? -EIO : 0;
+}
+
+static const struct tmgr_process_definition mistake_definition = {
+	.name = "mistake",
+	.version = 1,
+	.start = main_mistake,
+	.retry = { .attempts_max = 1 },
+	.methods = (const struct tmgr_process_method[]){ { .name = "Main_Mistake",
+								 .function = main_mistake },
+		{ 0 } },
+};
+
+static void a_method_fails_with_its_first_mistake_or_with_what_it_returns(void **state)
+{
+	struct durable durable = { 0 };
+
+	durable_begin(&durable,
+		(const struct tmgr_process_definition *const[]){ &mistake_definition, NULL });
+	assert_int_equal(durable_start(&durable, &mistake_definition, "m"), 0);
+	assert_int_equal(durable_status(&durable, "m"), TMGR_PROCESS_FAILED);
+	assert_int_equal(durable_get(&durable, "m")->error, -EINVAL);
+	assert_int_equal(durable_start(&durable, &mistake_definition, "own"), 0);
+	assert_int_equal(durable_status(&durable, "own"), TMGR_PROCESS_FAILED);
+	assert_int_equal(durable_get(&durable, "own")->error, -EIO);
+	durable_end(&durable);
+}
+
 /* ---- A full store ---------------------------------------------------------------------------- */
 
 static void without_room_steps_are_held_and_go_on_when_there_is(void **state)
@@ -341,6 +375,7 @@ int main(void)
 		leak_test(a_time_that_passed_while_it_was_down_fires_late_and_is_not_skipped),
 		leak_test(a_wall_clock_that_was_set_back_while_it_was_down_starves_nothing),
 		leak_test(a_method_that_returns_above_0_has_failed_and_that_is_said),
+		leak_test(a_method_fails_with_its_first_mistake_or_with_what_it_returns),
 		leak_test(without_room_steps_are_held_and_go_on_when_there_is),
 		leak_test(without_room_so_much_is_held_and_then_requests_are_refused),
 		leak_test(a_composed_function_declares_in_the_callers_step_and_a_reply_finds_it),
