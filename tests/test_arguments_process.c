@@ -210,6 +210,12 @@ static void each_bad_runtime_is_refused(void **state)
 	IS(tmgr_processes_drive(processes), -EINVAL);
 	IS(tmgr_processes_open(processes), 0);
 	IS(tmgr_processes_advance(processes, -1), -EINVAL);
+	IS(tmgr_processes_advance(processes, INT64_MAX), -EINVAL);
+	/* 150 years pass, and after them not as many again. */
+	IS(tmgr_processes_advance(processes, 150 * 365 * 24 * TMGR_HOUR), 0);
+	IS(tmgr_processes_advance(processes, 150 * 365 * 24 * TMGR_HOUR), -EINVAL);
+	IS(tmgr_processes_set_wall(processes, -1), -EINVAL);
+	IS(tmgr_processes_set_wall(processes, 0), 0);
 	IS(tmgr_processes_close(processes), 0);
 	IS(tmgr_processes_close(processes), -EINVAL);
 	tmgr_processes_unref(processes);

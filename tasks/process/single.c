@@ -7,6 +7,9 @@
 
 #include "tasks/process/runtime.h"
 
+/* 200 years: what comes after it, deadlines and the like, can still be counted. */
+#define VIRTUAL_MAX_NS (200 * 365 * 24 * TMGR_HOUR)
+
 enum choice { TAKE, RUN, ORDER, OBEY, CHOICES };
 
 static unsigned draw(struct tmgr_processes *processes, unsigned below)
@@ -206,7 +209,7 @@ int tmgr_processes_advance(struct tmgr_processes *processes, int64_t ns)
 	int64_t until, retry;
 	int r;
 
-	if (!is_usable(processes) || ns < 0)
+	if (!is_usable(processes) || ns < 0 || ns > VIRTUAL_MAX_NS - processes->virtual_ns)
 		return -EINVAL;
 	until = processes->virtual_ns + ns;
 	for (;;) {
@@ -237,7 +240,7 @@ int tmgr_processes_advance(struct tmgr_processes *processes, int64_t ns)
 
 int tmgr_processes_set_wall(struct tmgr_processes *processes, int64_t wall_ms)
 {
-	if (!is_usable(processes))
+	if (!is_usable(processes) || wall_ms < 0)
 		return -EINVAL;
 	processes->virtual_wall_ms = wall_ms;
 	return 0;

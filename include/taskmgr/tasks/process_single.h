@@ -67,7 +67,8 @@ TMGR_API int tmgr_processes_settle(struct tmgr_processes *processes);
  * @param ns         nanoseconds, 0 or above
  *
  * @retval 0        passed
- * @retval -EINVAL  processes is NULL, of the other kind, or not open, or ns is below 0
+ * @retval -EINVAL  processes is NULL, of the other kind, or not open, or ns is below 0, or so much that
+ *                  all that has passed would be more than 200 years
  * @retval -ENOSPC  the store is full
  * @retval -EIO     the store has ended
  * @retval -ENOMEM  out of memory: it has ended
@@ -80,10 +81,10 @@ TMGR_API int tmgr_processes_advance(struct tmgr_processes *processes, int64_t ns
  * Set the wall clock, forward or back.
  *
  * @param processes  open
- * @param wall_ms    milliseconds since 1970
+ * @param wall_ms    milliseconds since 1970, 0 or above
  *
  * @retval 0        set
- * @retval -EINVAL  processes is NULL, of the other kind, or not open
+ * @retval -EINVAL  processes is NULL, of the other kind, or not open, or wall_ms is below 0
  *
  * @thread one thread at a time
  */
