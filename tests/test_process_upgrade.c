@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <taskmgr/error.h>
+
 #include "tests/support/durable.h"
 #include "tests/support/leak.h"
 #include "tests/support/waiters.h"
@@ -214,6 +216,29 @@ static void what_failed_and_is_resumed_without_its_method_runs_when_one_has_it(v
 	durable_end(&durable);
 }
 
+static void one_that_is_to_be_tried_again_still_says_why_when_its_method_is_back(void **state)
+{
+	struct durable durable = { 0 };
+	const struct tmgr_process_goroutine_info *info;
+
+	durable_begin(&durable, waiters);
+	waiters_fail = true;
+	assert_int_equal(durable_start(&durable, &waiter_definition, "f"), 0);
+	assert_string_equal(durable_get(&durable, "f")->goroutines[0].text, "no upstream");
+	durable_replace(&durable, nothing);
+	assert_int_equal(durable_get(&durable, "f")->goroutines[0].status, TMGR_GOROUTINE_PAUSED);
+	durable_replace(&durable, waiters);
+	info = durable_get(&durable, "f")->goroutines;
+	assert_int_equal(info->status, TMGR_GOROUTINE_READY);
+	assert_int_equal(info->attempts, 1);
+	/* Its own words gave way to the reason of the pause. */
+	assert_string_equal(info->text, tmgr_strerror(-EIO));
+	waiters_fail = false;
+	durable_advance(&durable, TMGR_SECOND);
+	assert_int_equal(durable_status(&durable, "f"), TMGR_PROCESS_FINISHED);
+	durable_end(&durable);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +248,7 @@ int main(void)
 		leak_test(so_does_a_definition),
 		leak_test(a_goroutine_that_fires_into_a_missing_method_is_paused_then),
 		leak_test(what_failed_and_is_resumed_without_its_method_runs_when_one_has_it),
+		leak_test(one_that_is_to_be_tried_again_still_says_why_when_its_method_is_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

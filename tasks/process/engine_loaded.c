@@ -4,6 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <taskmgr/error.h>
+
+#include "taskmgr/base/text.h"
+
 #include "tasks/process/engine_inside.h"
 #include "tasks/process/places.h"
 
@@ -70,7 +74,8 @@ static void take_up(struct tmgr__engine *engine, struct tmgr__goroutine *gorouti
 	if (goroutine->status == TMGR_GOROUTINE_PAUSED) {
 		goroutine->status = TMGR_GOROUTINE_READY;
 		if (trouble != NULL)
-			trouble->text[0] = '\0';
+			tmgr__text_copy_valid(trouble->text, sizeof(trouble->text),
+				trouble->attempts > 0 ? tmgr_strerror(trouble->error) : "");
 		tmgr__put_event(
 			engine, TMGR_PROCESS_EVENT_RESUMED, goroutine->process, goroutine, "");
 		tmgr__put_goroutine(engine, goroutine);
