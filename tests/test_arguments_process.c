@@ -284,6 +284,7 @@ static void each_bad_request_is_refused(void **state)
 	IS(ASK(GET, .id = NULL), -EINVAL);
 	IS(ASK(PAUSE, .id = "a"), -EINVAL);
 	IS(ASK(PAUSE, .text = "why"), -EINVAL);
+	IS(ASK(PAUSE, .id = "a", .text = ""), -EINVAL);
 	IS(ASK(GOTO, .id = "a", .goroutine = "Main"), -EINVAL);
 	IS(ASK(GOTO, .id = "a", .method = "Main_Done"), -EINVAL);
 	IS(ASK(SET, .id = "a"), -EINVAL);

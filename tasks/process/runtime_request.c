@@ -134,7 +134,9 @@ static int judge(const struct tmgr_process_command *command)
 	case TMGR_PROCESS_GET:
 		return is_id(command->id) ? 0 : -EINVAL;
 	case TMGR_PROCESS_PAUSE:
-		return is_id(command->id) && command->text != NULL ? 0 : -EINVAL;
+		return is_id(command->id) && command->text != NULL && command->text[0] != '\0'
+			       ? 0
+			       : -EINVAL;
 	case TMGR_PROCESS_GOTO:
 		return is_id(command->id) && is_known(command->goroutine, TMGR_PROCESS_NAME_MAX) &&
 				       is_known(command->method, TMGR_PROCESS_METHOD_MAX)

@@ -30,7 +30,7 @@ enum tmgr_process_command_kind {
 	TMGR_PROCESS_CHANNEL_DELETE, /**< channel */
 	TMGR_PROCESS_RESULT,         /**< id: done when the process is over */
 	TMGR_PROCESS_CANCEL,         /**< id */
-	TMGR_PROCESS_PAUSE,          /**< id, text: the reason, kept as tmgr_process_log() does */
+	TMGR_PROCESS_PAUSE, /**< id, text: the reason, not empty, kept as tmgr_process_log() does */
 	TMGR_PROCESS_RESUME, /**< id: a paused one; or a failed one, whose method is tried again */
 	TMGR_PROCESS_GOTO,   /**< id, goroutine, method */
 	TMGR_PROCESS_SET,    /**< id, revision, value: the whole state, JSON */
