@@ -38,7 +38,11 @@
 struct tmgr_processes_options {
 	/** How long a process that is over is remembered, with its id and result: 30 days. */
 	int64_t keep_finished_ns;
-	/** How long keys of messages are remembered: 7 days. */
+	/**
+	 * How long keys of messages are remembered: 7 days. They are those of the channel's id: where ids of
+	 * processes are used again, no longer than keep_finished_ns, or a message to the later one counts as
+	 * sent when one to the earlier had its key.
+	 */
 	int64_t keep_keys_ns;
 	/** How long the history goes back: 30 days; and how many events: 1,000,000. */
 	int64_t keep_events_ns;
