@@ -219,6 +219,37 @@ static void events_are_read_from_a_sequence_on(void **state)
 	durable_end(&durable);
 }
 
+/* Steps without events, and those of others, are behind it: it does not ask for them again and again. */
+static void who_follows_goes_on_from_all_that_is_durable(void **state)
+{
+	static const char *const requests[] = {
+		"{\"ask\":\"events\",\"id\":\"nobody\",\"follow\":true}",
+		"{\"ask\":\"events\",\"follow\":true}",
+	};
+	struct durable durable = { 0 };
+	struct answers answers = { 0 };
+	struct tmgr_processes_stats stats;
+
+	asked_fail = false;
+	durable_begin(&durable, asked);
+	assert_int_equal(durable_start(&durable, &asked_waiter, "w"), 0);
+	durable_settle(&durable);
+	assert_int_equal(tmgr_processes_stats(durable.processes, &stats), 0);
+	assert_true(stats.sequence > 0);
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+		assert_int_equal(answers_ask(&durable, &answers, requests[i]), 0);
+		assert_int_equal(answers_record(&answers, "end", NULL)->sequence, stats.sequence);
+	}
+	/* As many as were asked for: the rest is to come. */
+	assert_int_equal(
+		answers_ask(&durable, &answers, "{\"ask\":\"events\",\"max\":1,\"follow\":true}"),
+		0);
+	assert_int_equal(answers_record(&answers, "end", NULL)->sequence,
+		answers_record(&answers, "event", NULL)->sequence);
+	answers_drop(&answers);
+	durable_end(&durable);
+}
+
 /* ---- Mistakes ------------------------------------------------------------------------------- */
 
 struct refused {
@@ -352,6 +383,7 @@ int main(void)
 		leak_test(a_definition_is_found_by_its_name),
 		leak_test(what_has_no_word_is_a_question_mark),
 		leak_test(events_are_read_from_a_sequence_on),
+		leak_test(who_follows_goes_on_from_all_that_is_durable),
 		leak_test(a_line_that_is_no_request_is_answered_with_an_error),
 		leak_test(what_is_not_utf8_in_a_line_is_answered_with_an_error),
 		leak_test(an_answer_ends_where_nobody_takes_it),

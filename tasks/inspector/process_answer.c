@@ -20,7 +20,8 @@ struct answer {
 	const struct tmgr__process_out *out;
 	struct tmgr_state_memory *memory; /* of the record that is being written */
 	int64_t deadline;
-	uint64_t sequence; /* of the last event written */
+	uint64_t sequence; /* up to which events were seen */
+	size_t events;     /* written */
 	int broken;        /* what out->line gave */
 	char text[TMGR_PROCESS_TEXT_SIZE];
 };
@@ -353,6 +354,7 @@ static int visit_event(void *self, const struct tmgr_process_event *event)
 	struct answer *answer = self;
 
 	answer->sequence = event->sequence;
+	answer->events++;
 	return emit(answer, &(struct tmgr__process_record){
 				    .kind = tmgr__borrowed("event"),
 				    .sequence = event->sequence,
@@ -366,11 +368,27 @@ static int visit_event(void *self, const struct tmgr_process_event *event)
 			    });
 }
 
+/*
+ * What a follower has seen goes up to what is durable, and not to the last event that came: others may
+ * have later ones, and not each step has one. It would not wait for anything else.
+ */
+static int read_events(struct answer *answer, const struct tmgr_store_query *query)
+{
+	struct tmgr_processes_stats stats = { .sequence = 0 };
+	int r = answer->ask->follow ? tmgr_processes_stats(answer->processes, &stats) : 0;
+
+	if (r == 0)
+		r = tmgr_processes_events(answer->processes, query, visit_event, answer);
+	if (r == 0 && answer->events < query->count_max && answer->sequence < stats.sequence)
+		answer->sequence = stats.sequence;
+	return r;
+}
+
 /* A follower asks again with the sequence of the end, so a wait may well come to nothing. */
 static int events(struct answer *answer)
 {
 	const struct tmgr__process_ask *ask = answer->ask;
-	const struct tmgr_store_query query = {
+	struct tmgr_store_query query = {
 		.after = ask->sequence,
 		.process = ask->id,
 		.count_max = ask->max > 0 && ask->max < LIST_MAX ? ask->max : LIST_MAX,
@@ -378,14 +396,15 @@ static int events(struct answer *answer)
 	int r;
 
 	answer->sequence = ask->sequence;
-	r = tmgr_processes_events(answer->processes, &query, visit_event, answer);
-	if (r < 0 || !ask->follow || answer->sequence != ask->sequence)
+	r = read_events(answer, &query);
+	if (r < 0 || !ask->follow || answer->events > 0)
 		return r;
+	query.after = answer->sequence;
 	r = tmgr_processes_follow(
-		answer->context, answer->processes, ask->sequence, answer->deadline);
+		answer->context, answer->processes, answer->sequence, answer->deadline);
 	if (r == -ETIMEDOUT)
 		return 0;
-	return r < 0 ? r : tmgr_processes_events(answer->processes, &query, visit_event, answer);
+	return r < 0 ? r : read_events(answer, &query);
 }
 
 /* It takes as long as there is to be copied. An error is about where it goes. */

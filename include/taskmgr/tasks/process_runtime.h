@@ -301,6 +301,10 @@ TMGR_API int tmgr_processes_events(struct tmgr_processes *processes,
 /**
  * Wait until something above a sequence is durable, for following the events.
  *
+ * Not each step has an event, and those of others are not visited. So a follower goes on from the
+ * sequence that tmgr_processes_stats() had before its last tmgr_processes_events(): above that of an
+ * event there may be something at once, again and again.
+ *
  * @param context    the task's, or NULL
  * @param processes  a runtime
  * @param after      a sequence
