@@ -70,12 +70,27 @@ static const struct tmgr_store_change bad[] = {
 	ROW(ONCE, once, .process = "nobody", .goroutine = "Main", .sequence = 6, .name = "effect"),
 	ROW(ONCE, once, .process = "r", .goroutine = "Other", .sequence = 6, .name = "effect"),
 	ROW(ONCE, once, .process = "r", .goroutine = "Main", .sequence = 5, .name = "effect"),
+	/* Of a step that is still to come: its number would be given to another. */
+	ONE("r", "Other", TMGR_GOROUTINE_READY, 11, "Main_Done"),
+	CASE("", "", 11, 0, TMGR_PROCESS_WAIT_SEND, "/wide"),
+	ROW(MESSAGE, message, .channel = "/wide", .sequence = 11, .value = { "x", 1 }),
+	/* What is added to a time must fit. */
+	ROW(PROCESS, process, .id = "over", .definition = "waiter", .status = TMGR_PROCESS_FINISHED,
+		.version = 1, .text = "", .changed_ms = INT64_MAX),
+	ROW(PROCESS, process, .id = "over", .definition = "waiter", .status = TMGR_PROCESS_FINISHED,
+		.version = 1, .text = "", .changed_ms = INT64_MIN),
+	ROW(KEY, key, .key = "k", .at_ms = INT64_MAX),
+	ROW(KEY, key, .key = "k", .at_ms = INT64_MIN),
+	ROW(GOROUTINE, goroutine, .process = "r", .name = "Other", .method = "Main_Done",
+		.status = TMGR_GOROUTINE_READY, .sequence = 8, .text = "", .from = "",
+		.arrival = TMGR_ARRIVED_START, .attempts = 1, .retry_at_ms = INT64_MAX),
 };
 
-static int open_with(const struct tmgr_store_change *more)
+/* The good ones, and one more with a step that has this number and time. */
+static int open_at(const struct tmgr_store_change *more, uint64_t sequence, int64_t now_ms)
 {
 	const struct tmgr_processes_options options = { .single_threaded = true };
-	struct tmgr_store_step steps[2] = { { 9, good, GOOD }, { 10, more, 1 } };
+	struct tmgr_store_step steps[2] = { { 9, good, GOOD }, { sequence, more, 1 } };
 	struct tmgr_processes *processes;
 	struct tmgr_store_opened opened;
 	struct tmgr_store *store;
@@ -83,7 +98,7 @@ static int open_with(const struct tmgr_store_change *more)
 
 	assert_int_equal(tmgr_store_memory_create(&store), 0);
 	assert_int_equal(store->ops->open(store, &opened), 0);
-	assert_int_equal(store->ops->commit(store, &(struct tmgr_store_batch){ .now_ms = 1,
+	assert_int_equal(store->ops->commit(store, &(struct tmgr_store_batch){ .now_ms = now_ms,
 							   .steps = steps,
 							   .count = more != NULL ? 2 : 1 }),
 		0);
@@ -98,6 +113,11 @@ static int open_with(const struct tmgr_store_change *more)
 	return r;
 }
 
+static int open_with(const struct tmgr_store_change *more)
+{
+	return open_at(more, 10, 1);
+}
+
 static void rows_that_fit_are_taken_and_with_one_that_does_not_it_is_not_opened(void **state)
 {
 	assert_int_equal(open_with(NULL), 0);
@@ -109,10 +129,21 @@ static void rows_that_fit_are_taken_and_with_one_that_does_not_it_is_not_opened(
 	}
 }
 
+static void a_position_behind_which_nothing_fits_is_not_gone_on_from(void **state)
+{
+	static const struct tmgr_store_change key = ROW(KEY, key, .key = "k", .at_ms = 1);
+
+	assert_int_equal(open_at(&key, 10, 1), 0);
+	assert_int_equal(open_at(&key, (uint64_t)INT64_MAX, 1), -EBADMSG);
+	assert_int_equal(open_at(&key, UINT64_MAX, 1), -EBADMSG);
+	assert_int_equal(open_at(&key, 10, INT64_MAX), -EBADMSG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		leak_test(rows_that_fit_are_taken_and_with_one_that_does_not_it_is_not_opened),
+		leak_test(a_position_behind_which_nothing_fits_is_not_gone_on_from),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

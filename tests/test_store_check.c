@@ -48,6 +48,7 @@ static int check_file(void)
 
 /* A process "a" that waits for "/in", which has a buffer, and one "b" that it calls. */
 #define GOOD                                                                                \
+	"UPDATE tmgr_store SET value = 1000 WHERE name = 'copied';"                         \
 	"INSERT INTO tmgr_processes VALUES"                                                 \
 	" ('a','d','active',1,0,0,0,'',1,1,0,0,'{}',NULL),"                                 \
 	" ('b','d','active',1,0,0,0,'',1,1,0,0,'{}',NULL),"                                 \
@@ -117,6 +118,63 @@ static void each_fault_is_found_with_one_line(void **state)
 			"wait 100, case 2: calls over, which is over or not there" },
 		{ "UPDATE tmgr_once SET sequence = 7",
 			"result of pay in b/Main: the step it belongs to is over" },
+		{ "INSERT INTO tmgr_processes VALUES"
+		  " ('c','d','paused',1,0,0,0,'',1,1,0,0,'{}',NULL)",
+			"process c: paused, and has no goroutine" },
+		{ "DELETE FROM tmgr_waits WHERE process = 'a' AND case_index = 1",
+			"wait 100: has 3 cases, of which one is number 4" },
+		{ "UPDATE tmgr_waits SET target = '/none' WHERE case_index = 0 AND process = 'a'",
+			"wait 100, case 0: on /none, which is not there" },
+		{ "UPDATE tmgr_waits SET target = 'none/in' WHERE case_index = 0 AND process = 'a'",
+			"wait 100, case 0: on none/in, which is not there" },
+		{ "UPDATE tmgr_waits SET target = 'in' WHERE case_index = 0 AND process = 'a'",
+			"wait 100, case 0: on in, which is not there" },
+		{ "INSERT INTO tmgr_channels VALUES ('in',1,0,1)",
+			"channel in: that is no name of one" },
+		{ "INSERT INTO tmgr_channels VALUES ('a/b/c',1,0,1)",
+			"channel a/b/c: that is no name of one" },
+		{ "INSERT INTO tmgr_channels VALUES ('a/',1,0,1)",
+			"channel a/: that is no name of one" },
+		{ "UPDATE tmgr_store SET value = 100 WHERE name = 'copied'",
+			"goroutine b/Main: of step 101, and the last is 100" },
+		{ "UPDATE tmgr_store SET value = 99 WHERE name = 'copied'",
+			"wait 100, case 0: of a step above the last, which is 99" },
+		{ "UPDATE tmgr_messages SET sequence = 1001",
+			"message of a/own: of step 1001, and the last is 1000" },
+		{ "UPDATE tmgr_store SET value = -1 WHERE name = 'copied'",
+			"the last step is -1: that is no number of one" },
+		{ "UPDATE tmgr_store SET value = 9223372036854775807 WHERE name = 'now_ms'",
+			"the last step was at 9223372036854775807 ms: that is no time" },
+		{ "UPDATE tmgr_processes SET changed_ms = 9223372036854775807 WHERE id = 'over'",
+			"process over: changed at 9223372036854775807 ms, which is no time" },
+		{ "UPDATE tmgr_goroutines SET retry_at_ms = 9223372036854775807 WHERE process = "
+		  "'b'",
+			"goroutine b/Main: to be called at 9223372036854775807 ms, which is no "
+			"time" },
+		{ "INSERT INTO tmgr_keys VALUES ('/in/k',-9223372036854775807)",
+			"key /in/k: from -9223372036854775807 ms, which is no time" },
+		{ "UPDATE tmgr_processes SET status = 'lost' WHERE id = 'over'",
+			"row over of tmgr_processes: its status cannot be read" },
+		{ "UPDATE tmgr_processes SET version = -3 WHERE id = 'over'",
+			"row over of tmgr_processes: its version cannot be read" },
+		{ "UPDATE tmgr_processes SET revision = 'x' WHERE id = 'over'",
+			"row over of tmgr_processes: its revision cannot be read" },
+		{ "UPDATE tmgr_processes SET id = x'620062' WHERE id = 'over'",
+			"row b of tmgr_processes: its id cannot be read" },
+		{ "UPDATE tmgr_goroutines SET attempts = 99999999999 WHERE process = 'a'",
+			"row a of tmgr_goroutines: its attempts cannot be read" },
+		{ "UPDATE tmgr_waits SET kind = 'weird' WHERE process = 'a' AND case_index = 3",
+			"row 100 of tmgr_waits: its kind cannot be read" },
+		{ "UPDATE tmgr_channels SET closed = 3 WHERE id = '/in'",
+			"row /in of tmgr_channels: its closed cannot be read" },
+		{ "UPDATE tmgr_messages SET sequence = 'x'",
+			"row a/own of tmgr_messages: its sequence cannot be read" },
+		{ "UPDATE tmgr_once SET name = x'0062'",
+			"row b of tmgr_once: its name cannot be read" },
+		{ "INSERT INTO tmgr_keys VALUES ('/in/k','late')",
+			"row /in/k of tmgr_keys: its at_ms cannot be read" },
+		{ "INSERT INTO tmgr_events VALUES (999,0,'lost',0,'','','','')",
+			"row 999 of tmgr_events: its kind cannot be read" },
 	};
 
 	(void)state;

@@ -125,6 +125,10 @@ void tmgr__process_remember(struct tmgr__engine *engine, struct tmgr__eprocess *
 struct tmgr__ending *tmgr__process_ending(
 	struct tmgr__engine *engine, struct tmgr__eprocess *process);
 
+/* engine_loaded.c */
+/* Whether a time in a row is one that the clock can come from, and go on. */
+bool tmgr__is_time(int64_t ms);
+
 /* engine_step.c */
 int tmgr__apply_start(struct tmgr__engine *engine, const char *id,
 	struct tmgr__edefinition *definition, struct tmgr_bytes state);

@@ -7,6 +7,13 @@
 
 #include "tasks/process/engine_inside.h"
 
+/* While rows come the engine's sequence is the greatest of theirs. */
+static void see_sequence(struct tmgr__engine *engine, uint64_t sequence)
+{
+	if (sequence > engine->sequence)
+		engine->sequence = sequence;
+}
+
 static int load_process(struct tmgr__engine *engine, const struct tmgr_store_process *row)
 {
 	struct tmgr__edefinition *definition = tmgr__definition_get(engine, row->definition);
@@ -16,7 +23,7 @@ static int load_process(struct tmgr__engine *engine, const struct tmgr_store_pro
 	if (definition == NULL)
 		return -ENOMEM;
 	if (row->status < TMGR_PROCESS_ACTIVE || row->status > TMGR_PROCESS_CANCELLED ||
-		tmgr__engine_process(engine, row->id) != NULL)
+		!tmgr__is_time(row->changed_ms) || tmgr__engine_process(engine, row->id) != NULL)
 		return -EBADMSG;
 	process = tmgr__process_add(engine, row->id, definition);
 	if (process == NULL)
@@ -77,6 +84,7 @@ static int load_message(struct tmgr__engine *engine, const struct tmgr_store_mes
 	message = tmgr__engine_memory(engine, sizeof(*message));
 	if (message == NULL)
 		return -ENOMEM;
+	see_sequence(engine, row->sequence);
 	message->sequence = row->sequence;
 	message->value = tmgr__blob(engine, row->value);
 	tmgr__buffer_append(channel->buffer, message);
@@ -126,11 +134,13 @@ static int load_goroutine(struct tmgr__engine *engine, const struct tmgr_store_g
 
 	if (process == NULL || tmgr__process_is_over(process) ||
 		row->status < TMGR_GOROUTINE_READY || row->status > TMGR_GOROUTINE_FAILED ||
+		!tmgr__is_time(row->retry_at_ms) ||
 		tmgr__goroutine_named(process, row->name) != NULL)
 		return -EBADMSG;
 	goroutine = tmgr__goroutine_add(engine, process, row->name);
 	if (goroutine == NULL)
 		return -ENOMEM;
+	see_sequence(engine, row->sequence);
 	goroutine->sequence = row->sequence;
 	goroutine->since_ms = row->since_ms;
 	if (row->status != TMGR_GOROUTINE_BLOCKED) {
@@ -216,6 +226,7 @@ static int load_outside(struct tmgr__engine *engine, const struct tmgr_store_wai
 
 	if (wait == NULL)
 		return -ENOMEM;
+	see_sequence(engine, row->sequence);
 	wait->then.sequence = row->sequence;
 	r = row->kind == TMGR_PROCESS_WAIT_SEND ? load_subject(engine, wait, row) : -EBADMSG;
 	if (r != 0) {
@@ -260,6 +271,8 @@ static int load_once(struct tmgr__engine *engine, const struct tmgr_store_once *
 
 static int load_key(struct tmgr__engine *engine, const struct tmgr_store_key *row)
 {
+	if (!tmgr__is_time(row->at_ms))
+		return -EBADMSG;
 	return tmgr__key_add(engine, row->key, row->at_ms) != NULL ? 0 : -ENOMEM;
 }
 

@@ -11,6 +11,10 @@
 #include "tasks/process/engine_inside.h"
 #include "tasks/process/places.h"
 
+/* Far below where a sum of two times, or the next number, has no room. */
+#define TIME_MAX (INT64_C(1) << 60)
+#define SEQUENCE_MAX (UINT64_C(1) << 62)
+
 static void gather_wait(struct tmgr__places *waits, struct tmgr__wait *wait)
 {
 	tmgr__places_add(waits, tmgr__wait_sequence(wait) << 7 | wait->index, wait);
@@ -166,12 +170,28 @@ static void give_back(struct tmgr__engine *engine, const struct tmgr__places *wa
 	}
 }
 
+bool tmgr__is_time(int64_t ms)
+{
+	return ms >= -TIME_MAX && ms <= TIME_MAX;
+}
+
+/* Each number that is given from now on is a new one, and the clock can go on. */
+static int judge(const struct tmgr__engine *engine, const struct tmgr_store_opened *opened)
+{
+	return engine->sequence <= opened->sequence && opened->sequence <= SEQUENCE_MAX &&
+			       tmgr__is_time(opened->now_ms)
+		       ? 0
+		       : -EBADMSG;
+}
+
 int tmgr__engine_loaded(struct tmgr__engine *engine, struct tmgr__changes *changes,
 	const struct tmgr_store_opened *opened, int64_t wall_ms)
 {
 	struct tmgr__places waits = { 0 }, ready = { 0 }, over = { 0 };
 	int r = look_over(engine);
 
+	if (r == 0)
+		r = judge(engine, opened);
 	if (r != 0)
 		return r;
 	engine->sequence = engine->durable = opened->sequence;

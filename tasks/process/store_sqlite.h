@@ -54,6 +54,8 @@ int tmgr__sqlite_bind(sqlite3_stmt *statement, const struct tmgr_store_change *c
 /* The row a statement of tmgr__sqlite_select_text() is at; -EBADMSG. */
 int tmgr__sqlite_row(
 	sqlite3_stmt *statement, enum tmgr_store_kind kind, struct tmgr_store_change *ret);
+/* The name of the first column of that row that cannot be read; NULL: there is none. */
+const char *tmgr__sqlite_bad_column(sqlite3_stmt *statement, enum tmgr_store_kind kind);
 
 /* CRC-32C. */
 uint32_t tmgr__sqlite_checksum(uint32_t checksum, const void *data, size_t size);

@@ -19,7 +19,14 @@
 
 #define OVER "status IN ('finished', 'cancelled')"
 
-/* Each gives a line for a finding. ?1: the runtime's time of the last batch. */
+/* As the runtime has them. */
+#define CASES_MAX "64"
+#define SEQUENCE_MAX "4611686018427387904"
+#define NO_TIME "NOT BETWEEN -1152921504606846976 AND 1152921504606846976"
+
+_Static_assert(TMGR_PROCESS_CASES_MAX == 64, "the text above says so");
+
+/* Each gives a line for a finding. ?1: the runtime's time of the last batch; ?2: the last step. */
 static const char *const questions[] = {
 	"SELECT printf('wait %d, case %d: %s/%s is not blocked on it', sequence, case_index, "
 	"process,"
@@ -40,9 +47,45 @@ static const char *const questions[] = {
 	" tmgr_goroutines g WHERE NOT EXISTS (SELECT 1 FROM tmgr_processes p WHERE"
 	" p.id = g.process AND NOT " OVER ")",
 
-	"SELECT printf('process %s: active, and has no goroutine', id) FROM tmgr_processes p WHERE"
-	" status = 'active' AND NOT EXISTS (SELECT 1 FROM tmgr_goroutines g WHERE g.process = "
+	"SELECT printf('process %s: %s, and has no goroutine', id, status) FROM tmgr_processes p "
+	"WHERE NOT " OVER " AND NOT EXISTS (SELECT 1 FROM tmgr_goroutines g WHERE g.process = "
 	"p.id)",
+
+	"SELECT printf('wait %d: has %d cases, of which one is number %d', sequence, count(*),"
+	" max(case_index) + 1) FROM tmgr_waits WHERE process <> '' GROUP BY sequence HAVING"
+	" max(case_index) >= count(*) OR count(*) > " CASES_MAX,
+
+	"SELECT printf('wait %d, case %d: on %s, which is not there', sequence, case_index, target)"
+	" FROM tmgr_waits WHERE kind IN ('send', 'receive') AND NOT EXISTS (SELECT 1 FROM"
+	" tmgr_channels WHERE id = target) AND NOT EXISTS (SELECT 1 FROM tmgr_processes WHERE"
+	" instr(target, '/') > 1 AND id = substr(target, 1, instr(target, '/') - 1) AND NOT " OVER
+	")",
+
+	"SELECT printf('channel %s: that is no name of one', id) FROM tmgr_channels WHERE"
+	" instr(id, '/') = 0 OR instr(substr(id, instr(id, '/') + 1), '/') > 0 OR id LIKE '%/'",
+
+	"SELECT printf('the last step is %d: that is no number of one', ?2) WHERE ?2 NOT BETWEEN 0"
+	" AND " SEQUENCE_MAX,
+
+	"SELECT printf('wait %d, case %d: of a step above the last, which is %d', sequence,"
+	" case_index, ?2) FROM tmgr_waits WHERE sequence NOT BETWEEN 0 AND ?2",
+
+	"SELECT printf('goroutine %s/%s: of step %d, and the last is %d', process, name, sequence,"
+	" ?2) FROM tmgr_goroutines WHERE status <> 'blocked' AND sequence NOT BETWEEN 0 AND ?2",
+
+	"SELECT printf('message of %s: of step %d, and the last is %d', channel, sequence, ?2) FROM"
+	" tmgr_messages WHERE sequence NOT BETWEEN 0 AND ?2",
+
+	"SELECT printf('the last step was at %d ms: that is no time', ?1) WHERE ?1 " NO_TIME,
+
+	"SELECT printf('process %s: changed at %d ms, which is no time', id, changed_ms) FROM"
+	" tmgr_processes WHERE changed_ms " NO_TIME,
+
+	"SELECT printf('goroutine %s/%s: to be called at %d ms, which is no time', process, name,"
+	" retry_at_ms) FROM tmgr_goroutines WHERE retry_at_ms " NO_TIME,
+
+	"SELECT printf('key %s: from %d ms, which is no time', key, at_ms) FROM tmgr_keys WHERE"
+	" at_ms " NO_TIME,
 
 	"SELECT printf('wait %d, case %d: on %s, which is closed', sequence, case_index, target) "
 	"FROM"
@@ -111,6 +154,8 @@ static int ask(struct check *check, const char *question)
 
 	if (code == SQLITE_OK && sqlite3_bind_parameter_count(statement) > 0)
 		code = sqlite3_bind_int64(statement, 1, check->copy.now_ms);
+	if (code == SQLITE_OK && sqlite3_bind_parameter_count(statement) > 1)
+		code = sqlite3_bind_int64(statement, 2, (int64_t)check->copy.sequence);
 	while (code == SQLITE_OK && r == 0) {
 		int step = sqlite3_step(statement);
 		const char *line;
@@ -129,6 +174,38 @@ static int ask(struct check *check, const char *question)
 		r = tmgr__sqlite_error(db, code);
 	sqlite3_finalize(statement);
 	return r;
+}
+
+/* The values of a row, as an opening reads them. */
+static int check_row(struct check *check, sqlite3_stmt *row, enum tmgr_store_kind kind)
+{
+	const char *column = tmgr__sqlite_bad_column(row, kind);
+	const char *key = (const char *)sqlite3_column_text(row, 0);
+	char *line;
+	int r;
+
+	if (!column)
+		return 0;
+	line = sqlite3_mprintf("row %s of %s: its %s cannot be read", key ? key : "",
+		tmgr__sqlite_table(kind), column);
+	r = line ? report(check, line) : -ENOMEM;
+	sqlite3_free(line);
+	return r;
+}
+
+static int check_rows(struct check *check, enum tmgr_store_kind kind)
+{
+	char *text = sqlite3_mprintf("SELECT * FROM %s", tmgr__sqlite_table(kind));
+	sqlite3 *db = check->copy.main;
+	sqlite3_stmt *row = NULL;
+	int code = text ? sqlite3_prepare_v2(db, text, -1, &row, NULL) : SQLITE_NOMEM;
+	int r = tmgr__sqlite_error(db, code);
+
+	sqlite3_free(text);
+	while (r == 0 && (code = sqlite3_step(row)) == SQLITE_ROW)
+		r = check_row(check, row, kind);
+	sqlite3_finalize(row);
+	return r == 0 ? tmgr__sqlite_error(db, code) : r;
 }
 
 static int check_step(struct check *check, sqlite3_stmt *row)
@@ -299,6 +376,8 @@ static int check_copy(struct check *check)
 		r = tmgr__sqlite_prepare_statements(&check->copy);
 	if (r == 0)
 		r = tmgr__sqlite_replay(&check->copy);
+	for (int kind = TMGR_STORE_PROCESS; kind < SQLITE_STORE_KINDS && r == 0; kind++)
+		r = check_rows(check, (enum tmgr_store_kind)kind);
 	if (r == 0) /* or each wait is compared with each */
 		r = tmgr__sqlite_execute(check->copy.main,
 			"CREATE INDEX check_targets ON tmgr_waits (target, kind)");

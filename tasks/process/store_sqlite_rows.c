@@ -367,7 +367,8 @@ static bool row_column(sqlite3_stmt *statement, int number, void *row, const str
 	case COLUMN_TEXT:
 		text = (const char *)sqlite3_column_text(statement, number);
 		*(const char **)(void *)((char *)row + column->offset) = text;
-		return text != NULL;
+		return text != NULL &&
+		       strlen(text) == (size_t)sqlite3_column_bytes(statement, number);
 	case COLUMN_BYTES:
 	case COLUMN_JSON:
 		*tmgr__sqlite_bytes_column(
@@ -383,7 +384,8 @@ static bool row_column(sqlite3_stmt *statement, int number, void *row, const str
 	}
 }
 
-int tmgr__sqlite_row(
+/* The first column that cannot be read; NULL: there is none. */
+static const struct column *read_row(
 	sqlite3_stmt *statement, enum tmgr_store_kind kind, struct tmgr_store_change *ret)
 {
 	memset(ret, 0, sizeof(*ret));
@@ -391,6 +393,20 @@ int tmgr__sqlite_row(
 	ret->kind = kind;
 	for (size_t i = 0; i < rows[kind].count; i++)
 		if (!row_column(statement, (int)i, &ret->row, &rows[kind].columns[i]))
-			return -EBADMSG;
-	return 0;
+			return &rows[kind].columns[i];
+	return NULL;
+}
+
+int tmgr__sqlite_row(
+	sqlite3_stmt *statement, enum tmgr_store_kind kind, struct tmgr_store_change *ret)
+{
+	return read_row(statement, kind, ret) ? -EBADMSG : 0;
+}
+
+const char *tmgr__sqlite_bad_column(sqlite3_stmt *statement, enum tmgr_store_kind kind)
+{
+	struct tmgr_store_change ignored;
+	const struct column *column = read_row(statement, kind, &ignored);
+
+	return column ? column->name : NULL;
 }

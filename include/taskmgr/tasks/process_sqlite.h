@@ -61,9 +61,10 @@ TMGR_API int tmgr_store_sqlite_create(const char *path,
 	const struct tmgr_store_sqlite_options *options, struct tmgr_store **ret_store);
 
 /**
- * Look for what should not be in a file: pages and steps that are damaged, waits that belong to no
- * blocked goroutine, blocked goroutines that wait for nothing, receivers beside a filled buffer or a
- * sender, waits on a closed channel, timers that were due, and what belongs to no process.
+ * Look for what should not be in a file: pages and steps that are damaged, values that cannot be read,
+ * waits that belong to no blocked goroutine, blocked goroutines that wait for nothing, receivers beside
+ * a filled buffer or a sender, waits on a channel that is closed or not there, timers that were due, and
+ * what belongs to no process.
  *
  * The file is only read, as it is at one moment, also while a daemon has it open; PATH.lock is not
  * taken. It needs room for a temporary copy. Where nothing can be written beside it, a file without a
