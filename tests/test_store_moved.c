@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <taskmgr/taskmgr.h>
@@ -61,14 +62,19 @@ static void remove_all(void)
 }
 
 /* Another store, for what was rescued; its directory is the first one's. */
-static void rescued_must_have_all(void)
+static void must_have_all(const char *suffix)
 {
 	copy = file;
 	copy.store = NULL;
-	snprintf(copy.path, sizeof(copy.path), "%s/processes.db.rescued", file.directory);
+	snprintf(copy.path, sizeof(copy.path), "%s/processes.db.%s", file.directory, suffix);
 	assert_int_equal(store_file_open(&copy), 0);
 	store_file_must_have(&copy, &model);
 	assert_int_equal(store_file_close(&copy), 0);
+}
+
+static void rescued_must_have_all(void)
+{
+	must_have_all("rescued");
 }
 
 static void says(const char *text)
@@ -107,6 +113,35 @@ static void and_when_it_is_closed_before(void **state)
 	rescued_must_have_all();
 }
 
+static void make_rescued(const char *suffix)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s.rescued%s", file.path, suffix);
+	fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "first", 5), 5);
+	close(fd);
+}
+
+static void what_was_rescued_before_stays_and_the_next_is_rescued_too(void **state)
+{
+	char path[128];
+	struct stat about;
+
+	(void)state;
+	begin();
+	remove_all();
+	make_rescued("");
+	make_rescued(".1");
+	assert_int_equal(store_file_close(&file), -EIO);
+	must_have_all("rescued.2");
+	snprintf(path, sizeof(path), "%s.rescued", file.path);
+	assert_int_equal(stat(path, &about), 0);
+	assert_int_equal(about.st_size, 5);
+}
+
 static void one_that_was_replaced_is_left_alone(void **state)
 {
 	char text[8] = "";
@@ -128,15 +163,18 @@ static void one_that_was_replaced_is_left_alone(void **state)
 
 static void what_cannot_be_rescued_is_told(void **state)
 {
-	char path[128];
+	char suffix[16];
 	int64_t until;
 	int r = 0;
 
 	(void)state;
 	begin();
 	remove_all();
-	snprintf(path, sizeof(path), "%s.rescued", file.path);
-	close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	make_rescued("");
+	for (int i = 1; i < 100; i++) {
+		snprintf(suffix, sizeof(suffix), ".%d", i);
+		make_rescued(suffix);
+	}
 	for (until = tmgr_after(30 * TMGR_SECOND); r == 0 && tmgr_now() < until;)
 		r = commit_next();
 	assert_int_equal(r, -EIO);
@@ -168,6 +206,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(what_was_in_a_file_that_was_removed_is_rescued_within_a_second),
 		TEST(and_when_it_is_closed_before),
+		TEST(what_was_rescued_before_stays_and_the_next_is_rescued_too),
 		TEST(one_that_was_replaced_is_left_alone),
 		TEST(what_cannot_be_rescued_is_told),
 		TEST(a_program_may_change_its_directory),

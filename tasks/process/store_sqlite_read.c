@@ -14,6 +14,8 @@
 
 #include "taskmgr/base/check.h"
 
+#define RESCUES_MAX 100
+
 static struct sqlite_store *of(struct tmgr_store *store)
 {
 	return container_of(store, struct sqlite_store, store);
@@ -266,12 +268,23 @@ int tmgr__sqlite_backup(
 
 /* ---- A file that has lost its name ---- */
 
-/* By the connection that has the log open, which may have lost its name too. */
+/*
+ * By the connection that has the log open, which may have lost its name too. One that was rescued
+ * before, and not yet taken away, stays.
+ */
 static int rescue(struct sqlite_store *self, char *path, size_t size)
 {
-	if (snprintf(path, size, "%s.rescued", self->path) >= (int)size)
-		return -ENAMETOOLONG;
-	return write_copy(self, self->main, path, (struct sqlite_cancel){ NULL, NULL });
+	int r = -EEXIST;
+
+	for (int i = 0; i < RESCUES_MAX && r == -EEXIST; i++) {
+		int length = i == 0 ? snprintf(path, size, "%s.rescued", self->path)
+				    : snprintf(path, size, "%s.rescued.%d", self->path, i);
+
+		if (length >= (int)size)
+			return -ENAMETOOLONG;
+		r = write_copy(self, self->main, path, (struct sqlite_cancel){ NULL, NULL });
+	}
+	return r;
 }
 
 int tmgr__sqlite_look_for_file(struct sqlite_store *self, bool now)
