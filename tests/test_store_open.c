@@ -199,6 +199,100 @@ static void a_store_whose_first_page_is_only_in_the_log_is_opened(void **state)
 	assert_int_equal(store_file_close(&file), 0);
 }
 
+/* As after a kill while it waited for the disk. */
+static void put_in_doubt(void)
+{
+	char lock[128];
+	FILE *to;
+
+	snprintf(lock, sizeof(lock), "%s.lock", file.path);
+	to = fopen(lock, "r+e");
+	assert_non_null(to);
+	assert_int_equal(fputc(1, to), 1);
+	fclose(to);
+}
+
+static void what_takes_the_place_of_a_file_has_its_mode(void **state)
+{
+	struct stat about;
+
+	(void)state;
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(store_file_close(&file), 0);
+	assert_int_equal(chmod(file.path, 0640), 0);
+	put_in_doubt();
+	assert_int_equal(store_file_open(&file), 0);
+	assert_true(file.opened.recovered);
+	assert_int_equal(store_file_close(&file), 0);
+	assert_int_equal(stat(file.path, &about), 0);
+	assert_int_equal(about.st_mode & 07777, 0640);
+}
+
+static void must_be_of(const char *suffix, uid_t user)
+{
+	char path[128];
+	struct stat about;
+
+	snprintf(path, sizeof(path), "%s%s", file.path, suffix);
+	assert_int_equal(stat(path, &about), 0);
+	assert_int_equal(about.st_uid, user);
+	assert_int_equal(about.st_gid, user);
+}
+
+/* Who repairs looks first, as root; the daemon comes afterwards, and is none. */
+static void what_root_makes_beside_a_file_is_its_owners(void **state)
+{
+	const uid_t nobody = 65534;
+	char lock[128];
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(store_file_close(&file), 0);
+	must_be_of(".lock", 0);
+	assert_int_equal(chown(file.path, nobody, nobody), 0);
+	snprintf(lock, sizeof(lock), "%s.lock", file.path);
+	assert_int_equal(unlink(lock), 0);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(store_file_close(&file), 0);
+	must_be_of(".lock", nobody);
+	put_in_doubt();
+	assert_int_equal(store_file_open(&file), 0);
+	assert_true(file.opened.recovered);
+	must_be_of("", nobody);
+	must_be_of("-wal", nobody);
+	assert_int_equal(store_file_close(&file), 0);
+}
+
+/* To open it would be to wait for somebody who reads. */
+static void a_pipe_is_refused_also_where_a_lock_stands_beside_it(void **state)
+{
+	char lock[128];
+
+	(void)state;
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(store_file_close(&file), 0);
+	assert_int_equal(unlink(file.path), 0);
+	assert_int_equal(mkfifo(file.path, 0600), 0);
+	assert_int_equal(store_file_open(&file), -EBADMSG);
+	snprintf(lock, sizeof(lock), "%s.lock", file.path);
+	assert_int_equal(access(lock, F_OK), 0);
+}
+
+/* By root in a directory of somebody else that could be any file. */
+static void a_lock_that_is_a_link_is_not_followed(void **state)
+{
+	char lock[128], target[128];
+
+	(void)state;
+	snprintf(lock, sizeof(lock), "%s.lock", file.path);
+	snprintf(target, sizeof(target), "%s/target", file.directory);
+	assert_int_equal(symlink("target", lock), 0);
+	assert_int_equal(store_file_open(&file), -ELOOP);
+	assert_int_equal(access(target, F_OK), -1);
+}
+
 int main(void)
 {
 #define TEST(function) store_file_test(function, &file)
@@ -209,6 +303,10 @@ int main(void)
 		TEST(what_is_no_store_or_a_later_one_is_refused_and_left_as_it_is),
 		TEST(nothing_is_left_beside_what_is_no_store),
 		TEST(a_store_whose_first_page_is_only_in_the_log_is_opened),
+		TEST(what_takes_the_place_of_a_file_has_its_mode),
+		TEST(what_root_makes_beside_a_file_is_its_owners),
+		TEST(a_lock_that_is_a_link_is_not_followed),
+		TEST(a_pipe_is_refused_also_where_a_lock_stands_beside_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

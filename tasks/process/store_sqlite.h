@@ -179,7 +179,7 @@ void tmgr__sqlite_unlock(struct sqlite_lock_file *lock);
 /* Make the file, empty and for its owner only, unless it is there. What SQLite puts beside it takes its
  * mode. */
 int tmgr__sqlite_make_file(const char *path);
-/* The same, and empty also if it is there. */
+/* The same, and a new one also if it is there. */
 int tmgr__sqlite_make_empty(const char *path);
 /* End a replacement that was begun: 1 if there was one. */
 int tmgr__sqlite_finish_replacement(const char *path);

@@ -142,14 +142,14 @@ int tmgr__sqlite_look(const char *path)
 	ssize_t n;
 	int fd;
 
-	/* Nothing new will be left. And a daemon may have it open, in this process too: closing a
-	 * descriptor of it would give up the locks that SQLite has on it. */
-	if (stands_beside(path, ".lock"))
-		return 0;
 	if (stat(path, &about) < 0)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISREG(about.st_mode))
 		return -EBADMSG;
+	/* Nothing new will be left. And a daemon may have it open, in this process too: closing a
+	 * descriptor of it would give up the locks that SQLite has on it. */
+	if (stands_beside(path, ".lock"))
+		return 0;
 	if (about.st_size == 0)
 		return 0;
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -162,6 +162,15 @@ int tmgr__sqlite_look(const char *path)
 	if (n < 0)
 		return (int)n;
 	return n == HEADER_SIZE && may_be_store(path, header) ? 0 : -EBADMSG;
+}
+
+/*
+ * Who repairs may look before the daemon does, as root: what it makes beside a file is its owner's, as
+ * with what SQLite makes there. Where that cannot be it is as good as it was.
+ */
+static void give_to_owner(int fd, const struct stat *owner)
+{
+	(void)!fchown(fd, geteuid() == 0 ? owner->st_uid : (uid_t)-1, owner->st_gid);
 }
 
 static int make_mark(int fd)
@@ -180,16 +189,30 @@ static int make_mark(int fd)
 	return n == MARK_SIZE ? 0 : -ENOSPC;
 }
 
-int tmgr__sqlite_lock(const char *path, struct sqlite_lock_file *ret)
+/* By its own name only: what root gives away is what it has made. */
+static int open_lock(const char *path)
 {
+	const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW;
 	char name[PATH_SIZE];
-	void *mark;
-	int fd, r;
+	struct stat about;
+	int fd;
 
 	snprintf(name, sizeof(name), "%s.lock", path);
-	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+	fd = open(name, flags | O_EXCL, 0600);
+	if (fd >= 0 && stat(path, &about) == 0)
+		give_to_owner(fd, &about);
+	else if (fd < 0 && errno == EEXIST)
+		fd = open(name, flags, 0600);
+	return fd < 0 ? -errno : fd;
+}
+
+int tmgr__sqlite_lock(const char *path, struct sqlite_lock_file *ret)
+{
+	void *mark;
+	int fd = open_lock(path), r;
+
 	if (fd < 0)
-		return -errno;
+		return fd;
 	r = flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
 	if (r == -EWOULDBLOCK)
 		r = -EBUSY;
@@ -305,7 +328,30 @@ int tmgr__sqlite_make_file(const char *path)
 
 int tmgr__sqlite_make_empty(const char *path)
 {
-	return make_empty(path, O_TRUNC);
+	if (unlink(path) < 0 && errno != ENOENT)
+		return -errno;
+	return make_empty(path, O_EXCL);
+}
+
+/* An empty file with the mode and the owner of the one whose place it is to take. */
+static int make_like(const char *path, const char *new)
+{
+	struct stat about;
+	int fd, r;
+
+	if (stat(path, &about) < 0)
+		return -errno;
+	r = tmgr__sqlite_make_empty(new);
+	if (r < 0)
+		return r;
+	fd = open(new, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return -errno;
+	give_to_owner(fd, &about);
+	if (fchmod(fd, about.st_mode & 07777) < 0)
+		r = -errno;
+	close(fd);
+	return r;
 }
 
 int tmgr__sqlite_replace(const char *path, const char *vfs)
@@ -325,7 +371,7 @@ int tmgr__sqlite_replace(const char *path, const char *vfs)
 	}
 	/* One that is empty may become a store. */
 	if (r >= 0)
-		r = tmgr__sqlite_make_empty(new);
+		r = make_like(path, new);
 	if (r == 0)
 		r = tmgr__sqlite_copy(from, new, vfs, (struct sqlite_cancel){ NULL, NULL });
 	sqlite3_close(from);
