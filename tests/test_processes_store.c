@@ -193,6 +193,24 @@ static void a_store_that_failed_is_closed_and_asked_for_nothing_more(void **stat
 	daemon_release(&daemon);
 }
 
+static int checkpoint_without_room(struct tmgr_store *store)
+{
+	return -ENOSPC;
+}
+
+/* All is stored, and what can wait is done by the next program. */
+static void one_that_finds_no_room_at_the_end_is_no_error(void **state)
+{
+	struct daemon daemon;
+
+	begin(&daemon);
+	own_store.checkpoint = checkpoint_without_room;
+	daemon_start(&daemon);
+	assert_int_equal(daemon_start_sum(&daemon, "s", 1), 0);
+	assert_int_equal(daemon_answer(daemon_submit(&daemon, &checkpoint_now)), -ENOSPC);
+	daemon_end(&daemon);
+}
+
 /* ---- Statements that are tried again --------------------------------------------------------- */
 
 static int writer_write(
@@ -446,6 +464,7 @@ int main(void)
 		leak_test(a_checkpoint_that_fails_on_the_disk_ends_it),
 		leak_test(a_stop_has_the_store_do_all_that_can_wait_and_gives_its_error),
 		leak_test(a_store_that_failed_is_closed_and_asked_for_nothing_more),
+		leak_test(one_that_finds_no_room_at_the_end_is_no_error),
 		leak_test(statements_that_cannot_be_made_again_yet_are_tried_until_they_can),
 		leak_test(statements_that_were_good_and_are_not_any_more_end_it),
 		leak_test(over_a_quota_steps_are_held_and_go_on),

@@ -57,6 +57,27 @@ static void a_commit_waits_for_a_program_that_writes_to_the_file(void **state)
 	assert_string_equal(store_file_sql(&file, "SELECT count(*) FROM tmgr_journal"), "4");
 }
 
+/* A shell with a transaction that somebody forgot: what was committed is in the log. */
+static void closing_does_not_wait_for_a_program_that_writes(void **state)
+{
+	sqlite3 *other;
+	int64_t began;
+
+	(void)state;
+	file.options.busy_ns = 20 * TMGR_SECOND;
+	assert_int_equal(steps_init(&steps, 2), 0);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(commit(4), 0);
+	other = writer_begin();
+	began = tmgr_now();
+	assert_int_equal(store_file_close(&file), 0);
+	assert_true(tmgr_now() - began < 10 * TMGR_SECOND);
+	assert_int_equal(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(other);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(file.opened.sequence, 4);
+}
+
 /* ---- Events while they are copied ------------------------------------------------------------ */
 
 static int next_event(void *self, const struct tmgr_process_event *event)
@@ -115,6 +136,7 @@ int main(void)
 	cmocka_unit_test_prestate_setup_teardown(function, store_file_setup, tear_down, &file)
 	const struct CMUnitTest tests[] = {
 		TEST(a_commit_waits_for_a_program_that_writes_to_the_file),
+		TEST(closing_does_not_wait_for_a_program_that_writes),
 		TEST(an_event_is_read_once_while_the_journal_is_copied),
 	};
 

@@ -261,6 +261,9 @@ int tmgr__runtime_close(struct tmgr_processes *processes, bool checkpoint)
 	if (before == TMGR__RUNTIME_OPEN || before == TMGR__RUNTIME_STOPPING) {
 		if (checkpoint && processes->failed == 0 && ops->checkpoint != NULL)
 			r = ops->checkpoint(processes->store);
+		/* What was committed stays so; the next opening does what found no room. */
+		if (r == -ENOSPC || r == -EDQUOT)
+			r = 0;
 		closed = ops->close(processes->store);
 		r = r != 0 ? r : closed;
 	}

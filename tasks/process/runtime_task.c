@@ -171,8 +171,8 @@ static bool take_over_store(struct tmgr_processes *processes)
 }
 
 /*
- * Finish what runs and store it. A part of the time is kept for closing the store; who waits for the
- * results of processes is told at once that they will not come.
+ * Finish what runs and store it. A part of the time is kept for closing the store. Who waits for the
+ * result of a process may still get it, and is told at the closing that it will not come.
  */
 static int drain(struct tmgr_processes *processes, struct tmgr_context *context)
 {

@@ -19,6 +19,7 @@
 #define LOG_MIN_BYTES (UINT64_C(64) << 10)
 #define BUSY_NS (5 * TMGR_SECOND)
 #define SQL_NS TMGR_SECOND
+#define CLOSING_BUSY_MS 200
 
 static struct sqlite_store *of(struct tmgr_store *store)
 {
@@ -416,6 +417,8 @@ int tmgr__sqlite_close(struct tmgr_store *store)
 	if (r == 0)
 		r = tmgr__sqlite_look_for_file(self, true);
 	if (r == 0) {
+		/* The next opening does what a program is in the way of. */
+		sqlite3_busy_timeout(self->main, CLOSING_BUSY_MS);
 		r = tmgr__sqlite_checkpoint(store);
 		/* What was committed stays so, in the log. */
 		if (r == -ENOSPC)
