@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <taskmgr/taskmgr.h>
@@ -199,6 +200,30 @@ static void a_store_whose_first_page_is_only_in_the_log_is_opened(void **state)
 	assert_int_equal(store_file_close(&file), 0);
 }
 
+/* Until it becomes another program it has all descriptors of its parent. */
+static void a_child_that_was_forked_does_not_keep_the_lock(void **state)
+{
+	int held[2];
+	pid_t child;
+	char byte;
+
+	(void)state;
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(pipe(held), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		close(held[1]);
+		_exit(read(held[0], &byte, 1) == 0 ? 0 : 1);
+	}
+	close(held[0]);
+	assert_int_equal(store_file_close(&file), 0);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(store_file_close(&file), 0);
+	close(held[1]);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
 /* As after a kill while it waited for the disk. */
 static void put_in_doubt(void)
 {
@@ -303,6 +328,7 @@ int main(void)
 		TEST(what_is_no_store_or_a_later_one_is_refused_and_left_as_it_is),
 		TEST(nothing_is_left_beside_what_is_no_store),
 		TEST(a_store_whose_first_page_is_only_in_the_log_is_opened),
+		TEST(a_child_that_was_forked_does_not_keep_the_lock),
 		TEST(what_takes_the_place_of_a_file_has_its_mode),
 		TEST(what_root_makes_beside_a_file_is_its_owners),
 		TEST(a_lock_that_is_a_link_is_not_followed),

@@ -236,6 +236,8 @@ void tmgr__sqlite_unlock(struct sqlite_lock_file *lock)
 	if (lock->fd < 0)
 		return;
 	munmap((void *)(uintptr_t)lock->doubtful, MARK_SIZE);
+	/* A child that was forked and is not yet another program has the descriptor too. */
+	flock(lock->fd, LOCK_UN);
 	close(lock->fd);
 	lock->fd = -1;
 	lock->doubtful = NULL;
