@@ -33,6 +33,7 @@ static int backup(struct taskctl_line *line)
 
 	if (line->where.file)
 		return taskctl_file_backup(line->where.file, line->words[0]);
+	line->where.patient = true;
 	r = taskctl_link_open(&line->where, false, &link);
 	if (r < 0)
 		return r;

@@ -16,6 +16,7 @@ struct taskctl_link;
 /* Where the processes are: one of the two. */
 struct taskctl_where {
 	const char *socket, *file;
+	bool patient; /* an answer may take as long as it takes */
 };
 
 /*

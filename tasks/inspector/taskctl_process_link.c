@@ -12,7 +12,7 @@
 #include "taskctl_process.h"
 
 #define REQUEST_NS (10 * TMGR_SECOND)
-/* A daemon answers in less than it gives a request. */
+/* A daemon answers in less than it gives a request; but a backup takes as long as there is to be copied. */
 #define SILENCE_S 30
 
 struct taskctl_link {
@@ -29,9 +29,10 @@ static int say(int error, const char *what, const char *path)
 	return error;
 }
 
-static int connect_to(const char *path, int *ret_fd)
+static int connect_to(const char *path, bool patient, int *ret_fd)
 {
 	const struct timeval silence = { .tv_sec = SILENCE_S };
+	const struct timeval answer = { .tv_sec = patient ? 0 : SILENCE_S };
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd;
 
@@ -41,7 +42,7 @@ static int connect_to(const char *path, int *ret_fd)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &silence, sizeof(silence)) < 0 ||
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &answer, sizeof(answer)) < 0 ||
 		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &silence, sizeof(silence)) < 0 ||
 		connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
 		int error = errno;
@@ -53,10 +54,11 @@ static int connect_to(const char *path, int *ret_fd)
 	return 0;
 }
 
-static int open_socket(struct taskctl_link *link, const char *path)
+static int open_socket(struct taskctl_link *link, const struct taskctl_where *where)
 {
+	const char *path = where->socket;
 	int fd = -1;
-	int r = connect_to(path, &fd);
+	int r = connect_to(path, where->patient, &fd);
 
 	if (r < 0)
 		return say(r, "no daemon is there: ", path);
@@ -77,7 +79,7 @@ int taskctl_link_open(
 
 	if (!link)
 		return say(-ENOMEM, "", "taskctl");
-	r = where->socket ? open_socket(link, where->socket)
+	r = where->socket ? open_socket(link, where)
 			  : taskctl_file_open(where->file, changes, &link->processes);
 	if (r < 0)
 		taskctl_link_close(link);
