@@ -203,7 +203,7 @@ TMGR_API struct tmgr_task tmgr_processes_workers(
  *
  * @retval 0           started
  * @retval -EEXIST     the id is in use: started before, or over and remembered
- * @retval -EINVAL     an argument is NULL, the id is none, or the runtime's task runs on the caller's
+ * @retval -EINVAL     an argument is NULL, or the id is none
  * @retval -ENOENT     the definition is not defined
  * @retval -ENOSPC     the store is full, and too much waits for it
  * @retval -ECANCELED  the token fired first
