@@ -135,8 +135,10 @@ TMGR_BEGIN_DECLS
  * @retval -EINVAL     an argument is NULL, or a field that the kind needs is missing, no name, or out of
  *                     range
  * @retval -ENOENT     the definition of a start is not defined
+ * @retval -EMSGSIZE   send: the value is longer than TMGR_PROCESS_VALUE_MAX
  * @retval -ENOMEM     out of memory
  * @retval -ESHUTDOWN  it was told to stop, or is not open
+ * @retval -EIO        the store has ended
  * @retval other       of a start: what tmgr_state_encode() says of the state; of a set: what
  *                     tmgr_state_decode() says of one that is no object of JSON
  *
@@ -223,6 +225,7 @@ TMGR_API void tmgr_process_request_release(struct tmgr_process_request *request)
  * @retval -ENOTSUP    backup: the store cannot
  * @retval -EPIPE      send: the channel is closed
  * @retval -EAGAIN     send: too many stand in its line
+ * @retval -EMSGSIZE   send: the value is longer than TMGR_PROCESS_VALUE_MAX
  * @retval -ENODATA    result: it gave none
  * @retval -EINVAL     an argument is NULL, or a field that the kind needs is missing, no name, or out of
  *                     range
@@ -236,6 +239,7 @@ TMGR_API void tmgr_process_request_release(struct tmgr_process_request *request)
  * @retval -EIO        the store has ended; or backup: it could not be written, or what
  *                     opening a new file there gives
  * @retval -ENOMEM     out of memory
+ * @retval other       start: what tmgr_state_encode() says of the state
  *
  * @thread the task's; may block; cancellation point
  */

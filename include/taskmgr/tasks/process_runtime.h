@@ -211,6 +211,7 @@ TMGR_API struct tmgr_task tmgr_processes_workers(
  * @retval -ESHUTDOWN  it was told to stop, or is not open
  * @retval -EIO        the store has ended
  * @retval -ENOMEM     out of memory
+ * @retval other       what tmgr_state_encode() says of the state
  *
  * @thread the task's; may block; cancellation point
  */
@@ -267,7 +268,7 @@ TMGR_API int tmgr_processes_send(struct tmgr_context *context, struct tmgr_proce
  * @retval -ECANCELED  it was cancelled; or the token fired first
  * @retval -ENOENT     there is no such process
  * @retval -ETIMEDOUT  the deadline came first
- * @retval -EINVAL     an argument is NULL
+ * @retval -EINVAL     an argument is NULL, or the id is none
  * @retval -ESHUTDOWN  the runtime was told to stop, or is not open
  * @retval -EIO        the store has ended
  * @retval -ENOMEM     out of memory
@@ -290,7 +291,9 @@ TMGR_API int tmgr_processes_wait(struct tmgr_context *context, struct tmgr_proce
  * @retval 0           visited all
  * @retval -EINVAL     an argument is NULL
  * @retval -ESHUTDOWN  it is not open
+ * @retval -EBADMSG    what is stored of one cannot be read
  * @retval -EIO        the store cannot be read
+ * @retval -ENOMEM     out of memory
  *
  * @thread any thread; may block on the store
  */
@@ -315,6 +318,8 @@ TMGR_API int tmgr_processes_events(struct tmgr_processes *processes,
  * @retval -ETIMEDOUT  the deadline came first
  * @retval -EINVAL     processes is NULL
  * @retval -ESHUTDOWN  it is not open, or was closed
+ * @retval -EIO        the store has ended
+ * @retval -ENOMEM     out of memory
  *
  * @thread the task's; may block; cancellation point
  */
