@@ -254,6 +254,20 @@ static void damaged_pages_are_found(void **state)
 	assert_non_null(strstr(found, "Page 3"));
 }
 
+static void tables_that_are_missing_or_not_ours_are_found(void **state)
+{
+	assert_string_equal(store_file_sql(&file, "DROP TABLE tmgr_keys"), "");
+	assert_int_equal(check_file(), 1);
+	assert_string_equal(found, "its tables are not those of a store: no such table: tmgr_keys");
+	assert_int_equal(store_file_open(&file), -EBADMSG);
+	assert_int_equal(tear_down(state), 0);
+	assert_int_equal(set_up(state), 0);
+	store_file_sql(&file, "ALTER TABLE tmgr_processes RENAME COLUMN text TO reason");
+	assert_int_equal(check_file(), 1);
+	assert_non_null(strstr(found, "its tables are not those of a store: "));
+	assert_int_equal(store_file_open(&file), -EBADMSG);
+}
+
 static void an_error_of_the_visitor_ends_the_check(void **state)
 {
 	int error = -ECANCELED;
@@ -330,6 +344,7 @@ int main(void)
 		TEST(steps_in_the_journal_count_and_their_checksums_are_checked),
 		TEST(a_file_of_many_processes_is_checked_in_a_time_that_grows_with_them),
 		TEST(damaged_pages_are_found),
+		TEST(tables_that_are_missing_or_not_ours_are_found),
 		TEST(an_error_of_the_visitor_ends_the_check),
 		TEST(a_file_is_checked_where_nothing_can_be_written),
 	};

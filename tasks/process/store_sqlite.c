@@ -346,6 +346,9 @@ static int open_all(struct sqlite_store *self)
 		r = count_events(self);
 	if (r == 0)
 		r = tmgr__sqlite_checkpoint_start(self);
+	/* Our texts are right: the tables are not ours. */
+	if (r == -EIO && sqlite3_errcode(self->main) == SQLITE_ERROR)
+		r = -EBADMSG;
 	return r;
 }
 

@@ -386,6 +386,24 @@ static int check_copy(struct check *check)
 	return r;
 }
 
+/* What cannot be read is a finding, where it is no error of the disk. */
+static int report_unreadable(struct check *check, int error)
+{
+	sqlite3 *db = check->copy.main;
+	char *line;
+	int r;
+
+	if (error == -EBADMSG)
+		return check->found == 0 ? report(check, "its pages are damaged") : 0;
+	/* Our texts are right. */
+	if (error != -EIO || sqlite3_errcode(db) != SQLITE_ERROR)
+		return error;
+	line = sqlite3_mprintf("its tables are not those of a store: %s", sqlite3_errmsg(db));
+	r = line ? report(check, line) : -ENOMEM;
+	sqlite3_free(line);
+	return r;
+}
+
 int tmgr_store_sqlite_check(
 	const char *path, int (*finding)(void *self, const char *line), void *self)
 {
@@ -399,9 +417,8 @@ int tmgr_store_sqlite_check(
 	r = take_copy(&check, path);
 	if (r == 0)
 		r = check_copy(&check);
-	/* A store that is damaged is one with findings. */
-	if (r == -EBADMSG && check.copy.main)
-		r = check.found == 0 ? report(&check, "its pages are damaged") : 0;
+	if (r < 0 && check.copy.main)
+		r = report_unreadable(&check, r);
 	tmgr__sqlite_finalize_statements(&check.copy);
 	tmgr__sqlite_pending_fini(&check.copy.pending);
 	sqlite3_close(check.copy.main);
