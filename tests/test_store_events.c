@@ -53,6 +53,7 @@ static void events_are_read_from_the_tables_and_from_what_waits(void **state)
 	assert_string_equal(events(2, NULL, 4), "3 4 5 6 ");
 	assert_string_equal(events(6, NULL, SIZE_MAX), "7 8 ");
 	assert_string_equal(events(8, NULL, 4), "");
+	assert_string_equal(events(UINT64_MAX, NULL, 4), "");
 	assert_string_equal(events(0, NULL, 0), "");
 	assert_string_equal(events(0, "process-000001", 100), "1 3 5 7 ");
 	assert_string_equal(events(0, "nobody", 100), "");

@@ -117,7 +117,8 @@ static int copy_from_table(
 
 	sqlite3_free(text);
 	if (code == SQLITE_OK)
-		code = sqlite3_bind_int64(statement, 1, (int64_t)query->after);
+		code = sqlite3_bind_int64(
+			statement, 1, query->after > INT64_MAX ? INT64_MAX : (int64_t)query->after);
 	if (code == SQLITE_OK && query->process)
 		code = sqlite3_bind_text(statement, 2, query->process, -1, SQLITE_STATIC);
 	if (code == SQLITE_OK)
