@@ -1,15 +1,19 @@
 /*
- * A coroutine that calls pthread_exit() ends the thread, and with it the loop and all that is on it,
- * unexpectedly and at once. Nothing of that goes on, but others may refer to what stands on its
- * stacks: partners on channels, a late wake that is posted. So stacks and loop stay for ever.
+ * Who calls pthread_exit() on a loop, in a coroutine or in a call, ends the thread, and with it the
+ * loop and all that is on it, unexpectedly and at once. No coroutine of it goes on, but others may
+ * refer to what stands on its stacks: partners on channels, a late wake that is posted. So stacks and
+ * loop stay for ever.
+ *
+ * The calls that were posted are made, as when a loop ends by itself, for others wait for them; before
+ * the coroutines are told of as ended, since then what these calls refer to may go. Should one of them
+ * exit, too, then all this is called once more, and goes on with the rest.
  *
  * A task may be posted to the loop just then. Who posts pushes and then looks whether the loop has
  * exited, the loop says so and then empties its inbox: one of both finds the task.
  */
 #include "internal.h"
 
-/* With those that were to be started after it. */
-static void bury_started(struct tmgr_coroutine *coroutine)
+void tmgr__loop_bury_started(struct tmgr_coroutine *coroutine)
 {
 	struct tmgr_hosted *others = coroutine->others;
 	struct tmgr_loop *loop = coroutine->loop;
@@ -19,52 +23,60 @@ static void bury_started(struct tmgr_coroutine *coroutine)
 	} while ((coroutine = tmgr__hosted_make_next(loop, &others)));
 }
 
-static void bury_calls(struct tmgr_executor_call *call)
+void tmgr__loop_bury_posts(struct tmgr_loop *loop)
 {
+	struct tmgr_executor_call *call = __atomic_exchange_n(&loop->inbox, NULL, __ATOMIC_SEQ_CST);
+
 	while (call) {
 		struct tmgr_executor_call *next = call->next;
 
-		/* Others were wakes of those who are gone, or calls that are made no more. */
+		/* Others are wakes of those who are gone, or come later than the loop's end. */
 		if (call->function == tmgr__coroutine_start_posted)
-			bury_started(call->self);
+			tmgr__loop_bury_started(call->self);
 		call = next;
 	}
 }
 
-void tmgr__loop_bury_posts(struct tmgr_loop *loop)
+/* The last first: so children come before their parents. False: there is none. */
+static bool bury_last(struct tmgr_loop *loop)
 {
-	bury_calls(__atomic_exchange_n(&loop->inbox, NULL, __ATOMIC_SEQ_CST));
+	struct tmgr__list *node = loop->all.previous;
+
+	if (tmgr__list_empty(&loop->all))
+		return false;
+	tmgr__list_remove(node);
+	tmgr__coroutine_bury(container_of(node, struct tmgr_coroutine, all));
+	return true;
 }
 
-static void bury_all(struct tmgr_loop *loop)
+static void close_for_ever(struct tmgr_loop *loop)
 {
-	struct tmgr__list *node;
-
-	/* The last first: so children come before their parents. */
-	while (!tmgr__list_empty(&loop->all)) {
-		node = loop->all.previous;
-		tmgr__list_remove(node);
-		tmgr__coroutine_bury(container_of(node, struct tmgr_coroutine, all));
-	}
+	tmgr_loop_ref(loop);
+	__atomic_store_n(&loop->state, TMGR__LOOP_ENDED, __ATOMIC_RELEASE);
+	__atomic_fetch_or(&loop->holds, TMGR__LOOP_CLOSED, __ATOMIC_SEQ_CST);
+	tmgr_token_unregister(&loop->token_callback);
+	tmgr_executor_leave(&loop->host);
+	tmgr__overflow_unwatch();
+	/* From here on who posts a call is refused, and others look after what they push. */
+	tmgr__loop_await_posters(loop);
+	tmgr__loop_gather_posts(loop);
+	__atomic_store_n(&loop->exited, true, __ATOMIC_SEQ_CST);
 }
 
 void tmgr__loop_exited(void *self)
 {
-	struct tmgr_loop *loop = tmgr_loop_ref(self);
-	struct tmgr_executor_call *calls = loop->calls;
+	struct tmgr_loop *loop = self;
 
 	tmgr__fiber_jumped(&loop->fiber);
 	tmgr_context_switch(NULL);
-	tmgr__loop_here = NULL;
 	__atomic_store_n(&loop->running, NULL, __ATOMIC_RELEASE);
-	__atomic_store_n(&loop->state, TMGR__LOOP_ENDED, __ATOMIC_RELEASE);
-	__atomic_fetch_or(&loop->holds, TMGR__LOOP_CLOSED, __ATOMIC_ACQ_REL);
-	__atomic_store_n(&loop->exited, true, __ATOMIC_SEQ_CST);
-	tmgr_token_unregister(&loop->token_callback);
-	tmgr_executor_leave(&loop->host);
-	tmgr__overflow_unwatch();
-	loop->calls = NULL;
-	bury_calls(calls);
-	bury_all(loop);
+	if (!loop->exited)
+		close_for_ever(loop);
+	do {
+		do
+			tmgr__loop_take_posts(loop);
+		while (tmgr__loop_has_posts(loop));
+	} while (bury_last(loop));
 	tmgr__loop_bury_posts(loop);
+	tmgr__loop_here = NULL;
 }

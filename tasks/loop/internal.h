@@ -152,8 +152,9 @@ struct tmgr_loop {
 
 	/* Calls to be made in this turn. */
 	struct tmgr_executor_call *calls, **calls_last;
-	struct tmgr__list idlers;  /* that wait until nothing is left to do */
-	struct tmgr__probe *probe; /* somebody asks a parked one where it stands */
+	struct tmgr_executor_call *making; /* those that are being made */
+	struct tmgr__list idlers;          /* that wait until nothing is left to do */
+	struct tmgr__probe *probe;         /* somebody asks a parked one where it stands */
 
 	/* The event loop. */
 	struct ev_loop *ev;
@@ -347,6 +348,8 @@ void tmgr__loop_release(struct tmgr_loop *loop);
 
 /* Its thread leaves by pthread_exit() (exited.c): all on it has ended. */
 void tmgr__loop_exited(void *self);
+/* A coroutine that was to be started by a loop that exited, with the others. */
+void tmgr__loop_bury_started(struct tmgr_coroutine *coroutine);
 /* What was posted to a loop that exited. Any thread. */
 void tmgr__loop_bury_posts(struct tmgr_loop *loop);
 
@@ -354,6 +357,10 @@ void tmgr__loop_bury_posts(struct tmgr_loop *loop);
 void tmgr__loop_post(struct tmgr_loop *loop, struct tmgr_executor_call *call);
 /* Make all calls that have been posted. */
 void tmgr__loop_take_posts(struct tmgr_loop *loop);
+/* Put what came from other threads behind its own. The loop's thread. */
+void tmgr__loop_gather_posts(struct tmgr_loop *loop);
+/* By a loop that has closed itself: who saw it open is about to have pushed. */
+void tmgr__loop_await_posters(const struct tmgr_loop *loop);
 bool tmgr__loop_has_posts(const struct tmgr_loop *loop);
 
 /* Descriptors, sleeping and being woken (sleep.c). */

@@ -13,7 +13,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sched.h>
 #include <string.h>
 
 #include "internal.h"
@@ -80,8 +79,7 @@ void tmgr_loop_unref(struct tmgr_loop *loop)
 	if (refs > 1)
 		return;
 	/* Somebody may be about to leave tmgr__loop_post(). */
-	while (__atomic_load_n(&loop->posters, __ATOMIC_ACQUIRE) > 0)
-		sched_yield();
+	tmgr__loop_await_posters(loop);
 	tmgr__loop_close(loop);
 	free(loop);
 }
@@ -295,7 +293,8 @@ static void told_to_stop(void *self)
 {
 	struct tmgr_loop *loop = self;
 
-	__atomic_store_n(&loop->state, TMGR__LOOP_STOPPING, __ATOMIC_RELEASE);
+	if (loop->state != TMGR__LOOP_ENDED)
+		__atomic_store_n(&loop->state, TMGR__LOOP_STOPPING, __ATOMIC_RELEASE);
 }
 
 static void token_fired(void *self)
@@ -356,9 +355,7 @@ static void leave(struct tmgr_loop *loop)
 	__atomic_store_n(&loop->state, TMGR__LOOP_ENDED, __ATOMIC_RELEASE);
 	/* From here on nobody posts because of the token. */
 	tmgr_token_unregister(&loop->token_callback);
-	/* Who saw it open is about to have pushed. */
-	while (__atomic_load_n(&loop->posters, __ATOMIC_SEQ_CST) > 0)
-		sched_yield();
+	tmgr__loop_await_posters(loop);
 	while (tmgr__loop_has_posts(loop))
 		tmgr__loop_take_posts(loop);
 	tmgr_executor_leave(&loop->host);
@@ -391,9 +388,9 @@ static int loop_execute(void *self, struct tmgr_context *context)
 	pthread_cleanup_push(tmgr__loop_exited, loop);
 	while (turn(loop))
 		;
-	pthread_cleanup_pop(0);
 	tmgr_context_switch(current);
 	leave(loop);
+	pthread_cleanup_pop(0);
 	if (loop->options.main)
 		return loop->main_result;
 	return tmgr_context_cancelled(context) ? -ECANCELED : 0;

@@ -8,6 +8,7 @@
  * nobody is at it any more.
  */
 #include <errno.h>
+#include <sched.h>
 
 #include "internal.h"
 
@@ -44,13 +45,19 @@ void tmgr__loop_post(struct tmgr_loop *loop, struct tmgr_executor_call *call)
 	__atomic_fetch_sub(&loop->posters, 1, __ATOMIC_RELEASE);
 }
 
+void tmgr__loop_await_posters(const struct tmgr_loop *loop)
+{
+	while (__atomic_load_n(&loop->posters, __ATOMIC_SEQ_CST) > 0)
+		sched_yield();
+}
+
 bool tmgr__loop_has_posts(const struct tmgr_loop *loop)
 {
 	return loop->calls || __atomic_load_n(&loop->inbox, __ATOMIC_SEQ_CST);
 }
 
 /* What came from other threads, in its order, behind our own. */
-static void empty_inbox(struct tmgr_loop *loop)
+void tmgr__loop_gather_posts(struct tmgr_loop *loop)
 {
 	struct tmgr_executor_call *call, *turned = NULL;
 
@@ -73,16 +80,16 @@ void tmgr__loop_take_posts(struct tmgr_loop *loop)
 {
 	struct tmgr_executor_call *call;
 
-	empty_inbox(loop);
-	call = loop->calls;
-	/* What these post is for the next turn. */
-	loop->calls = NULL;
-	loop->calls_last = &loop->calls;
-	while (call) {
-		struct tmgr_executor_call *next = call->next;
-
+	tmgr__loop_gather_posts(loop);
+	/* What is left where one has exited comes first, what these post is for the next turn. */
+	if (!loop->making) {
+		loop->making = loop->calls;
+		loop->calls = NULL;
+		loop->calls_last = &loop->calls;
+	}
+	while ((call = loop->making)) {
+		loop->making = call->next;
 		call->function(call->self);
-		call = next;
 	}
 }
 
@@ -107,6 +114,9 @@ int tmgr_loop_post(struct tmgr_loop *loop, struct tmgr_loop_call *call,
 		.self = self,
 	};
 	if (loop == tmgr__loop_here) {
+		/* It makes what was posted before: what posts itself again would keep it for ever. */
+		if (loop->state == TMGR__LOOP_ENDED)
+			return -ESHUTDOWN;
 		append(loop, &call->call);
 		return 0;
 	}

@@ -163,6 +163,10 @@ void tmgr__coroutine_start_posted(void *self)
 	struct tmgr_loop *loop = coroutine->loop;
 	uint32_t count = 0;
 
+	if (__builtin_expect(__atomic_load_n(&loop->exited, __ATOMIC_RELAXED), 0)) {
+		tmgr__loop_bury_started(coroutine);
+		return;
+	}
 	if (!coroutine->hosted) {
 		coroutine->family->alive++;
 		/* Those that had started were cancelled before. */

@@ -159,7 +159,8 @@ TMGR_API struct tmgr_loop *tmgr_loop_current(void);
 TMGR_API struct ev_loop *tmgr_loop_ev(struct tmgr_loop *loop);
 
 /**
- * Have a function called by the loop, in its turn.
+ * Have a function called by the loop, in its turn. What was posted is made, also where the loop ends
+ * meanwhile, or a coroutine or call of it ends its thread by pthread_exit().
  *
  * @param loop      a loop, running or not yet
  * @param call      borrowed until it was made; one to a loop that goes without having run is not made

@@ -1,0 +1,238 @@
+/*
+ * A machine on a loop whose thread leaves by pthread_exit(): whoever mutates it from elsewhere, or
+ * waits for it, goes on, and so does a stop.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+
+#include "tests/support/actor.h"
+#include "tests/support/child.h"
+#include "tests/support/exiting.h"
+#include "tests/support/rig.h"
+
+static const struct tmgr_machine_state plain[] = {
+	RIG_PLAIN(A),
+	RIG_PLAIN(B),
+	RIG_PLAIN(C),
+};
+
+#define SOON tmgr_after(TMGR_MINUTE)
+
+static void in_a_child(int (*body)(void *argument), int way)
+{
+	static struct child child;
+
+	if (child_run(&child, body, &way) != 0)
+		fail_msg("%d: %s", way, child.text);
+}
+
+static void in_each_way(int (*body)(void *argument))
+{
+	for (int way = 0; way < exiting_ways(); way++)
+		in_a_child(body, way);
+}
+
+static void in_each_way_but_main(int (*body)(void *argument))
+{
+	for (int way = 0; way < exiting_ways(); way++)
+		if (way != EXITING_MAIN)
+			in_a_child(body, way);
+}
+
+struct beside {
+	struct exiting exiting;
+	struct rig rig;
+	struct actor mutator, other;
+	uint64_t ticket;
+	int result;
+};
+
+static void beside_begin(struct beside *beside, const int *way)
+{
+	static const struct actor actor = ACTOR_INIT;
+	struct tmgr_machine_options options = { .name = "looped" };
+
+	beside->mutator = beside->other = actor;
+	exiting_begin(&beside->exiting, (enum exiting_way) * way);
+	options.loop = beside->exiting.loop;
+	rig_make(&beside->rig, plain, sizeof(plain) / sizeof(plain[0]), &options);
+	actor_start(&beside->mutator);
+	actor_start(&beside->other);
+}
+
+static void beside_end(struct beside *beside)
+{
+	/* The loop is gone: nothing can be made any more, and nobody waits for it. */
+	child_check_equal(tmgr_machine_add(beside->rig.machine, C, NULL), TMGR_MUTATION_CANCELLED);
+	child_check_equal(
+		tmgr_machine_wait(NULL, beside->rig.machine, &TMGR_WHEN(C), SOON), -ESHUTDOWN);
+	child_check(tmgr_machine_disposed(beside->rig.machine));
+	exiting_end(&beside->exiting);
+	actor_quit(&beside->mutator);
+	actor_quit(&beside->other);
+	rig_end(&beside->rig);
+}
+
+static void add_a(void *argument, struct tmgr_context *context)
+{
+	struct rig *rig = argument;
+
+	(void)context;
+	rig->result = tmgr_machine_add(rig->machine, A, NULL);
+}
+
+static void look(void *self, struct tmgr_machine *machine)
+{
+	*(bool *)self = tmgr_machine_is(machine, A);
+}
+
+static void evaluate(void *argument, struct tmgr_context *context)
+{
+	struct beside *beside = argument;
+	bool is = false;
+
+	beside->result = tmgr_machine_evaluate(context, beside->rig.machine, look, &is, TMGR_NEVER);
+}
+
+/* The mutation has posted a call, on which the evaluation behind it relies. */
+static int exit_beside_mutations(void *argument)
+{
+	static struct beside beside;
+
+	beside_begin(&beside, argument);
+	actor_begin(&beside.mutator, add_a, &beside.rig);
+	child_check(actor_settles_blocked(&beside.mutator));
+	actor_begin(&beside.other, evaluate, &beside);
+	child_check(actor_settles_blocked(&beside.other));
+	exiting_go(&beside.exiting);
+	child_check(actor_finishes(&beside.mutator));
+	child_check(actor_finishes(&beside.other));
+	child_check_equal(beside.rig.result, TMGR_MUTATION_EXECUTED);
+	child_check_equal(beside.result, 0);
+	beside_end(&beside);
+	return 0;
+}
+
+static void who_mutates_it_from_elsewhere_goes_on(void **state)
+{
+	(void)state;
+	in_each_way(exit_beside_mutations);
+}
+
+static void wait_for_the_ticket(void *argument, struct tmgr_context *context)
+{
+	struct beside *beside = argument;
+
+	beside->result = tmgr_machine_wait(
+		context, beside->rig.machine, &TMGR_WHEN_TICKET(beside->ticket), TMGR_NEVER);
+}
+
+static int exit_beside_who_waits(void *argument)
+{
+	static struct beside beside;
+	struct tmgr_mutation mutation = { .states = TMGR_STATES(B), .no_wait = true };
+
+	beside_begin(&beside, argument);
+	child_check_equal(tmgr_machine_mutate(beside.rig.machine, &mutation, &beside.ticket),
+		TMGR_MUTATION_QUEUED);
+	actor_begin(&beside.other, wait_for_the_ticket, &beside);
+	child_check(actor_settles_blocked(&beside.other));
+	exiting_go(&beside.exiting);
+	child_check(actor_finishes(&beside.other));
+	child_check_equal(beside.result, 0);
+	beside_end(&beside);
+	return 0;
+}
+
+static void who_waits_for_what_was_queued_before_goes_on(void **state)
+{
+	(void)state;
+	in_each_way(exit_beside_who_waits);
+}
+
+static int exit_beside_a_disposal(void *argument)
+{
+	static struct beside beside;
+
+	beside_begin(&beside, argument);
+	child_check_equal(tmgr_machine_dispose(beside.rig.machine), 0);
+	child_check(!tmgr_machine_disposed(beside.rig.machine));
+	exiting_go(&beside.exiting);
+	child_check_equal(
+		tmgr_machine_wait(NULL, beside.rig.machine, &TMGR_WHEN_DISPOSED, SOON), 0);
+	beside_end(&beside);
+	return 0;
+}
+
+static void its_disposal_that_was_posted_happens(void **state)
+{
+	(void)state;
+	in_each_way(exit_beside_a_disposal);
+}
+
+/* ---- Its task -------------------------------------------------------------------------------- */
+
+/* The loop is another manager's, so that this one goes on until it is told to stop. */
+static int stop_behind_an_exit(int way, bool hosted)
+{
+	const struct tmgr_machine_task_options task_options = {
+		.start = (const unsigned[]){ A, TMGR_STATES_END },
+		.stop = (const unsigned[]){ B, TMGR_STATES_END },
+		.stopped = (const unsigned[]){ B, TMGR_STATES_END },
+	};
+	static struct exiting exiting;
+	static struct rig rig;
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	struct tmgr_machine_options options = { .name = "looped" };
+	struct tmgr_task_options on = { .host = TMGR_HOST_DEFAULT };
+	struct runner runner;
+
+	exiting_run(&exiting, (enum exiting_way)way);
+	options.loop = exiting.loop;
+	on.loop = hosted ? exiting.loop : NULL;
+	rig_make(&rig, plain, sizeof(plain) / sizeof(plain[0]), &options);
+	tmgr_manager_add_task_with(manager, "machine",
+		tmgr_machine_task(tmgr_machine_ref(rig.machine), &task_options), TMGR_ERROR, &on);
+	runner_start(&runner, manager, NULL);
+	child_check_equal(tmgr_machine_wait(NULL, rig.machine, &TMGR_WHEN(A), SOON), 0);
+	exiting_hold(&exiting);
+	exiting_go(&exiting);
+	exiting_end(&exiting);
+	tmgr_manager_cancel(manager);
+	child_check_equal(runner_join(&runner), hosted ? -TMGR_EUNEXPECTED : 0);
+	child_check_equal(tmgr_manager_report(manager)->stuck, 0);
+	tmgr_manager_destroy(manager);
+	child_check(tmgr_machine_disposed(rig.machine));
+	rig_end(&rig);
+	return 0;
+}
+
+static int stop_it_on_its_thread(void *argument)
+{
+	return stop_behind_an_exit(*(int *)argument, false);
+}
+
+static int stop_it_on_the_loop(void *argument)
+{
+	return stop_behind_an_exit(*(int *)argument, true);
+}
+
+static void its_task_stops(void **state)
+{
+	(void)state;
+	in_each_way_but_main(stop_it_on_its_thread);
+	in_each_way_but_main(stop_it_on_the_loop);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		leak_test(who_mutates_it_from_elsewhere_goes_on),
+		leak_test(who_waits_for_what_was_queued_before_goes_on),
+		leak_test(its_disposal_that_was_posted_happens),
+		leak_test(its_task_stops),
+	};
+
+	return cmocka_run_group_tests_name("machines on loops that exit", tests, NULL, NULL);
+}
