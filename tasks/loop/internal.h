@@ -108,6 +108,7 @@ enum tmgr__loop_state {
 struct tmgr_loop {
 	struct tmgr_executor host; /* first */
 	uint32_t refs;             /* atomic */
+	uint32_t weak_refs;        /* likewise; all of refs have one */
 	struct tmgr_loop_options options;
 	const void *stack_kind;
 	int size_class;
@@ -359,6 +360,8 @@ void tmgr__loop_post(struct tmgr_loop *loop, struct tmgr_executor_call *call);
 void tmgr__loop_take_posts(struct tmgr_loop *loop);
 /* Put what came from other threads behind its own. The loop's thread. */
 void tmgr__loop_gather_posts(struct tmgr_loop *loop);
+/* By who ends a loop that has not run: none of them is made. */
+void tmgr__loop_drop_posts(struct tmgr_loop *loop);
 /* By a loop that has closed itself: who saw it open is about to have pushed. */
 void tmgr__loop_await_posters(const struct tmgr_loop *loop);
 bool tmgr__loop_has_posts(const struct tmgr_loop *loop);

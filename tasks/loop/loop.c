@@ -45,7 +45,7 @@ int tmgr_loop_create(const struct tmgr_loop_options *options, struct tmgr_loop *
 		return r;
 	}
 	loop->host.ops = &tmgr__loop_executor_ops;
-	loop->refs = 1;
+	loop->refs = loop->weak_refs = 1;
 	loop->options = *options;
 	if (loop->options.slow_ns == 0)
 		loop->options.slow_ns = 100 * TMGR_MILLISECOND;
@@ -68,6 +68,15 @@ struct tmgr_loop *tmgr_loop_ref(struct tmgr_loop *loop)
 	return loop;
 }
 
+/* No task has run it, and none will: nobody can make one any more. */
+static void end_unrun(struct tmgr_loop *loop)
+{
+	__atomic_store_n(&loop->state, TMGR__LOOP_ENDED, __ATOMIC_RELEASE);
+	__atomic_fetch_or(&loop->holds, TMGR__LOOP_CLOSED, __ATOMIC_SEQ_CST);
+	tmgr__loop_await_posters(loop);
+	tmgr__loop_drop_posts(loop);
+}
+
 void tmgr_loop_unref(struct tmgr_loop *loop)
 {
 	uint32_t refs;
@@ -75,6 +84,28 @@ void tmgr_loop_unref(struct tmgr_loop *loop)
 	if (!loop)
 		return;
 	refs = __atomic_fetch_sub(&loop->refs, 1, __ATOMIC_ACQ_REL);
+	check(refs > 0);
+	if (refs > 1)
+		return;
+	if (loop->state == TMGR__LOOP_NEW)
+		end_unrun(loop);
+	tmgr_loop_weak_unref(loop);
+}
+
+struct tmgr_loop *tmgr_loop_weak_ref(struct tmgr_loop *loop)
+{
+	if (loop)
+		check(__atomic_fetch_add(&loop->weak_refs, 1, __ATOMIC_RELAXED) > 0);
+	return loop;
+}
+
+void tmgr_loop_weak_unref(struct tmgr_loop *loop)
+{
+	uint32_t refs;
+
+	if (!loop)
+		return;
+	refs = __atomic_fetch_sub(&loop->weak_refs, 1, __ATOMIC_ACQ_REL);
 	check(refs > 0);
 	if (refs > 1)
 		return;

@@ -100,19 +100,30 @@ static void make_call(void *self)
 	call->function(call->self);
 }
 
-int tmgr_loop_post(struct tmgr_loop *loop, struct tmgr_loop_call *call,
-	void (*function)(void *self), void *self)
+void tmgr__loop_drop_posts(struct tmgr_loop *loop)
+{
+	struct tmgr_executor_call *posted;
+
+	tmgr__loop_gather_posts(loop);
+	while ((posted = loop->calls)) {
+		struct tmgr_loop_call *call = posted->self;
+
+		loop->calls = posted->next;
+		if (posted->function == make_call && call->instead)
+			call->instead(call->self);
+	}
+	loop->calls_last = &loop->calls;
+}
+
+static int post(
+	struct tmgr_loop *loop, struct tmgr_loop_call *call, const struct tmgr_loop_call *as)
 {
 	int r = 0;
 
-	if (!loop || !call || !function)
-		return -EINVAL;
-	*call = (struct tmgr_loop_call){
-		.call = { .function = make_call, .self = call },
-		.loop = loop,
-		.function = function,
-		.self = self,
-	};
+	*call = *as;
+	call->call.function = make_call;
+	call->call.self = call;
+	call->loop = loop;
 	if (loop == tmgr__loop_here) {
 		/* It makes what was posted before: what posts itself again would keep it for ever. */
 		if (loop->state == TMGR__LOOP_ENDED)
@@ -131,4 +142,29 @@ int tmgr_loop_post(struct tmgr_loop *loop, struct tmgr_loop_call *call,
 		push(loop, &call->call);
 	__atomic_fetch_sub(&loop->posters, 1, __ATOMIC_RELEASE);
 	return r;
+}
+
+int tmgr_loop_post(struct tmgr_loop *loop, struct tmgr_loop_call *call,
+	void (*function)(void *self), void *self)
+{
+	if (!loop || !call || !function)
+		return -EINVAL;
+	return post(loop, call,
+		&(struct tmgr_loop_call){
+			.function = function,
+			.self = self,
+		});
+}
+
+int tmgr_loop_post_or(struct tmgr_loop *loop, struct tmgr_loop_call *call,
+	void (*function)(void *self), void (*instead)(void *self), void *self)
+{
+	if (!loop || !call || !function || !instead)
+		return -EINVAL;
+	return post(loop, call,
+		&(struct tmgr_loop_call){
+			.function = function,
+			.instead = instead,
+			.self = self,
+		});
 }

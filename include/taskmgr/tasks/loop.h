@@ -62,6 +62,7 @@ struct tmgr_loop_call {
 	struct tmgr_executor_call call;
 	struct tmgr_loop *loop;
 	void (*function)(void *self);
+	void (*instead)(void *self);
 	void *self;
 	void *timer[6];
 	int scheduled;
@@ -109,13 +110,36 @@ TMGR_API int tmgr_loop_create(const struct tmgr_loop_options *options, struct tm
 TMGR_API struct tmgr_loop *tmgr_loop_ref(struct tmgr_loop *loop);
 
 /**
- * Give a reference back. With the last the loop is gone.
+ * Give a reference back. With the last the loop is gone; one that has not run has ended then, and what
+ * tmgr_loop_post_or() says is called.
  *
  * @param loop  NULL is allowed
  *
  * @thread any thread
  */
 TMGR_API void tmgr_loop_unref(struct tmgr_loop *loop);
+
+/**
+ * Take a weak reference, which keeps the memory of a loop, but not what has not run from ending: for
+ * those whom the loop refers to in turn, because of a call that they have posted. With it one may post,
+ * and compare.
+ *
+ * @param loop  NULL is allowed
+ *
+ * @return loop
+ *
+ * @thread any thread that has a reference, weak or not
+ */
+TMGR_API struct tmgr_loop *tmgr_loop_weak_ref(struct tmgr_loop *loop);
+
+/**
+ * Give a weak reference back.
+ *
+ * @param loop  NULL is allowed
+ *
+ * @thread any thread
+ */
+TMGR_API void tmgr_loop_weak_unref(struct tmgr_loop *loop);
 
 /**
  * The task that runs a loop, on a thread. It can run once.
@@ -176,6 +200,26 @@ TMGR_API struct ev_loop *tmgr_loop_ev(struct tmgr_loop *loop);
  */
 TMGR_API int tmgr_loop_post(struct tmgr_loop *loop, struct tmgr_loop_call *call,
 	void (*function)(void *self), void *self);
+
+/**
+ * The same, for a call that somebody waits for: where the loop goes without having run, another function
+ * is called instead.
+ *
+ * @param loop      a loop, running or not yet
+ * @param call      borrowed until one of the two is called
+ * @param function  as for tmgr_loop_post()
+ * @param instead   called once with self by who gives the last reference back, outside of the loop, which
+ *                  has ended
+ * @param self      for both
+ *
+ * @retval 0           posted
+ * @retval -EINVAL     an argument is NULL
+ * @retval -ESHUTDOWN  the loop has ended
+ *
+ * @thread any thread; never blocks
+ */
+TMGR_API int tmgr_loop_post_or(struct tmgr_loop *loop, struct tmgr_loop_call *call,
+	void (*function)(void *self), void (*instead)(void *self), void *self);
 
 /**
  * Have a function called by the loop at a moment.
