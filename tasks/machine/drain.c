@@ -286,6 +286,18 @@ static void drain_on_loop(void *self)
 	tmgr_machine_unref(machine);
 }
 
+/* It goes without having run: nothing is made there. */
+static void end_without_loop(void *self)
+{
+	struct tmgr_machine *machine = self;
+
+	tmgr__lock_acquire(&machine->lock);
+	machine->scheduled = false;
+	tmgr__lock_release(&machine->lock);
+	tmgr__machine_end_here(machine);
+	tmgr_machine_unref(machine);
+}
+
 int tmgr__drain_schedule(struct tmgr_machine *machine)
 {
 	bool post = !machine->draining && !machine->scheduled;
@@ -296,7 +308,8 @@ int tmgr__drain_schedule(struct tmgr_machine *machine)
 	if (!post)
 		return 0;
 	tmgr_machine_ref(machine);
-	r = tmgr_loop_post(machine->loop, machine->call, drain_on_loop, machine);
+	r = tmgr_loop_post_or(
+		machine->loop, machine->call, drain_on_loop, end_without_loop, machine);
 	if (r == 0)
 		return 0;
 	tmgr__lock_acquire(&machine->lock);

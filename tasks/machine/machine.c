@@ -80,7 +80,7 @@ static void release(struct tmgr_machine *machine)
 	free(machine->call);
 	free(machine->alarm);
 	free(machine->name);
-	tmgr_loop_unref(machine->loop);
+	tmgr_loop_weak_unref(machine->loop);
 	tmgr_schema_unref(machine->schema);
 	free(machine);
 }
@@ -106,7 +106,7 @@ static int set_up(struct tmgr_machine *machine, const struct tmgr_machine_option
 	machine->slow_fails = options->slow_fails;
 	set_timers(machine);
 	if (options->loop) {
-		machine->loop = tmgr_loop_ref(options->loop);
+		machine->loop = tmgr_loop_weak_ref(options->loop);
 		machine->call = calloc(1, sizeof(*machine->call));
 		if (!machine->call)
 			return -ENOMEM;

@@ -36,7 +36,10 @@ struct tmgr_machine_options {
 	const char *name; /**< copied, cut to 63 bytes; NULL: the schema's */
 	size_t queue_max; /**< mutations that may wait, without timeouts and errors; 0: 1000 */
 	enum tmgr_queue_full queue_full;
-	/** Where all transitions are made; referred to. NULL: where they are asked for. */
+	/**
+	 * Where all transitions are made; a weak reference is taken. Where it goes without having run the
+	 * machine is disposed, once it was asked for something. NULL: where they are asked for.
+	 */
 	struct tmgr_loop *loop;
 	/** A handler that takes longer is reported, nanoseconds; 0: 100 ms, TMGR_NEVER: none is. */
 	int64_t slow_ns;
