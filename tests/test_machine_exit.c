@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "tests/support/actor.h"
 #include "tests/support/child.h"
@@ -48,17 +49,24 @@ struct beside {
 	int result;
 };
 
-static void beside_begin(struct beside *beside, const int *way)
+static void beside_make(struct beside *beside)
 {
 	static const struct actor actor = ACTOR_INIT;
-	struct tmgr_machine_options options = { .name = "looped" };
+	struct tmgr_machine_options options = {
+		.name = "looped",
+		.loop = beside->exiting.loop,
+	};
 
 	beside->mutator = beside->other = actor;
-	exiting_begin(&beside->exiting, (enum exiting_way) * way);
-	options.loop = beside->exiting.loop;
 	rig_make(&beside->rig, plain, sizeof(plain) / sizeof(plain[0]), &options);
 	actor_start(&beside->mutator);
 	actor_start(&beside->other);
+}
+
+static void beside_begin(struct beside *beside, const int *way)
+{
+	exiting_begin(&beside->exiting, (enum exiting_way) * way);
+	beside_make(beside);
 }
 
 static void beside_end(struct beside *beside)
@@ -171,6 +179,147 @@ static void its_disposal_that_was_posted_happens(void **state)
 	in_each_way(exit_beside_a_disposal);
 }
 
+/* ---- What it calls --------------------------------------------------------------------------- */
+
+/* Exits in what the loop's drainer calls of the user's: a handler of this name, or another place. */
+struct inside {
+	struct beside beside;
+	const char *place;
+	struct tmgr_machine_when when;
+	struct latch held;
+};
+
+static void hold_and_exit(struct inside *inside)
+{
+	latch_wait(&inside->held);
+	pthread_exit(NULL);
+}
+
+static bool exit_in_handler(struct rig *rig, struct tmgr_machine_event *event, const char *name)
+{
+	struct inside *inside = rig->user;
+
+	(void)event;
+	if (strcmp(name, inside->place) == 0)
+		hold_and_exit(inside);
+	return true;
+}
+
+static void exit_in_evaluation(void *self, struct tmgr_machine *machine)
+{
+	(void)machine;
+	hold_and_exit(self);
+}
+
+static void exit_in_wait(void *self, int result)
+{
+	(void)result;
+	hold_and_exit(self);
+}
+
+static void exit_in_disposal(void *self, struct tmgr_machine *machine)
+{
+	(void)machine;
+	hold_and_exit(self);
+}
+
+static void exit_in_tracer(void *self, struct tmgr_machine *machine)
+{
+	(void)machine;
+	hold_and_exit(self);
+}
+
+static const struct tmgr_machine_handlers exits_in_disposal = { .dispose = exit_in_disposal };
+static const struct tmgr_machine_tracer exits_in_tracer = { .disposed = exit_in_tracer };
+
+static void evaluate_and_exit(void *argument, struct tmgr_context *context)
+{
+	struct inside *inside = argument;
+
+	inside->beside.rig.result = tmgr_machine_evaluate(
+		context, inside->beside.rig.machine, exit_in_evaluation, inside, TMGR_NEVER);
+}
+
+static void add_b(void *argument, struct tmgr_context *context)
+{
+	struct inside *inside = argument;
+
+	(void)context;
+	inside->beside.rig.result = tmgr_machine_add(inside->beside.rig.machine, B, NULL);
+}
+
+static const struct {
+	const char *place;
+	actor_function *function;
+	int result;
+} places[] = {
+	{ "BEnter", add_b, TMGR_MUTATION_CANCELLED },
+	{ "AnyEnter", add_b, TMGR_MUTATION_CANCELLED },
+	{ "BState", add_b, TMGR_MUTATION_CANCELLED },
+	{ "AnyState", add_b, TMGR_MUTATION_CANCELLED },
+	{ "evaluation", evaluate_and_exit, -ESHUTDOWN },
+	/* The wait is told behind the mutation. */
+	{ "wait", add_b, TMGR_MUTATION_EXECUTED },
+	{ "disposal", NULL, 0 },
+	{ "tracer", NULL, 0 },
+};
+
+static void set_place(struct inside *inside, const char *place)
+{
+	struct tmgr_machine *machine = inside->beside.rig.machine;
+
+	inside->place = place;
+	if (strcmp(place, "wait") == 0)
+		child_check_equal(tmgr_machine_when(machine, &TMGR_WHEN(B), &inside->when,
+					  exit_in_wait, inside),
+			0);
+	if (strcmp(place, "disposal") == 0)
+		child_check_equal(tmgr_machine_bind(machine, &exits_in_disposal, inside), 0);
+	if (strcmp(place, "tracer") == 0)
+		child_check_equal(tmgr_machine_trace(machine, &exits_in_tracer, inside), 0);
+}
+
+static int exit_in_a_place(void *argument)
+{
+	static struct inside inside = { .held = LATCH_INIT };
+	struct beside *beside = &inside.beside;
+	int place = *(int *)argument;
+
+	exiting_run(&beside->exiting, EXITING_CALL);
+	beside->rig.act = exit_in_handler;
+	beside->rig.user = &inside;
+	beside_make(beside);
+	set_place(&inside, places[place].place);
+	if (places[place].function)
+		actor_begin(&beside->mutator, places[place].function, &inside);
+	else
+		child_check_equal(tmgr_machine_dispose(beside->rig.machine), 0);
+	child_check(latch_arrived(&inside.held, 1));
+	if (places[place].function) {
+		actor_begin(&beside->other, evaluate, beside);
+		child_check(actor_settles_blocked(&beside->other));
+	}
+	latch_open(&inside.held);
+	if (places[place].function) {
+		child_check(actor_finishes(&beside->mutator));
+		child_check(actor_finishes(&beside->other));
+		child_check_equal(beside->rig.result, places[place].result);
+		child_check_equal(beside->result, -ESHUTDOWN);
+	}
+	child_check_equal(
+		tmgr_machine_wait(NULL, beside->rig.machine, &TMGR_WHEN_DISPOSED, SOON), 0);
+	beside_end(beside);
+	child_check_equal(beside->rig.disposed, 1);
+	return 0;
+}
+
+static void whatever_of_it_exits_it_is_disposed_and_nobody_waits(void **state)
+{
+	(void)state;
+	for (int place = 0; place < (int)(sizeof(places) / sizeof(places[0])); place++)
+		in_a_child(exit_in_a_place, place);
+}
+
 /* ---- Its task -------------------------------------------------------------------------------- */
 
 /* The loop is another manager's, so that this one goes on until it is told to stop. */
@@ -231,6 +380,7 @@ int main(void)
 		leak_test(who_mutates_it_from_elsewhere_goes_on),
 		leak_test(who_waits_for_what_was_queued_before_goes_on),
 		leak_test(its_disposal_that_was_posted_happens),
+		leak_test(whatever_of_it_exits_it_is_disposed_and_nobody_waits),
 		leak_test(its_task_stops),
 	};
 

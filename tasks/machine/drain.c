@@ -94,8 +94,10 @@ static void run_item(struct tmgr_machine *machine, struct tmgr__item *item)
 	struct tmgr_future *done = item->done;
 
 	if (item->function) {
-		/* Completed, it is gone with its caller. */
+		machine->evaluating = item;
 		item->function(item->self, machine);
+		machine->evaluating = NULL;
+		/* Completed, it is gone with its caller. */
 		if (done)
 			tmgr_future_complete(done, 0, NULL);
 		return;
@@ -185,15 +187,22 @@ static void end(struct tmgr_machine *machine)
 	empty_queue(machine);
 	machine->automatic_due = machine->failure_due = false;
 	tmgr__timers_end(machine);
+	if (!machine->ending)
+		machine->undisposed = machine->tables.count;
+	machine->ending = true;
 	tmgr__lock_release(&machine->lock);
-	for (uint32_t i = machine->tables.count; i-- > 0;) {
-		struct tmgr__binding binding = machine->tables.items[i];
+	/* Where one exits its thread, this goes on behind it. */
+	while (machine->undisposed > 0) {
+		struct tmgr__binding binding = machine->tables.items[--machine->undisposed];
 		const struct tmgr_machine_handlers *table = binding.ops;
 
 		if (table && table->dispose)
 			table->dispose(binding.self, machine);
 	}
-	TMGR__TRACE(machine, disposed, machine);
+	if (!machine->told_end) {
+		machine->told_end = true;
+		TMGR__TRACE(machine, disposed, machine);
+	}
 	tmgr__lock_acquire(&machine->lock);
 	/* Until here; from now on nobody queues. */
 	empty_queue(machine);
@@ -268,73 +277,6 @@ void tmgr__drain(struct tmgr_machine *machine)
 	} while (step(machine));
 	drain_end(machine);
 	tmgr__lock_release(&machine->lock);
-}
-
-/* ---- On its loop ----------------------------------------------------------------------------- */
-
-static void drain_on_loop(void *self)
-{
-	struct tmgr_machine *machine = self;
-	bool begun;
-
-	tmgr__lock_acquire(&machine->lock);
-	machine->scheduled = false;
-	begun = tmgr__drain_begin(machine);
-	tmgr__lock_release(&machine->lock);
-	if (begun)
-		tmgr__drain(machine);
-	tmgr_machine_unref(machine);
-}
-
-/* It goes without having run: nothing is made there. */
-static void end_without_loop(void *self)
-{
-	struct tmgr_machine *machine = self;
-
-	tmgr__lock_acquire(&machine->lock);
-	machine->scheduled = false;
-	tmgr__lock_release(&machine->lock);
-	tmgr__machine_end_here(machine);
-	tmgr_machine_unref(machine);
-}
-
-int tmgr__drain_schedule(struct tmgr_machine *machine)
-{
-	bool post = !machine->draining && !machine->scheduled;
-	int r = 0;
-
-	machine->scheduled |= post;
-	tmgr__lock_release(&machine->lock);
-	if (!post)
-		return 0;
-	tmgr_machine_ref(machine);
-	r = tmgr_loop_post_or(
-		machine->loop, machine->call, drain_on_loop, end_without_loop, machine);
-	if (r == 0)
-		return 0;
-	tmgr__lock_acquire(&machine->lock);
-	machine->scheduled = false;
-	tmgr__lock_release(&machine->lock);
-	/* Not the last: the caller has one. */
-	tmgr_machine_unref(machine);
-	return r;
-}
-
-void tmgr__machine_end_here(struct tmgr_machine *machine)
-{
-	bool begun;
-
-	tmgr__lock_acquire(&machine->lock);
-	machine->disposing = true;
-	begun = tmgr__drain_begin(machine);
-	tmgr__lock_release(&machine->lock);
-	if (begun)
-		tmgr__drain(machine);
-}
-
-bool tmgr__machine_elsewhere(const struct tmgr_machine *machine)
-{
-	return machine->loop && tmgr_loop_current() != machine->loop;
 }
 
 /* ---- Calls ---------------------------------------------------------------------------------- */

@@ -110,11 +110,14 @@ struct tmgr_machine {
 	struct tmgr__scratch scratch;
 	struct tmgr__bindings tables, tracers;
 	struct tmgr_machine_transition *transition;
-	struct tmgr__item *running; /* a mutation that was queued; lock */
-	int result;                 /* of it */
+	struct tmgr__item *running;    /* a mutation that was queued; lock */
+	int result;                    /* of it */
+	struct tmgr__item *evaluating; /* whose function is being called */
+	uint32_t undisposed;           /* tables that are to be told, while it ends */
 	uint64_t transitions;
 	uint8_t table_kinds; /* what the tables have: bits of enum tmgr_handler_kind */
 	bool failed, postponed, automatic_due, failure_due, failure_of_automatic, has_changed;
+	bool ending, told_end;
 	const struct tmgr_arguments *arguments; /* of what has changed it */
 
 	/* Under the lock. */
@@ -219,10 +222,6 @@ struct tmgr__item *tmgr__queue_find(struct tmgr_machine *machine, uint64_t ticke
 bool tmgr__drain_begin(struct tmgr_machine *machine);
 /* By the drainer: do all there is to do, and stop being it. */
 void tmgr__drain(struct tmgr_machine *machine);
-/* Under the lock, which it gives back: see that somebody drains. 0 or -ESHUTDOWN. */
-int tmgr__drain_schedule(struct tmgr_machine *machine);
-/* With no lock held: its loop has gone. Dispose it here, so that nobody waits for ever. */
-void tmgr__machine_end_here(struct tmgr_machine *machine);
 /* With no lock held: have a function called between two transitions. As tmgr_machine_evaluate(). */
 int tmgr__machine_call(struct tmgr_context *context, struct tmgr_machine *machine,
 	void (*function)(void *self, struct tmgr_machine *machine), void *self, int64_t deadline);
@@ -237,6 +236,13 @@ int tmgr__mutation_drop(struct tmgr_machine *machine);
 void tmgr__item_cancel(struct tmgr_machine *machine, struct tmgr__item *item);
 /* Under the lock: keep a mutation that a handler has postponed. */
 void tmgr__item_postpone(struct tmgr_machine *machine, struct tmgr__item *item);
+
+/* ---- drain_loop.c --------------------------------------------------------------------------- */
+
+/* Under the lock, which it gives back: see that somebody drains. 0 or -ESHUTDOWN. */
+int tmgr__drain_schedule(struct tmgr_machine *machine);
+/* With no lock held: its loop has gone. Dispose it here, so that nobody waits for ever. */
+void tmgr__machine_end_here(struct tmgr_machine *machine);
 /* The machine has a loop, and this is not its thread. */
 bool tmgr__machine_elsewhere(const struct tmgr_machine *machine);
 
@@ -298,6 +304,8 @@ void tmgr__waits_fire_all(
 	struct tmgr_machine *machine, struct tmgr_machine_when **list, int result);
 /* Under the lock, given back meanwhile: call those that were collected. False: there were none. */
 bool tmgr__waits_call(struct tmgr_machine *machine);
+/* Under the lock: the one that was being called has returned, or never will. */
+void tmgr__waits_called(struct tmgr_machine *machine);
 /* Under the lock: take one back that waits, or is to be called. False: it is neither. */
 bool tmgr__when_withdraw(struct tmgr_machine_when *when);
 /* The machine is disposed: collect all. Under the lock. */

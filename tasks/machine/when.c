@@ -97,6 +97,14 @@ bool tmgr__when_withdraw(struct tmgr_machine_when *when)
 	return true;
 }
 
+void tmgr__waits_called(struct tmgr_machine *machine)
+{
+	machine->calling = NULL;
+	machine->calls++;
+	if (machine->call_waiters > 0)
+		tmgr__futex_wake(&machine->calls, INT32_MAX);
+}
+
 bool tmgr__waits_call(struct tmgr_machine *machine)
 {
 	struct tmgr_machine_when *when = machine->fired;
@@ -117,10 +125,7 @@ bool tmgr__waits_call(struct tmgr_machine *machine)
 		tmgr_token_unregister(&when->dropping);
 	function(self, result);
 	tmgr__lock_acquire(&machine->lock);
-	machine->calling = NULL;
-	machine->calls++;
-	if (machine->call_waiters > 0)
-		tmgr__futex_wake(&machine->calls, INT32_MAX);
+	tmgr__waits_called(machine);
 	return true;
 }
 
