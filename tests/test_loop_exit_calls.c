@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include <taskmgr/future.h>
+#include <taskmgr/tasks/endpoint.h>
 #include <taskmgr/tasks/stream.h>
 
 #include "tests/support/actor.h"
@@ -238,7 +239,7 @@ struct told {
 	struct exiting exiting;
 	struct tmgr_future future;
 	struct tmgr_future_callback callback, of_child;
-	struct latch registered, told;
+	struct latch registered, told, told_of_child;
 	struct tmgr_coroutine *child;
 };
 
@@ -260,12 +261,13 @@ static int register_callbacks(void *self, struct tmgr_context *context)
 
 	told->child = spawned(context, "child", wait_for_ever, NULL);
 	tmgr_future_on_done(&told->future, &told->callback, tell, &told->told);
-	tmgr_future_on_done(tmgr_coroutine_future(told->child), &told->of_child, tell, &told->told);
+	tmgr_future_on_done(
+		tmgr_coroutine_future(told->child), &told->of_child, tell, &told->told_of_child);
 	latch_arrive(&told->registered);
 	return wait_for_ever(NULL, context);
 }
 
-/* One of a future that another thread completes before, and one of what ends with the loop. */
+/* One of a future that another thread completes before, and one of what is ended with the loop. */
 static int exit_with_callbacks(void *argument)
 {
 	static struct told told = {
@@ -279,12 +281,16 @@ static int exit_with_callbacks(void *argument)
 	exiting_hold(exiting);
 	child_check_equal(tmgr_future_complete(&told.future, 0, NULL), 0);
 	exiting_go(exiting);
-	child_check(latch_arrived(&told.told, 2));
+	child_check(latch_arrived(&told.told, 1));
 	exiting_end(exiting);
+	/* It has not left what it was in, as who is told would believe. */
+	child_check_equal(
+		tmgr_coroutine_await(NULL, told.child, TMGR_NOW, NULL), -TMGR_EUNEXPECTED);
+	child_check_equal(told.told_of_child.arrived, 0);
 	return 0;
 }
 
-static void callbacks_that_its_coroutines_registered_are_called(void **state)
+static void callbacks_are_called_of_what_was_done_before_and_of_nothing_it_ends(void **state)
 {
 	(void)state;
 	in_each_way_but_main(exit_with_callbacks);
@@ -345,6 +351,58 @@ static void who_closes_a_stream_that_it_watches_goes_on(void **state)
 	in_each_way_but_main(exit_beside_one_who_closes);
 }
 
+struct serving {
+	struct exiting exiting;
+	struct tmgr_listener *listener;
+	struct latch reading;
+};
+
+static int read_for_ever(void *self, struct tmgr_context *context, struct tmgr_stream *stream)
+{
+	char byte;
+
+	latch_arrive(self);
+	return (int)tmgr_stream_read(context, stream, &byte, 1, TMGR_NEVER);
+}
+
+static int serve(void *self, struct tmgr_context *context)
+{
+	struct serving *serving = self;
+	const struct tmgr_serve_options options = {
+		.handler = read_for_ever,
+		.self = &serving->reading,
+	};
+
+	return tmgr_serve(context, serving->listener, &options);
+}
+
+/* A connection's handler does not leave the stream that it reads. */
+static int exit_beside_a_server(void *argument)
+{
+	static struct serving serving = { .reading = LATCH_INIT };
+	struct exiting *exiting = &serving.exiting;
+	struct tmgr_endpoint endpoint = { .host = "127.0.0.1" };
+	struct tmgr_stream *stream;
+
+	child_check_equal(tmgr_listen(&endpoint, NULL, &serving.listener), 0);
+	endpoint.port = tmgr_listener_port(serving.listener);
+	exiting_run(exiting, (enum exiting_way) * (int *)argument);
+	child_check_equal(tmgr_loop_spawn(exiting->loop, serve, &serving, NULL, NULL), 0);
+	child_check_equal(tmgr_connect(NULL, &endpoint, NULL, tmgr_after(TMGR_MINUTE), &stream), 0);
+	child_check(latch_arrived(&serving.reading, 1));
+	exiting_hold(exiting);
+	exiting_go(exiting);
+	exiting_end(exiting);
+	tmgr_stream_destroy(stream);
+	return 0;
+}
+
+static void a_server_there_is_no_hindrance(void **state)
+{
+	(void)state;
+	in_each_way_but_main(exit_beside_a_server);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -353,7 +411,8 @@ int main(void)
 		leak_test(what_the_same_turn_had_taken_is_made),
 		leak_test(a_call_that_posts_itself_again_is_refused_then),
 		leak_test(what_is_posted_as_the_loop_exits_is_made_or_refused),
-		leak_test(callbacks_that_its_coroutines_registered_are_called),
+		leak_test(callbacks_are_called_of_what_was_done_before_and_of_nothing_it_ends),
+		leak_test(a_server_there_is_no_hindrance),
 		leak_test(who_closes_a_stream_that_it_watches_goes_on),
 	};
 

@@ -71,12 +71,12 @@ static void beside_begin(struct beside *beside, const int *way)
 
 static void beside_end(struct beside *beside)
 {
+	exiting_end(&beside->exiting);
 	/* The loop is gone: nothing can be made any more, and nobody waits for it. */
 	child_check_equal(tmgr_machine_add(beside->rig.machine, C, NULL), TMGR_MUTATION_CANCELLED);
 	child_check_equal(
 		tmgr_machine_wait(NULL, beside->rig.machine, &TMGR_WHEN(C), SOON), -ESHUTDOWN);
 	child_check(tmgr_machine_disposed(beside->rig.machine));
-	exiting_end(&beside->exiting);
 	actor_quit(&beside->mutator);
 	actor_quit(&beside->other);
 	rig_end(&beside->rig);

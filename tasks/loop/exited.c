@@ -6,7 +6,8 @@
  *
  * The calls that were posted are made, as when a loop ends by itself, for others wait for them; before
  * the coroutines are told of as ended, since then what these calls refer to may go. Should one of them
- * exit, too, then all this is called once more, and goes on with the rest.
+ * exit, too, then all this is called once more, and goes on with the rest. What is posted because of
+ * those ends is not made: they have left nothing of what they were in, as a callback would believe.
  *
  * A task may be posted to the loop just then. Who posts pushes and then looks whether the loop has
  * exited, the loop says so and then empties its inbox: one of both finds the task.
@@ -37,16 +38,16 @@ void tmgr__loop_bury_posts(struct tmgr_loop *loop)
 	}
 }
 
-/* The last first: so children come before their parents. False: there is none. */
-static bool bury_last(struct tmgr_loop *loop)
+static void bury_all(struct tmgr_loop *loop)
 {
-	struct tmgr__list *node = loop->all.previous;
+	struct tmgr__list *node;
 
-	if (tmgr__list_empty(&loop->all))
-		return false;
-	tmgr__list_remove(node);
-	tmgr__coroutine_bury(container_of(node, struct tmgr_coroutine, all));
-	return true;
+	/* The last first: so children come before their parents. */
+	while (!tmgr__list_empty(&loop->all)) {
+		node = loop->all.previous;
+		tmgr__list_remove(node);
+		tmgr__coroutine_bury(container_of(node, struct tmgr_coroutine, all));
+	}
 }
 
 static void close_for_ever(struct tmgr_loop *loop)
@@ -72,11 +73,11 @@ void tmgr__loop_exited(void *self)
 	__atomic_store_n(&loop->running, NULL, __ATOMIC_RELEASE);
 	if (!loop->exited)
 		close_for_ever(loop);
-	do {
-		do
-			tmgr__loop_take_posts(loop);
-		while (tmgr__loop_has_posts(loop));
-	} while (bury_last(loop));
-	tmgr__loop_bury_posts(loop);
+	do
+		tmgr__loop_take_posts(loop);
+	while (tmgr__loop_has_posts(loop));
+	/* Its own posts come as others' from here on. */
 	tmgr__loop_here = NULL;
+	bury_all(loop);
+	tmgr__loop_bury_posts(loop);
 }
