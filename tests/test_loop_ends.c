@@ -6,6 +6,7 @@
 
 #include <taskmgr/host.h>
 
+#include "tests/support/fault.h"
 #include "tests/support/looped.h"
 #include "tests/support/recorded.h"
 
@@ -98,6 +99,43 @@ static void an_error_of_main_cancels_what_is_just_being_spawned(void **state)
 	tmgr_coroutine_unref(failing.late);
 }
 
+struct unmade {
+	struct tmgr_loop *loop;
+	struct tmgr_loop_call call;
+	int spawned;
+};
+
+static void spawn_from_a_call(void *self)
+{
+	struct unmade *unmade = self;
+
+	unmade->spawned = tmgr_loop_spawn(unmade->loop, sleep_until_cancelled, NULL, NULL, NULL);
+}
+
+/* What comes in its first turn would keep it: nobody is left who has the loop end. */
+static void a_loop_without_memory_for_main_takes_nothing_and_ends(void **state)
+{
+	bool ran = false;
+	struct tmgr_loop_options options = { .main = say_that_it_ran, .self = &ran };
+	struct unmade unmade = { .spawned = 1 };
+	struct hosted hosted;
+	struct ending ending;
+
+	options.stack_size = 256 * 1024;
+	assert_int_equal(tmgr_loop_create(&options, &unmade.loop), 0);
+	assert_int_equal(tmgr_loop_post(unmade.loop, &unmade.call, spawn_from_a_call, &unmade), 0);
+	/* No stack of this size was made before. */
+	fault_fail_mapping(1);
+	hosted_start(&hosted, tmgr_loop_task(unmade.loop));
+	ending = hosted_end(&hosted);
+	assert_true(fault_happened());
+	fault_off();
+	assert_int_equal(ending.result, -ENOMEM);
+	assert_int_equal(unmade.spawned, -ESHUTDOWN);
+	assert_false(ran);
+	tmgr_loop_unref(unmade.loop);
+}
+
 /* ---- Those who wait for the last ------------------------------------------------------------- */
 
 /* Of every 256 operations one lets others run, wherever in the join that is. */
@@ -145,6 +183,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		recorded_test(a_loop_told_to_stop_before_mains_first_turn_ends),
 		recorded_test(an_error_of_main_cancels_what_is_just_being_spawned),
+		recorded_test(a_loop_without_memory_for_main_takes_nothing_and_ends),
 		recorded_test(a_task_that_waits_for_its_last_coroutine_is_woken),
 	};
 

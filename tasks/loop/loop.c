@@ -302,6 +302,15 @@ void tmgr__loop_note_slow(struct tmgr_loop *loop, uint64_t ticks)
 
 /* ---- The task ------------------------------------------------------------------------------- */
 
+/* Nothing more comes from outside; what is on its way starts cancelled. */
+static void end_with_main(struct tmgr_loop *loop, int result)
+{
+	loop->main_result = result;
+	loop->main_failed = true;
+	__atomic_store_n(&loop->state, TMGR__LOOP_STOPPING, __ATOMIC_RELEASE);
+	tmgr__family_cancel(loop, &loop->family, TMGR__MAIN_FAILED);
+}
+
 static int run_main(void *self, struct tmgr_context *context)
 {
 	struct tmgr_loop *loop = self;
@@ -311,10 +320,7 @@ static int run_main(void *self, struct tmgr_context *context)
 	if (r != 0) {
 		if (tmgr_context_error_text(context)[0])
 			tmgr_fail(loop->context, r, "%s", tmgr_context_error_text(context));
-		/* Nothing more comes from outside; what is on its way starts cancelled. */
-		loop->main_failed = true;
-		__atomic_store_n(&loop->state, TMGR__LOOP_STOPPING, __ATOMIC_RELEASE);
-		tmgr__family_cancel(loop, &loop->family, TMGR__MAIN_FAILED);
+		end_with_main(loop, r);
 	}
 	/* It is the task's result; as a coroutine's it would stand in the report once more. */
 	return 0;
@@ -411,9 +417,9 @@ static int loop_execute(void *self, struct tmgr_context *context)
 	enter(loop, context);
 	current = tmgr_context_switch(NULL);
 	r = spawn_main(loop);
-	if (r < 0)
-		loop->main_result = r;
 	open_up(loop);
+	if (r < 0)
+		end_with_main(loop, r);
 	tmgr_ready(context);
 	/* Here, for what a coroutine registers is on another stack, and would mix with others'. */
 	pthread_cleanup_push(tmgr__loop_exited, loop);
