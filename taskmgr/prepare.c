@@ -133,6 +133,20 @@ static bool is_before(const struct tmgr_manager *manager, struct tmgr_executor *
 	return false;
 }
 
+/* Whether the task that is to run a host is on one itself, where it fails at once. */
+static bool is_run_on_another(struct tmgr_manager *manager, const struct tmgr_executor *host)
+{
+	struct tmgr__list *node;
+
+	tmgr__list_for (node, &manager->tasks) {
+		const struct tmgr__record *record = tmgr__record_of(node);
+
+		if (record->on && tmgr_task_runs(record->task, host))
+			return true;
+	}
+	return false;
+}
+
 /*
  * The rule that a long-running task on a host breaks, or NULL. Many tasks in a row are on one host,
  * which is looked for once.
@@ -145,6 +159,8 @@ static const char *host_rule(struct tmgr_manager *manager, const struct tmgr__re
 	/* A host that never runs would let its tasks wait for ever. */
 	if (record->on != served && !tmgr__host_is_served(manager, record->on))
 		return "its loop is neither in this manager nor running";
+	if (record->on != served && is_run_on_another(manager, record->on))
+		return "its loop cannot run on a loop";
 	if (manager->options.stop_order == TMGR_STOP_REVERSE &&
 		!__atomic_load_n(&record->on->runner, __ATOMIC_ACQUIRE) &&
 		!is_before(manager, record->on, record))

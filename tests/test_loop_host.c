@@ -82,6 +82,29 @@ static void a_loop_that_only_its_tasks_refer_to_is_there_to_be_named(void **stat
 	assert_int_equal(atomic_load(&a.executed), 0);
 }
 
+static void run_refuses_a_task_whose_loop_would_have_to_run_on_another(void **state)
+{
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+	struct tmgr_task_options on = { .loop = looped_add(manager, "outer", NULL) };
+	struct probe a = PROBE(.name = "a");
+	struct tmgr_loop *inner;
+
+	assert_int_equal(tmgr_loop_create(NULL, &inner), 0);
+	assert_int_equal(tmgr_manager_add_task_with(
+				 manager, "inner", tmgr_loop_task(inner), TMGR_ERROR, &on),
+		0);
+	assert_int_equal(add_on(manager, inner, &a), 0);
+	tmgr_loop_unref(inner);
+	assert_int_equal(tmgr_manager_run(manager, NULL), -EINVAL);
+	assert_string_equal(tmgr_manager_report(manager)->cause->name, "a");
+	assert_string_equal(
+		tmgr_manager_report(manager)->cause->text, "its loop cannot run on a loop");
+	assert_int_equal(tmgr_manager_report(manager)->stuck, 0);
+	tmgr_manager_destroy(manager);
+	assert_int_equal(a.initialized + a.executed, 0);
+	assert_int_equal(a.destroyed, 1);
+}
+
 static void run_refuses_a_task_whose_loop_had_ended(void **state)
 {
 	struct tmgr_manager_options options = { .when_quiet = TMGR_QUIET_RETURN };
@@ -435,6 +458,7 @@ int main(void)
 		host_test(a_stuck_coroutine_makes_its_task_and_its_loop_stuck),
 		host_test(run_refuses_a_task_whose_loop_nobody_runs),
 		host_test(a_loop_that_only_its_tasks_refer_to_is_there_to_be_named),
+		host_test(run_refuses_a_task_whose_loop_would_have_to_run_on_another),
 		host_test(run_refuses_a_task_whose_loop_had_ended),
 		host_test(bad_options_for_a_loop_are_refused),
 		host_test(tasks_of_one_manager_run_on_a_loop_of_another),
