@@ -24,8 +24,8 @@
  * Steps of one process never overlap, so a method needs no locks for its state. Nothing in the state is
  * freed by it: memory taken with tmgr_process_text() and its like goes with the step.
  *
- * The functions that declare return 0 or a negative errno, and remember the first error: a method that
- * returns 0 all the same fails with it, so results need not be looked at. Besides what each of them says, all
+ * The functions that declare return 0 or a negative errno, and remember the first error: the method then
+ * fails with it whatever it returns, so results need not be looked at. Besides what each of them says, all
  * give -EMSGSIZE where the step would declare more than TMGR_PROCESS_STEP_MAX.
  *
  * All functions here but the definitions are called by a method, on its thread, while it runs.
