@@ -260,7 +260,7 @@ static void tables_that_are_missing_or_not_ours_are_found(void **state)
 	assert_int_equal(check_file(), 1);
 	assert_string_equal(found, "its tables are not those of a store: no such table: tmgr_keys");
 	assert_int_equal(store_file_open(&file), -EBADMSG);
-	assert_int_equal(tear_down(state), 0);
+	assert_int_equal(store_file_teardown(state), 0);
 	assert_int_equal(set_up(state), 0);
 	store_file_sql(&file, "ALTER TABLE tmgr_processes RENAME COLUMN text TO reason");
 	assert_int_equal(check_file(), 1);
