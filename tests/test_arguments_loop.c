@@ -86,10 +86,13 @@ static void of_loops_that_are_null(void)
 
 	IS(tmgr_loop_ref(NULL) == NULL, 1);
 	tmgr_loop_unref(NULL);
+	IS(tmgr_loop_weak_ref(NULL) == NULL, 1);
+	tmgr_loop_weak_unref(NULL);
 	IS(tmgr_task_error(tmgr_loop_task(NULL)), -EINVAL);
 	IS(tmgr_loop_current() == NULL, 1);
 	IS(tmgr_loop_ev(NULL) == NULL, 1);
 	IS(tmgr_loop_post(NULL, &call, nothing, NULL), -EINVAL);
+	IS(tmgr_loop_post_or(NULL, &call, nothing, nothing, NULL), -EINVAL);
 	IS(tmgr_loop_call_at(NULL, &call, TMGR_NOW, nothing, NULL), -EINVAL);
 	IS(tmgr_loop_call_cancel(NULL), -EINVAL);
 	IS(tmgr_loop_call_cancel(&call), -ENOENT);
@@ -128,6 +131,9 @@ static void of_a_loop_that_does_not_run(void)
 	IS(tmgr_loop_create(NULL, &loop), 0);
 	IS(tmgr_loop_post(loop, NULL, nothing, NULL), -EINVAL);
 	IS(tmgr_loop_post(loop, &call, NULL, NULL), -EINVAL);
+	IS(tmgr_loop_post_or(loop, NULL, nothing, nothing, NULL), -EINVAL);
+	IS(tmgr_loop_post_or(loop, &call, NULL, nothing, NULL), -EINVAL);
+	IS(tmgr_loop_post_or(loop, &call, nothing, NULL, NULL), -EINVAL);
 	IS(tmgr_loop_call_at(loop, NULL, TMGR_NOW, nothing, NULL), -EINVAL);
 	IS(tmgr_loop_call_at(loop, &call, TMGR_NOW, NULL, NULL), -EINVAL);
 	IS(call.scheduled, 0);
@@ -271,6 +277,7 @@ static void each_bad_call_on_a_loop_gives_its_error(void **state)
 	tmgr_manager_destroy(manager);
 	/* It has ended. */
 	assert_int_equal(tmgr_loop_post(loop, &call, nothing, NULL), -ESHUTDOWN);
+	assert_int_equal(tmgr_loop_post_or(loop, &call, nothing, nothing, NULL), -ESHUTDOWN);
 	assert_int_equal(tmgr_loop_spawn(loop, no_task, NULL, NULL, &coroutine), -ESHUTDOWN);
 	manager = tmgr_manager_create(NULL);
 	assert_int_equal(
