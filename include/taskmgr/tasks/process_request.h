@@ -225,13 +225,12 @@ TMGR_API void tmgr_process_request_release(struct tmgr_process_request *request)
  * @retval -ENOTSUP    backup: the store cannot
  * @retval -EPIPE      send: the channel is closed
  * @retval -EAGAIN     send: too many stand in its line
- * @retval -EMSGSIZE   send: the value is longer than TMGR_PROCESS_VALUE_MAX
  * @retval -ENODATA    result: it gave none
  * @retval -EINVAL     an argument is NULL, or a field that the kind needs is missing, no name, or out of
  *                     range
  * @retval -EBADMSG    set: the state is not one object of JSON
  * @retval -EILSEQ     set: it is not UTF-8
- * @retval -EMSGSIZE   set: it is too deep; send: the value is too long
+ * @retval -EMSGSIZE   set: it is too deep; send: the value is longer than TMGR_PROCESS_VALUE_MAX
  * @retval -ENOSPC     the store is full, and too much waits for it
  * @retval -ECANCELED  the token fired first; result: it was cancelled
  * @retval -ETIMEDOUT  the deadline came first
