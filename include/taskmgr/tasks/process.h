@@ -69,6 +69,7 @@ struct tmgr_process_retry {
 struct tmgr_process_method {
 	/** "{Goroutine}_{Status}"; what stands before the first '_' is the goroutine's name */
 	const char *name;
+	/** in one row only: one that stands in several is the first of them wherever it is declared */
 	tmgr_method *function;
 	/** names it had before, which processes may still have stored; NULL at the end; may be NULL */
 	const char *const *aliases;
