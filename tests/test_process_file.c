@@ -6,6 +6,8 @@
 
 #include <taskmgr/taskmgr.h>
 
+#include "tasks/process/runtime.h"
+
 #include "tests/support/durable.h"
 #include "tests/support/leak.h"
 #include "tests/support/recorder.h"
@@ -18,6 +20,16 @@ struct book {
 static const struct tmgr_state_field book_fields[] = { TMGR_FIELD(struct book, count) };
 
 static int fails_left, judged_left;
+
+static const struct tmgr_process_definition book_definition;
+static tmgr_method book_entry;
+
+static int ask(struct tmgr_process *process)
+{
+	const struct tmgr_process_child child = { &book_definition, "asked", NULL };
+
+	return tmgr_process_call(process, &child, book_entry);
+}
 
 /* A row for each message; "bad" breaks a constraint, and "lost" cannot be taken for another reason. */
 static int book_entry(struct tmgr_process *process, void *state, const struct tmgr_message *message)
@@ -32,6 +44,13 @@ static int book_entry(struct tmgr_process *process, void *state, const struct tm
 		"INSERT INTO entries(process, number, text) VALUES(?1, ?2, ?3)", values, 3
 	};
 
+	/* Two that call another, of which each is a caller. */
+	if (strcmp(tmgr_process_id(process), "callers") == 0) {
+		if (message->arrival == TMGR_ARRIVED_RESULT)
+			return 0;
+		ask(process);
+		return ask(process);
+	}
 	tmgr_process_receive(process, "in", book_entry);
 	if (message->arrival == TMGR_ARRIVED_START)
 		return 0;
@@ -42,6 +61,10 @@ static int book_entry(struct tmgr_process *process, void *state, const struct tm
 		values[0].kind = TMGR_SQL_NULL;
 		tmgr_process_sql(process, &insert);
 	}
+	if (strcmp(message->value.data, "ask") == 0)
+		ask(process);
+	if (strcmp(message->value.data, "end") == 0)
+		tmgr_process_finish(process, bytes_of("four"));
 	if (strcmp(message->value.data, "lost") == 0 && judged_left > 0) {
 		judged_left--;
 		tmgr_process_post(process, "nobody/in", bytes_of("x"));
@@ -194,6 +217,51 @@ static void rows_of_a_step_that_cannot_be_taken_are_undone_and_those_beside_it_a
 #define BOOKS 20
 #define ENTRIES 10
 
+/* A result that fits all its callers, and one caller more of a step that is tried with it. */
+static void a_step_whose_rows_are_written_is_taken_whatever_was_taken_before_it(void **state)
+{
+	static const char *const what[2][2] = { { "asker/in", "ask" }, { "asked/in", "end" } };
+	int taken = 0;
+
+	for (uint64_t seed = 1; seed <= 40; seed++) {
+		struct tmgr_processes *processes;
+		bool over;
+
+		if (seed > 1) {
+			store_file_fini(&file);
+			assert_int_equal(store_file_init(&file), 0);
+		}
+		make_table();
+		processes = open_single(seed);
+		processes->engine->results_max = 2 * strlen("four");
+		assert_int_equal(start(processes, "asker"), 0);
+		assert_int_equal(start(processes, "asked"), 0);
+		assert_int_equal(start(processes, "callers"), 0);
+		assert_int_equal(tmgr_processes_settle(processes), 0);
+		for (int i = 0; i < 2; i++) {
+			struct tmgr_process_request *request;
+
+			assert_int_equal(
+				tmgr_processes_submit(processes,
+					&(struct tmgr_process_command){ .kind = TMGR_PROCESS_SEND,
+						.channel = what[i][0],
+						.value = bytes_of(what[i][1]) },
+					&request),
+				0);
+			tmgr_process_request_release(request);
+		}
+		assert_int_equal(tmgr_processes_settle(processes), 0);
+		over = tmgr__process_is_over(tmgr__engine_process(processes->engine, "asked"));
+		tmgr_processes_unref(processes);
+		taken += over;
+		assert_string_equal(
+			store_file_sql(&file, "SELECT count(*) FROM entries WHERE text = 'end'"),
+			over ? "1" : "0");
+	}
+	/* Whether the caller came before it, beside it or later is up to the seed. */
+	assert_true(taken > 0 && taken < 40);
+}
+
 static void with_threads_it_runs_stops_and_goes_on(void **state)
 {
 	char wanted[32];
@@ -327,6 +395,7 @@ int main(void)
 		TEST(rows_of_the_user_are_written_with_their_step_exactly_once),
 		TEST(a_statement_that_fails_fails_its_step_and_no_other),
 		TEST(rows_of_a_step_that_cannot_be_taken_are_undone_and_those_beside_it_are_not),
+		TEST(a_step_whose_rows_are_written_is_taken_whatever_was_taken_before_it),
 		TEST(with_threads_it_runs_stops_and_goes_on),
 		TEST(keys_are_forgotten_in_the_order_of_their_age),
 		TEST(a_second_program_is_refused),

@@ -20,6 +20,7 @@ struct tmgr__engine *tmgr__engine_create(void)
 	engine->keep_finished_ms = 30 * DAY_MS;
 	engine->keep_keys_ms = 7 * DAY_MS;
 	engine->line_max = 10000;
+	engine->results_max = TMGR_PROCESS_RESULTS_MAX;
 	return engine;
 }
 

@@ -213,6 +213,7 @@ struct tmgr__engine {
 	uint64_t steps;
 	int64_t keep_finished_ms, keep_keys_ms;
 	uint32_t line_max;
+	size_t results_max;            /* bytes of one result for all its callers */
 	int broken;                    /* 0, or -ENOMEM: nothing more is applied */
 	struct tmgr__changes *changes; /* of the command that is being applied */
 	void (*over)(
@@ -259,6 +260,7 @@ struct tmgr__deed {
 	bool late;        /* it was stuck: refused */
 	bool given_up;    /* it was told to stop: to be called again, and nothing has happened */
 	bool unreadable;  /* the state could not be read: the goroutine is paused */
+	bool judged;      /* and its statements are in the transaction: it can be taken */
 	uint32_t version; /* of the state that was written */
 	struct tmgr_bytes state;
 	struct tmgr__action *actions;

@@ -158,10 +158,11 @@ static bool started_before(
 }
 
 /* Each gets a copy, and all of them are in the same commit. */
-static bool fits_all_callers(const struct tmgr__eprocess *process, struct tmgr_bytes result)
+static bool fits_all_callers(const struct tmgr__engine *engine,
+	const struct tmgr__eprocess *process, struct tmgr_bytes result)
 {
 	struct tmgr__list *node;
-	size_t left = TMGR_PROCESS_RESULTS_MAX;
+	size_t left = engine->results_max;
 
 	if (process->ending == NULL || result.size == 0)
 		return true;
@@ -196,7 +197,7 @@ int tmgr__engine_judge(struct tmgr__engine *engine, const struct tmgr__eprocess 
 			deed->cases[i].kind == TMGR_PROCESS_WAIT_RECEIVE)
 			r = look_for(engine, deed, NULL, name);
 	}
-	if (r == 0 && deed->finish && !fits_all_callers(process, deed->value))
+	if (r == 0 && deed->finish && !fits_all_callers(engine, process, deed->value))
 		r = -EMSGSIZE;
 	if (r == -EMSGSIZE)
 		snprintf(text, TMGR_PROCESS_TEXT_SIZE,
@@ -377,7 +378,8 @@ int tmgr__apply_step(
 	char text[TMGR_PROCESS_TEXT_SIZE];
 	int r = 0;
 
-	if (!deed->late && !deed->given_up && !deed->unreadable && deed->result == 0)
+	if (!deed->late && !deed->given_up && !deed->unreadable && !deed->judged &&
+		deed->result == 0)
 		r = tmgr__engine_judge(engine, process, deed, text);
 	/* Until it has ended nothing else of the process may begin, so this comes late. */
 	process->running = NULL;

@@ -291,9 +291,12 @@ static void tried(struct tmgr_processes *processes)
 		give(processes, TMGR__ORDER_ABANDON);
 		return;
 	}
+	/* All were judged: what one of them does must not have another's rows stand without its step. */
 	for (struct tmgr__list *link = processes->trying.next; link != &processes->trying;
-		link = link->next)
+		link = link->next) {
+		job_of(link)->step.deed.judged = true;
 		take_tried(processes, job_of(link));
+	}
 	tmgr__list_splice(&processes->tried, &processes->trying);
 	if (processes->failed != 0 || processes->batches[processes->building].step_count == 0)
 		return;
