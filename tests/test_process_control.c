@@ -439,6 +439,31 @@ static void a_backup_takes_as_long_as_it_takes(void **state)
 	end(&daemon);
 }
 
+static void who_waits_when_the_daemon_is_stopped_is_told_so(void **state)
+{
+	struct tmgr_store_ops ops;
+	struct daemon daemon;
+	int fd;
+
+	make(&daemon, NULL);
+	ops = *daemon.store->ops;
+	ops.backup = copy_slowly;
+	daemon.store->ops = &ops;
+	latch_init(&copying);
+	runner_start(&daemon.runner, daemon.manager, NULL);
+	assert_true(manager_reaches(daemon.manager, TMGR_MANAGER_RUNNING));
+	fd = connect_to(&daemon);
+	say(fd, "{\"ask\":\"backup\",\"text\":\"copy\"}\n");
+	assert_true(latch_arrived(&copying, 1));
+	tmgr_manager_cancel(daemon.manager);
+	assert_string_equal(hear(fd),
+		"{\"kind\":\"end\",\"error\":-125,\"text\":\"the daemon is being stopped; it may "
+		"happen all the same\",\"sequence\":0}");
+	close(fd);
+	latch_open(&copying);
+	end(&daemon);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -455,6 +480,7 @@ int main(void)
 		leak_test(bad_arguments_give_a_task_that_is_refused),
 		leak_test(one_that_cannot_be_made_is_refused),
 		leak_test(a_backup_takes_as_long_as_it_takes),
+		leak_test(who_waits_when_the_daemon_is_stopped_is_told_so),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -481,6 +481,7 @@ static const struct {
 	{ -ENOSPC, "the store is full" },
 	{ -ETIMEDOUT, "it takes long; it may happen all the same" },
 	{ -ESHUTDOWN, "the runtime is being stopped" },
+	{ -ECANCELED, "the daemon is being stopped; it may happen all the same" },
 	{ -EIO, "the store has ended with an error, or a copy of it has failed" },
 };
 
