@@ -122,9 +122,10 @@ static void a_loop_without_memory_for_main_takes_nothing_and_ends(void **state)
 	struct ending ending;
 
 	options.stack_size = 256 * 1024;
+	options.stack_guard = TMGR_STACK_GUARD_CANARY;
 	assert_int_equal(tmgr_loop_create(&options, &unmade.loop), 0);
 	assert_int_equal(tmgr_loop_post(unmade.loop, &unmade.call, spawn_from_a_call, &unmade), 0);
-	/* No stack of this size was made before. */
+	/* No stack of this kind was made before. */
 	fault_fail_mapping(1);
 	hosted_start(&hosted, tmgr_loop_task(unmade.loop));
 	ending = hosted_end(&hosted);
