@@ -71,6 +71,7 @@ static void a_loop_that_runs_makes_them(void **state)
 	assert_int_equal(tmgr_loop_post_or(loop, &calls[1], make, do_instead, &numbers[1]), 0);
 	hosted_start(&hosted, tmgr_loop_task(loop));
 	assert_int_equal(hosted_end(&hosted).result, 0);
+	assert_true(tmgr_loop_ended(loop));
 	assert_int_equal(
 		tmgr_loop_post_or(loop, &calls[1], make, do_instead, &numbers[1]), -ESHUTDOWN);
 	tmgr_loop_unref(loop);
@@ -88,7 +89,9 @@ static void a_weak_reference_keeps_its_memory_and_not_the_loop(void **state)
 	assert_ptr_equal(tmgr_loop_weak_ref(loop), loop);
 	tmgr_loop_weak_unref(loop);
 	assert_int_equal(tmgr_loop_post_or(loop, &calls[0], make, do_instead, &numbers[0]), 0);
+	assert_false(tmgr_loop_ended(loop));
 	tmgr_loop_unref(loop);
+	assert_true(tmgr_loop_ended(loop));
 	assert_string_equal(recorder_text(&recorder), "instead0");
 	assert_int_equal(
 		tmgr_loop_post_or(loop, &calls[1], make, do_instead, &numbers[1]), -ESHUTDOWN);
@@ -117,6 +120,7 @@ static void arguments_that_are_missing_are_refused(void **state)
 
 	(void)state;
 	assert_null(tmgr_loop_weak_ref(NULL));
+	assert_true(tmgr_loop_ended(NULL));
 	tmgr_loop_weak_unref(NULL);
 	assert_int_equal(tmgr_loop_post_or(NULL, &call, make, do_instead, NULL), -EINVAL);
 	assert_int_equal(tmgr_loop_post_or(loop, NULL, make, do_instead, NULL), -EINVAL);

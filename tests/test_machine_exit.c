@@ -320,6 +320,57 @@ static void whatever_of_it_exits_it_is_disposed_and_nobody_waits(void **state)
 		in_a_child(exit_in_a_place, place);
 }
 
+/* ---- On a coroutine -------------------------------------------------------------------------- */
+
+static int add_b_here(void *self, struct tmgr_context *context)
+{
+	struct inside *inside = self;
+
+	(void)context;
+	tmgr_machine_add(inside->beside.rig.machine, B, NULL);
+	return 0;
+}
+
+/* A coroutine makes the transition itself. Others come before it exits, or only then. */
+static int exit_on_a_coroutine(void *argument)
+{
+	static struct inside inside = { .held = LATCH_INIT, .place = "BEnter" };
+	struct beside *beside = &inside.beside;
+	bool others = *(int *)argument != 0;
+
+	exiting_run(&beside->exiting, EXITING_CALL);
+	beside->rig.act = exit_in_handler;
+	beside->rig.user = &inside;
+	beside_make(beside);
+	child_check_equal(
+		tmgr_loop_spawn(beside->exiting.loop, add_b_here, &inside, NULL, NULL), 0);
+	child_check(latch_arrived(&inside.held, 1));
+	if (others) {
+		actor_begin(&beside->mutator, add_a, &beside->rig);
+		child_check(actor_settles_blocked(&beside->mutator));
+		actor_begin(&beside->other, evaluate, beside);
+		child_check(actor_settles_blocked(&beside->other));
+	}
+	latch_open(&inside.held);
+	if (others) {
+		child_check(actor_finishes(&beside->mutator));
+		child_check(actor_finishes(&beside->other));
+		child_check_equal(beside->rig.result, TMGR_MUTATION_CANCELLED);
+		child_check_equal(beside->result, -ESHUTDOWN);
+	}
+	beside_end(beside);
+	child_check_equal(beside->rig.disposed, 1);
+	return 0;
+}
+
+static void a_coroutine_that_exits_in_its_handler_leaves_nobody_waiting(void **state)
+{
+	(void)state;
+	/* The thread sanitizer allows it on no fiber. */
+	for (int others = 0; others < 2 && exiting_ways() == EXITING_WAYS; others++)
+		in_a_child(exit_on_a_coroutine, others);
+}
+
 /* ---- Its task -------------------------------------------------------------------------------- */
 
 /* The loop is another manager's, so that this one goes on until it is told to stop. */
@@ -381,6 +432,7 @@ int main(void)
 		leak_test(who_waits_for_what_was_queued_before_goes_on),
 		leak_test(its_disposal_that_was_posted_happens),
 		leak_test(whatever_of_it_exits_it_is_disposed_and_nobody_waits),
+		leak_test(a_coroutine_that_exits_in_its_handler_leaves_nobody_waiting),
 		leak_test(its_task_stops),
 	};
 

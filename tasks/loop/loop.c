@@ -140,6 +140,11 @@ void tmgr__loop_release(struct tmgr_loop *loop)
 	tmgr_loop_unref(loop);
 }
 
+bool tmgr_loop_ended(const struct tmgr_loop *loop)
+{
+	return !loop || __atomic_load_n(&loop->holds, __ATOMIC_SEQ_CST) & TMGR__LOOP_CLOSED;
+}
+
 /* ---- Turns ---------------------------------------------------------------------------------- */
 
 static bool is_over(struct tmgr_loop *loop)

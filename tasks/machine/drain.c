@@ -9,11 +9,21 @@
 
 #include "internal.h"
 
+/* While it drains its loop does not end, unless its thread exits: then it has gone. */
+static bool is_by_coroutine(const struct tmgr_machine *machine)
+{
+	return machine->loop && tmgr_loop_current() == machine->loop && tmgr_context_current();
+}
+
 bool tmgr__drain_begin(struct tmgr_machine *machine)
 {
-	if (machine->draining)
-		return false;
+	if (machine->draining) {
+		if (!machine->by_coroutine || !tmgr_loop_ended(machine->loop))
+			return false;
+		tmgr__drain_give_up(machine);
+	}
 	machine->draining = true;
+	machine->by_coroutine = is_by_coroutine(machine);
 	__atomic_store_n(&machine->drainer, tmgr__machine_here(), __ATOMIC_RELAXED);
 	return true;
 }

@@ -2,36 +2,36 @@
  * Draining on the machine's loop.
  *
  * Who asks from elsewhere posts a call, and relies on it. Where what this calls of the user's leaves by
- * pthread_exit(), nobody is left to drain the machine: it is disposed then, so that nobody waits. This
- * is so on the loop's own stack only: on that of a coroutine, which may park, what is registered for a
- * thread's exit would mix with what others register.
+ * pthread_exit(), nobody is left to drain the machine: it is disposed then, so that nobody waits. On
+ * the loop's own stack this is registered for the thread's exit. On that of a coroutine, which may park,
+ * it would mix with what others register: there whoever comes next sees it, by the loop's end, and the
+ * loop itself comes by what was posted.
  */
 #include <pthread.h>
 
 #include "internal.h"
 
-/* What was begun will not come to its end. */
-static void give_up_begun(struct tmgr_machine *machine)
+void tmgr__drain_give_up(struct tmgr_machine *machine)
 {
 	struct tmgr__item *evaluating = machine->evaluating;
 
 	machine->evaluating = NULL;
 	machine->transition = NULL;
 	machine->result = TMGR_MUTATION_CANCELLED;
-	tmgr__lock_acquire(&machine->lock);
 	if (evaluating)
 		tmgr__item_cancel(machine, evaluating);
 	if (machine->calling)
 		tmgr__waits_called(machine);
 	machine->disposing = true;
-	tmgr__lock_release(&machine->lock);
 }
 
 static void exited(void *self)
 {
 	struct tmgr_machine *machine = self;
 
-	give_up_begun(machine);
+	tmgr__lock_acquire(&machine->lock);
+	tmgr__drain_give_up(machine);
+	tmgr__lock_release(&machine->lock);
 	/* It still is this thread that drains it. */
 	tmgr__drain(machine);
 	tmgr_machine_unref(machine);
@@ -68,7 +68,7 @@ static void end_without_loop(void *self)
 
 int tmgr__drain_schedule(struct tmgr_machine *machine)
 {
-	bool post = !machine->draining && !machine->scheduled;
+	bool post = !machine->scheduled && (!machine->draining || machine->by_coroutine);
 	int r = 0;
 
 	machine->scheduled |= post;

@@ -122,6 +122,7 @@ struct tmgr_machine {
 
 	/* Under the lock. */
 	bool draining, scheduled, disposing, disposed;
+	bool by_coroutine;   /* of its loop: it is drained */
 	bool filled;         /* something may be in the queue */
 	bool used;           /* by what its loop has to come for, since the queue was drained */
 	const void *drainer; /* a thread */
@@ -239,6 +240,8 @@ void tmgr__item_postpone(struct tmgr_machine *machine, struct tmgr__item *item);
 
 /* ---- drain_loop.c --------------------------------------------------------------------------- */
 
+/* Under the lock: who drained it has gone, and what was begun will not come to its end. */
+void tmgr__drain_give_up(struct tmgr_machine *machine);
 /* Under the lock, which it gives back: see that somebody drains. 0 or -ESHUTDOWN. */
 int tmgr__drain_schedule(struct tmgr_machine *machine);
 /* With no lock held: its loop has gone. Dispose it here, so that nobody waits for ever. */

@@ -142,6 +142,17 @@ TMGR_API struct tmgr_loop *tmgr_loop_weak_ref(struct tmgr_loop *loop);
 TMGR_API void tmgr_loop_weak_unref(struct tmgr_loop *loop);
 
 /**
+ * Whether a loop has ended, and takes nothing more: no coroutine of it will go on.
+ *
+ * @param loop  NULL has
+ *
+ * @return true for ever from then on
+ *
+ * @thread any thread
+ */
+TMGR_API bool tmgr_loop_ended(const struct tmgr_loop *loop);
+
+/**
  * The task that runs a loop, on a thread. It can run once.
  *
  * With a main function it ends when main has returned 0 and all coroutines and hosted tasks have
