@@ -211,6 +211,37 @@ static void one_that_finds_no_room_at_the_end_is_no_error(void **state)
 	daemon_end(&daemon);
 }
 
+/* ---- A stop without room --------------------------------------------------------------------- */
+
+static int commit_without_room(struct tmgr_store *store, const struct tmgr_store_batch *batch)
+{
+	atomic_fetch_add(&seen.tries, 1);
+	return -ENOSPC;
+}
+
+static bool was_tried(void *unused)
+{
+	return atomic_load(&seen.tries) > 0;
+}
+
+/* It is in flight, and nothing else is: for a part of the time of the stop it is tried again. */
+static void a_stop_that_finds_no_room_says_that_what_is_held_is_lost(void **state)
+{
+	struct tmgr_process_request *request;
+	struct daemon daemon;
+
+	begin(&daemon);
+	own_store.commit = commit_without_room;
+	daemon_start(&daemon);
+	request = daemon_submit(
+		&daemon, &(struct tmgr_process_command){ .kind = TMGR_PROCESS_START,
+				 .child = { &sum_definition, "s", &(struct sum){ 0, 1 } } });
+	assert_true(eventually(was_tried, NULL));
+	assert_int_equal(daemon_stop(&daemon), -ETIMEDOUT);
+	assert_int_equal(daemon_answer(request), -ESHUTDOWN);
+	daemon_release(&daemon);
+}
+
 /* ---- Statements that are tried again --------------------------------------------------------- */
 
 static int writer_write(
@@ -462,6 +493,7 @@ int main(void)
 		leak_test(what_a_store_did_to_recover_is_in_the_log),
 		leak_test(a_checkpoint_does_not_wait_for_a_moment_without_steps),
 		leak_test(a_checkpoint_that_fails_on_the_disk_ends_it),
+		leak_test(a_stop_that_finds_no_room_says_that_what_is_held_is_lost),
 		leak_test(a_stop_has_the_store_do_all_that_can_wait_and_gives_its_error),
 		leak_test(a_store_that_failed_is_closed_and_asked_for_nothing_more),
 		leak_test(one_that_finds_no_room_at_the_end_is_no_error),
