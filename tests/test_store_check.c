@@ -77,117 +77,114 @@ static void a_good_file_has_no_findings(void **state)
 	assert_int_equal(store_file_close(&file), 0);
 }
 
+static const struct {
+	const char *sql, *line;
+} faults[] = {
+	{ "UPDATE tmgr_waits SET sequence = 99 WHERE case_index = 0 AND process = 'a'",
+		"wait 99, case 0: a/Main is not blocked on it" },
+	{ "INSERT INTO tmgr_waits VALUES (200,0,'receive','','','/in','',0,NULL)",
+		"wait 200, case 0: nobody waits, and it is no message from outside" },
+	{ "DELETE FROM tmgr_waits WHERE process = 'a'",
+		"goroutine a/Main: blocked, and waits for nothing" },
+	{ "INSERT INTO tmgr_goroutines VALUES"
+	  " ('over','Main','X','ready',102,0,0,0,0,'','start',0,0,'',NULL)",
+		"goroutine over/Main: its process is over or not there" },
+	{ "INSERT INTO tmgr_goroutines VALUES"
+	  " ('none','Main','X','ready',102,0,0,0,0,'','start',0,0,'',NULL)",
+		"goroutine none/Main: its process is over or not there" },
+	{ "INSERT INTO tmgr_processes VALUES"
+	  " ('c','d','active',1,0,0,0,'',1,1,0,0,'{}',NULL)",
+		"process c: active, and has no goroutine" },
+	{ "UPDATE tmgr_waits SET target = '/shut' WHERE sequence = 100 AND case_index = 0",
+		"wait 100, case 0: on /shut, which is closed" },
+	{ "INSERT INTO tmgr_messages VALUES ('/in',60,x'00')",
+		"wait 100, case 0: receives from /in, which has a message" },
+	{ "DELETE FROM tmgr_messages", "wait 100, case 3: sends to a/own, which has room" },
+	{ "UPDATE tmgr_channels SET capacity = 0 WHERE id = '/in';"
+	  "INSERT INTO tmgr_waits VALUES (90,0,'send','','','/in','',0,x'02')",
+		"wait 100, case 0: receives from /in, to which wait 90 sends" },
+	{ "INSERT INTO tmgr_messages VALUES ('a/own',61,x'00')",
+		"channel a/own: has 2 messages and room for 1" },
+	{ "INSERT INTO tmgr_messages VALUES ('/none',61,x'00')",
+		"channel /none: has 1 messages and room for 0" },
+	{ "INSERT INTO tmgr_channels VALUES ('over/own',1,0,1)",
+		"channel over/own: its process is over or not there" },
+	{ "UPDATE tmgr_waits SET at_ms = 1699999990000 WHERE kind = 'after' AND process = "
+	  "'a'",
+		"wait 100, case 1: was due 10009 ms before the last step" },
+	{ "UPDATE tmgr_waits SET target = 'over' WHERE kind = 'call'",
+		"wait 100, case 2: calls over, which is over or not there" },
+	{ "UPDATE tmgr_once SET sequence = 7",
+		"result of pay in b/Main: the step it belongs to is over" },
+	{ "INSERT INTO tmgr_processes VALUES"
+	  " ('c','d','paused',1,0,0,0,'',1,1,0,0,'{}',NULL)",
+		"process c: paused, and has no goroutine" },
+	{ "DELETE FROM tmgr_waits WHERE process = 'a' AND case_index = 1",
+		"wait 100: has 3 cases, of which one is number 4" },
+	{ "UPDATE tmgr_waits SET target = '/none' WHERE case_index = 0 AND process = 'a'",
+		"wait 100, case 0: on /none, which is not there" },
+	{ "UPDATE tmgr_waits SET target = 'none/in' WHERE case_index = 0 AND process = 'a'",
+		"wait 100, case 0: on none/in, which is not there" },
+	{ "UPDATE tmgr_waits SET target = 'in' WHERE case_index = 0 AND process = 'a'",
+		"wait 100, case 0: on in, which is not there" },
+	{ "INSERT INTO tmgr_channels VALUES ('in',1,0,1)", "channel in: that is no name of one" },
+	{ "INSERT INTO tmgr_channels VALUES ('a/b/c',1,0,1)",
+		"channel a/b/c: that is no name of one" },
+	{ "INSERT INTO tmgr_channels VALUES ('a/',1,0,1)", "channel a/: that is no name of one" },
+	{ "UPDATE tmgr_store SET value = 100 WHERE name = 'copied'",
+		"goroutine b/Main: of step 101, and the last is 100" },
+	{ "UPDATE tmgr_store SET value = 99 WHERE name = 'copied'",
+		"wait 100, case 0: of a step above the last, which is 99" },
+	{ "UPDATE tmgr_messages SET sequence = 1001",
+		"message of a/own: of step 1001, and the last is 1000" },
+	{ "UPDATE tmgr_store SET value = -1 WHERE name = 'copied'",
+		"the last step is -1: that is no number of one" },
+	{ "UPDATE tmgr_store SET value = 9223372036854775807 WHERE name = 'now_ms'",
+		"the last step was at 9223372036854775807 ms: that is no time" },
+	{ "UPDATE tmgr_processes SET changed_ms = 9223372036854775807 WHERE id = 'over'",
+		"process over: changed at 9223372036854775807 ms, which is no time" },
+	{ "UPDATE tmgr_goroutines SET retry_at_ms = 9223372036854775807 WHERE process = "
+	  "'b'",
+		"goroutine b/Main: to be called at 9223372036854775807 ms, which is no "
+		"time" },
+	{ "INSERT INTO tmgr_keys VALUES ('/in/k',-9223372036854775807)",
+		"key /in/k: from -9223372036854775807 ms, which is no time" },
+	{ "UPDATE tmgr_processes SET status = 'lost' WHERE id = 'over'",
+		"row over of tmgr_processes: its status cannot be read" },
+	{ "UPDATE tmgr_processes SET version = -3 WHERE id = 'over'",
+		"row over of tmgr_processes: its version cannot be read" },
+	{ "UPDATE tmgr_processes SET revision = 'x' WHERE id = 'over'",
+		"row over of tmgr_processes: its revision cannot be read" },
+	{ "UPDATE tmgr_processes SET id = x'620062' WHERE id = 'over'",
+		"row b of tmgr_processes: its id cannot be read" },
+	{ "UPDATE tmgr_goroutines SET attempts = 99999999999 WHERE process = 'a'",
+		"row a of tmgr_goroutines: its attempts cannot be read" },
+	{ "UPDATE tmgr_waits SET kind = 'weird' WHERE process = 'a' AND case_index = 3",
+		"row 100 of tmgr_waits: its kind cannot be read" },
+	{ "UPDATE tmgr_channels SET closed = 3 WHERE id = '/in'",
+		"row /in of tmgr_channels: its closed cannot be read" },
+	{ "UPDATE tmgr_messages SET sequence = 'x'",
+		"row a/own of tmgr_messages: its sequence cannot be read" },
+	{ "UPDATE tmgr_once SET name = x'0062'", "row b of tmgr_once: its name cannot be read" },
+	{ "INSERT INTO tmgr_keys VALUES ('/in/k','late')",
+		"row /in/k of tmgr_keys: its at_ms cannot be read" },
+	{ "INSERT INTO tmgr_events VALUES (999,0,'lost',0,'','','','')",
+		"row 999 of tmgr_events: its kind cannot be read" },
+};
+
 static void each_fault_is_found_with_one_line(void **state)
 {
-	static const struct {
-		const char *sql, *line;
-	} rows[] = {
-		{ "UPDATE tmgr_waits SET sequence = 99 WHERE case_index = 0 AND process = 'a'",
-			"wait 99, case 0: a/Main is not blocked on it" },
-		{ "INSERT INTO tmgr_waits VALUES (200,0,'receive','','','/in','',0,NULL)",
-			"wait 200, case 0: nobody waits, and it is no message from outside" },
-		{ "DELETE FROM tmgr_waits WHERE process = 'a'",
-			"goroutine a/Main: blocked, and waits for nothing" },
-		{ "INSERT INTO tmgr_goroutines VALUES"
-		  " ('over','Main','X','ready',102,0,0,0,0,'','start',0,0,'',NULL)",
-			"goroutine over/Main: its process is over or not there" },
-		{ "INSERT INTO tmgr_goroutines VALUES"
-		  " ('none','Main','X','ready',102,0,0,0,0,'','start',0,0,'',NULL)",
-			"goroutine none/Main: its process is over or not there" },
-		{ "INSERT INTO tmgr_processes VALUES"
-		  " ('c','d','active',1,0,0,0,'',1,1,0,0,'{}',NULL)",
-			"process c: active, and has no goroutine" },
-		{ "UPDATE tmgr_waits SET target = '/shut' WHERE sequence = 100 AND case_index = 0",
-			"wait 100, case 0: on /shut, which is closed" },
-		{ "INSERT INTO tmgr_messages VALUES ('/in',60,x'00')",
-			"wait 100, case 0: receives from /in, which has a message" },
-		{ "DELETE FROM tmgr_messages", "wait 100, case 3: sends to a/own, which has room" },
-		{ "UPDATE tmgr_channels SET capacity = 0 WHERE id = '/in';"
-		  "INSERT INTO tmgr_waits VALUES (90,0,'send','','','/in','',0,x'02')",
-			"wait 100, case 0: receives from /in, to which wait 90 sends" },
-		{ "INSERT INTO tmgr_messages VALUES ('a/own',61,x'00')",
-			"channel a/own: has 2 messages and room for 1" },
-		{ "INSERT INTO tmgr_messages VALUES ('/none',61,x'00')",
-			"channel /none: has 1 messages and room for 0" },
-		{ "INSERT INTO tmgr_channels VALUES ('over/own',1,0,1)",
-			"channel over/own: its process is over or not there" },
-		{ "UPDATE tmgr_waits SET at_ms = 1699999990000 WHERE kind = 'after' AND process = "
-		  "'a'",
-			"wait 100, case 1: was due 10009 ms before the last step" },
-		{ "UPDATE tmgr_waits SET target = 'over' WHERE kind = 'call'",
-			"wait 100, case 2: calls over, which is over or not there" },
-		{ "UPDATE tmgr_once SET sequence = 7",
-			"result of pay in b/Main: the step it belongs to is over" },
-		{ "INSERT INTO tmgr_processes VALUES"
-		  " ('c','d','paused',1,0,0,0,'',1,1,0,0,'{}',NULL)",
-			"process c: paused, and has no goroutine" },
-		{ "DELETE FROM tmgr_waits WHERE process = 'a' AND case_index = 1",
-			"wait 100: has 3 cases, of which one is number 4" },
-		{ "UPDATE tmgr_waits SET target = '/none' WHERE case_index = 0 AND process = 'a'",
-			"wait 100, case 0: on /none, which is not there" },
-		{ "UPDATE tmgr_waits SET target = 'none/in' WHERE case_index = 0 AND process = 'a'",
-			"wait 100, case 0: on none/in, which is not there" },
-		{ "UPDATE tmgr_waits SET target = 'in' WHERE case_index = 0 AND process = 'a'",
-			"wait 100, case 0: on in, which is not there" },
-		{ "INSERT INTO tmgr_channels VALUES ('in',1,0,1)",
-			"channel in: that is no name of one" },
-		{ "INSERT INTO tmgr_channels VALUES ('a/b/c',1,0,1)",
-			"channel a/b/c: that is no name of one" },
-		{ "INSERT INTO tmgr_channels VALUES ('a/',1,0,1)",
-			"channel a/: that is no name of one" },
-		{ "UPDATE tmgr_store SET value = 100 WHERE name = 'copied'",
-			"goroutine b/Main: of step 101, and the last is 100" },
-		{ "UPDATE tmgr_store SET value = 99 WHERE name = 'copied'",
-			"wait 100, case 0: of a step above the last, which is 99" },
-		{ "UPDATE tmgr_messages SET sequence = 1001",
-			"message of a/own: of step 1001, and the last is 1000" },
-		{ "UPDATE tmgr_store SET value = -1 WHERE name = 'copied'",
-			"the last step is -1: that is no number of one" },
-		{ "UPDATE tmgr_store SET value = 9223372036854775807 WHERE name = 'now_ms'",
-			"the last step was at 9223372036854775807 ms: that is no time" },
-		{ "UPDATE tmgr_processes SET changed_ms = 9223372036854775807 WHERE id = 'over'",
-			"process over: changed at 9223372036854775807 ms, which is no time" },
-		{ "UPDATE tmgr_goroutines SET retry_at_ms = 9223372036854775807 WHERE process = "
-		  "'b'",
-			"goroutine b/Main: to be called at 9223372036854775807 ms, which is no "
-			"time" },
-		{ "INSERT INTO tmgr_keys VALUES ('/in/k',-9223372036854775807)",
-			"key /in/k: from -9223372036854775807 ms, which is no time" },
-		{ "UPDATE tmgr_processes SET status = 'lost' WHERE id = 'over'",
-			"row over of tmgr_processes: its status cannot be read" },
-		{ "UPDATE tmgr_processes SET version = -3 WHERE id = 'over'",
-			"row over of tmgr_processes: its version cannot be read" },
-		{ "UPDATE tmgr_processes SET revision = 'x' WHERE id = 'over'",
-			"row over of tmgr_processes: its revision cannot be read" },
-		{ "UPDATE tmgr_processes SET id = x'620062' WHERE id = 'over'",
-			"row b of tmgr_processes: its id cannot be read" },
-		{ "UPDATE tmgr_goroutines SET attempts = 99999999999 WHERE process = 'a'",
-			"row a of tmgr_goroutines: its attempts cannot be read" },
-		{ "UPDATE tmgr_waits SET kind = 'weird' WHERE process = 'a' AND case_index = 3",
-			"row 100 of tmgr_waits: its kind cannot be read" },
-		{ "UPDATE tmgr_channels SET closed = 3 WHERE id = '/in'",
-			"row /in of tmgr_channels: its closed cannot be read" },
-		{ "UPDATE tmgr_messages SET sequence = 'x'",
-			"row a/own of tmgr_messages: its sequence cannot be read" },
-		{ "UPDATE tmgr_once SET name = x'0062'",
-			"row b of tmgr_once: its name cannot be read" },
-		{ "INSERT INTO tmgr_keys VALUES ('/in/k','late')",
-			"row /in/k of tmgr_keys: its at_ms cannot be read" },
-		{ "INSERT INTO tmgr_events VALUES (999,0,'lost',0,'','','','')",
-			"row 999 of tmgr_events: its kind cannot be read" },
-	};
-
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
 		char sql[4096];
 		int n;
 
-		snprintf(sql, sizeof(sql), "BEGIN; %s %s; COMMIT", GOOD, rows[i].sql);
+		snprintf(sql, sizeof(sql), "BEGIN; %s %s; COMMIT", GOOD, faults[i].sql);
 		assert_string_equal(store_file_sql(&file, sql), "");
 		n = check_file();
 		/* What one fault leaves alone may be another: a wait of nobody, and its goroutine. */
-		if (n < 1 || !strstr(found, rows[i].line))
-			fail_msg("%s: %d: %s", rows[i].line, n, found);
+		if (n < 1 || !strstr(found, faults[i].line))
+			fail_msg("%s: %d: %s", faults[i].line, n, found);
 		assert_int_equal(store_file_teardown(state), 0);
 		assert_int_equal(set_up(state), 0);
 	}

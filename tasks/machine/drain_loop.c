@@ -37,6 +37,13 @@ static void exited(void *self)
 	tmgr_machine_unref(machine);
 }
 
+static void drain_or_exit(struct tmgr_machine *machine)
+{
+	pthread_cleanup_push(exited, machine);
+	tmgr__drain(machine);
+	pthread_cleanup_pop(0);
+}
+
 static void drain_on_loop(void *self)
 {
 	struct tmgr_machine *machine = self;
@@ -46,11 +53,8 @@ static void drain_on_loop(void *self)
 	machine->scheduled = false;
 	begun = tmgr__drain_begin(machine);
 	tmgr__lock_release(&machine->lock);
-	if (begun) {
-		pthread_cleanup_push(exited, machine);
-		tmgr__drain(machine);
-		pthread_cleanup_pop(0);
-	}
+	if (begun)
+		drain_or_exit(machine);
 	tmgr_machine_unref(machine);
 }
 

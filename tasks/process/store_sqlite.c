@@ -143,6 +143,10 @@ void tmgr__sqlite_rollback(struct sqlite_store *self)
 /* ---- Opening ---- */
 
 #define SQLITE_EPOCH "SELECT value FROM tmgr_store WHERE name = 'epoch'"
+/* The greatest step, in the journal or in the tables. */
+#define SQLITE_LAST                                                          \
+	("SELECT max((SELECT coalesce(max(sequence), 0) FROM tmgr_journal)," \
+	 " (SELECT value FROM tmgr_store WHERE name = 'copied'))")
 
 static const char *const statement_texts[] = {
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -156,8 +160,7 @@ static const char *const statement_texts[] = {
 	[SQL_COPIED] = "INSERT OR REPLACE INTO tmgr_store VALUES ('copied', ?1), ('now_ms', ?2)",
 	[SQL_EPOCH] = "SELECT coalesce((" SQLITE_EPOCH "), 0)",
 	[SQL_TAKE_EPOCH] = "INSERT OR REPLACE INTO tmgr_store VALUES ('epoch', ?1)",
-	[SQL_LAST] = "SELECT max((SELECT coalesce(max(sequence), 0) FROM tmgr_journal),"
-		     " (SELECT value FROM tmgr_store WHERE name = 'copied'))",
+	[SQL_LAST] = SQLITE_LAST,
 	[SQL_DELETE_MESSAGES] = "DELETE FROM tmgr_messages WHERE channel = ?1",
 };
 
