@@ -88,6 +88,7 @@ static void of_loops_that_are_null(void)
 	tmgr_loop_unref(NULL);
 	IS(tmgr_loop_weak_ref(NULL) == NULL, 1);
 	tmgr_loop_weak_unref(NULL);
+	IS(tmgr_loop_ended(NULL), 1);
 	IS(tmgr_task_error(tmgr_loop_task(NULL)), -EINVAL);
 	IS(tmgr_loop_current() == NULL, 1);
 	IS(tmgr_loop_ev(NULL) == NULL, 1);

@@ -142,11 +142,12 @@ void tmgr__sqlite_rollback(struct sqlite_store *self)
 
 /* ---- Opening ---- */
 
-#define SQLITE_EPOCH "SELECT value FROM tmgr_store WHERE name = 'epoch'"
+/* 0: nothing was written to the file, or by an earlier version. */
+#define SQLITE_EPOCH "SELECT coalesce((SELECT value FROM tmgr_store WHERE name = 'epoch'), 0)"
 /* The greatest step, in the journal or in the tables. */
-#define SQLITE_LAST                                                          \
-	("SELECT max((SELECT coalesce(max(sequence), 0) FROM tmgr_journal)," \
-	 " (SELECT value FROM tmgr_store WHERE name = 'copied'))")
+#define SQLITE_LAST                                                         \
+	"SELECT max((SELECT coalesce(max(sequence), 0) FROM tmgr_journal)," \
+	" (SELECT value FROM tmgr_store WHERE name = 'copied'))"
 
 static const char *const statement_texts[] = {
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -158,7 +159,7 @@ static const char *const statement_texts[] = {
 	[SQL_JOURNAL] = "INSERT INTO tmgr_journal VALUES (?1, ?2, ?3, ?4)",
 	[SQL_CUT_JOURNAL] = "DELETE FROM tmgr_journal WHERE sequence <= ?1",
 	[SQL_COPIED] = "INSERT OR REPLACE INTO tmgr_store VALUES ('copied', ?1), ('now_ms', ?2)",
-	[SQL_EPOCH] = "SELECT coalesce((" SQLITE_EPOCH "), 0)",
+	[SQL_EPOCH] = SQLITE_EPOCH,
 	[SQL_TAKE_EPOCH] = "INSERT OR REPLACE INTO tmgr_store VALUES ('epoch', ?1)",
 	[SQL_LAST] = SQLITE_LAST,
 	[SQL_DELETE_MESSAGES] = "DELETE FROM tmgr_messages WHERE channel = ?1",
@@ -283,8 +284,7 @@ int tmgr__sqlite_read_position(struct sqlite_store *self)
 	int64_t copied = 0, now_ms = 0, page = 0, epoch = 0;
 	int r = tmgr__sqlite_integer(self->main, SQLITE_EPOCH, &epoch);
 
-	/* A file that nothing was written to, or by an earlier version. */
-	if (r == 0 || r == -ENOENT)
+	if (r == 0)
 		r = tmgr__sqlite_integer(
 			self->main, "SELECT value FROM tmgr_store WHERE name = 'copied'", &copied);
 	if (r == 0)
