@@ -145,9 +145,9 @@ void tmgr__sqlite_rollback(struct sqlite_store *self)
 /* 0: nothing was written to the file, or by an earlier version. */
 #define SQLITE_EPOCH "SELECT coalesce((SELECT value FROM tmgr_store WHERE name = 'epoch'), 0)"
 /* The greatest step, in the journal or in the tables. */
-#define SQLITE_LAST                                                         \
-	"SELECT max((SELECT coalesce(max(sequence), 0) FROM tmgr_journal)," \
-	" (SELECT value FROM tmgr_store WHERE name = 'copied'))"
+#define SQLITE_LAST                                                          \
+	("SELECT max((SELECT coalesce(max(sequence), 0) FROM tmgr_journal)," \
+	 " (SELECT value FROM tmgr_store WHERE name = 'copied'))")
 
 static const char *const statement_texts[] = {
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
