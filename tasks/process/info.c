@@ -307,6 +307,15 @@ static bool is_wanted(
 	       (filter->after == NULL || strcmp(process->id, filter->after) > 0);
 }
 
+/*
+ * The first of those that come, by id: a heap whose top is the last of them. Steps wait meanwhile, so each
+ * that is no longer one of the first costs one comparison, and they are not all sorted.
+ */
+struct page {
+	const struct tmgr__eprocess **items;
+	size_t count, max;
+};
+
 static int compare(const void *a, const void *b)
 {
 	const struct tmgr__eprocess *first = *(struct tmgr__eprocess *const *)a;
@@ -315,36 +324,72 @@ static int compare(const void *a, const void *b)
 	return strcmp(first->id, second->id);
 }
 
+static void sift_up(struct page *page, const struct tmgr__eprocess *process)
+{
+	size_t at = page->count++;
+
+	while (at > 0 && strcmp(page->items[(at - 1) / 2]->id, process->id) < 0) {
+		page->items[at] = page->items[(at - 1) / 2];
+		at = (at - 1) / 2;
+	}
+	page->items[at] = process;
+}
+
+/* In the place of the top. */
+static void sift_down(struct page *page, const struct tmgr__eprocess *process)
+{
+	size_t at = 0, below;
+
+	while ((below = 2 * at + 1) < page->count) {
+		if (below + 1 < page->count &&
+			strcmp(page->items[below + 1]->id, page->items[below]->id) > 0)
+			below++;
+		if (strcmp(page->items[below]->id, process->id) < 0)
+			break;
+		page->items[at] = page->items[below];
+		at = below;
+	}
+	page->items[at] = process;
+}
+
+static void come(struct page *page, const struct tmgr__eprocess *process)
+{
+	if (page->count < page->max)
+		sift_up(page, process);
+	else if (strcmp(process->id, page->items[0]->id) < 0)
+		sift_down(page, process);
+}
+
 static int list(struct answer *answer, struct tmgr_process_request *request)
 {
 	const struct tmgr__table *table = &answer->processes->engine->processes;
-	size_t count = 0, max = request->filter.count_max;
-	struct tmgr__eprocess **wanted;
+	struct page page = { .max = request->filter.count_max };
 	struct tmgr_process_info *infos;
 
-	wanted = tmgr_state_take(answer->memory, table->count * sizeof(struct tmgr__eprocess *));
-	if (wanted == NULL)
+	if (page.max == 0)
+		page.max = LIST_MAX;
+	if (page.max > table->count)
+		page.max = table->count;
+	if (page.max == 0)
+		return 0;
+	page.items = tmgr_state_take(answer->memory, page.max * sizeof(*page.items));
+	if (page.items == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < table->max; i++) {
-		for (struct tmgr__eprocess *process = table->heads[i]; process != NULL;
+		for (const struct tmgr__eprocess *process = table->heads[i]; process != NULL;
 			process = process->hash_next) {
 			if (is_wanted(process, &request->filter))
-				wanted[count++] = process;
+				come(&page, process);
 		}
 	}
-	if (count > 1)
-		qsort(wanted, count, sizeof(struct tmgr__eprocess *), compare);
-	if (max == 0)
-		max = LIST_MAX;
-	if (count > max)
-		count = max;
-	infos = tmgr_state_take(answer->memory, count * sizeof(*infos));
+	qsort(page.items, page.count, sizeof(*page.items), compare);
+	infos = tmgr_state_take(answer->memory, page.count * sizeof(*infos));
 	if (infos == NULL)
 		return -ENOMEM;
-	for (size_t i = 0; i < count; i++)
-		fill_process(answer, wanted[i], &infos[i]);
+	for (size_t i = 0; i < page.count; i++)
+		fill_process(answer, page.items[i], &infos[i]);
 	request->infos = infos;
-	request->count = count;
+	request->count = page.count;
 	return answer->error;
 }
 
