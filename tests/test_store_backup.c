@@ -89,6 +89,42 @@ static void a_backup_is_a_store_of_that_moment(void **state)
 	must_be_whole();
 }
 
+/* Some of these the next opening would put in the place of the file. */
+static void a_backup_takes_no_name_that_the_store_uses_itself(void **state)
+{
+	static const char *const endings[] = { "-journal", ".new", ".ready" };
+	char path[160], link[128];
+
+	(void)state;
+	fill();
+	snprintf(link, sizeof(link), "%s/here", file.directory);
+	assert_int_equal(symlink(".", link), 0);
+	for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+		snprintf(path, sizeof(path), "%s%s", file.path, endings[i]);
+		assert_int_equal(file.store->ops->backup(file.store, path, NULL, NULL), -EINVAL);
+		assert_false(is_there(path));
+		snprintf(path, sizeof(path), "%s%s%s", link, strrchr(file.path, '/'), endings[i]);
+		assert_int_equal(file.store->ops->backup(file.store, path, NULL, NULL), -EINVAL);
+	}
+	snprintf(path, sizeof(path), "%s.old", file.path);
+	assert_int_equal(file.store->ops->backup(file.store, path, NULL, NULL), 0);
+}
+
+/* While a backup is made it has another name: that is none of the store's either. */
+static void nor_does_one_that_is_being_made(void **state)
+{
+	struct store_file named = { .store = NULL };
+	char path[128];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/backup.db", file.directory);
+	snprintf(named.path, sizeof(named.path), "%s/backup.db.part", file.directory);
+	assert_int_equal(store_file_open(&named), 0);
+	assert_int_equal(named.store->ops->backup(named.store, path, NULL, NULL), -EINVAL);
+	assert_int_equal(store_file_close(&named), 0);
+	assert_true(is_there(named.path));
+}
+
 static bool commit_more(void *self)
 {
 	int *pieces = self;
@@ -178,6 +214,8 @@ int main(void)
 #define TEST(function) cmocka_unit_test_prestate_setup_teardown(function, set_up, tear_down, &file)
 	const struct CMUnitTest tests[] = {
 		TEST(a_backup_is_a_store_of_that_moment),
+		TEST(a_backup_takes_no_name_that_the_store_uses_itself),
+		TEST(nor_does_one_that_is_being_made),
 		TEST(what_is_committed_meanwhile_is_not_in_it_and_does_not_begin_it_anew),
 		TEST(one_that_is_cancelled_leaves_nothing),
 		TEST(it_has_its_name_only_when_it_is_whole),

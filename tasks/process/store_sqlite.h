@@ -196,6 +196,8 @@ int tmgr__sqlite_copy_pages(sqlite3 *from, sqlite3 *to, struct sqlite_cancel can
 /* Copy what a connection sees into a file that is there and empty, and sync it. */
 int tmgr__sqlite_copy(
 	sqlite3 *from, const char *path, const char *vfs, struct sqlite_cancel cancel);
+/* Whether a path names what a store's file is, or what stands beside it or may. */
+bool tmgr__sqlite_is_own(const char *own, const char *path);
 /* Sync the directory that a path is in. */
 int tmgr__sqlite_sync_directory(const char *path);
 

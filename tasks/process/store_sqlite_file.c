@@ -23,6 +23,8 @@
 
 #include "store_sqlite.h"
 
+#include "taskmgr/base/check.h"
+
 #define PATH_SIZE 4096
 #define SUFFIX_SIZE 96 /* of what stands beside the file */
 #define LINKS_MAX 40
@@ -37,17 +39,42 @@ static int sync_fd(int fd)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
+/* The directory of a path, into PATH_SIZE bytes. The name in it is returned. */
+static const char *split(const char *path, char *directory)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (!slash)
+		snprintf(directory, PATH_SIZE, ".");
+	else
+		snprintf(directory, PATH_SIZE, "%.*s", slash == path ? 1 : (int)(slash - path),
+			path);
+	return slash ? slash + 1 : path;
+}
+
+bool tmgr__sqlite_is_own(const char *own, const char *path)
+{
+	static const char *const suffixes[] = { "", "-wal", "-shm", "-journal", ".lock", ".new",
+		".ready" };
+	char own_directory[PATH_SIZE], directory[PATH_SIZE];
+	const char *own_name = split(own, own_directory), *name = split(path, directory);
+	size_t length = strlen(own_name);
+	struct stat one, other;
+	bool like = false;
+
+	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++)
+		like |= strncmp(name, own_name, length) == 0 &&
+			strcmp(name + length, suffixes[i]) == 0;
+	return like && stat(own_directory, &one) == 0 && stat(directory, &other) == 0 &&
+	       one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
 int tmgr__sqlite_sync_directory(const char *path)
 {
 	char directory[PATH_SIZE];
-	const char *slash = strrchr(path, '/');
 	int fd, r;
 
-	if (!slash)
-		snprintf(directory, sizeof(directory), ".");
-	else
-		snprintf(directory, sizeof(directory), "%.*s",
-			slash == path ? 1 : (int)(slash - path), path);
+	split(path, directory);
 	fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;

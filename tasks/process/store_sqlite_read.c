@@ -239,6 +239,9 @@ static int write_copy(
 		return -EEXIST;
 	if (snprintf(part, sizeof(part), "%s.part", path) >= (int)sizeof(part))
 		return -ENAMETOOLONG;
+	/* The next opening would take it for its own, and this one's may be gone. */
+	if (tmgr__sqlite_is_own(self->path, path) || tmgr__sqlite_is_own(self->path, part))
+		return -EINVAL;
 	r = tmgr__sqlite_make_empty(part);
 	if (r < 0)
 		return r;

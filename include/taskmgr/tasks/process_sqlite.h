@@ -47,6 +47,9 @@ TMGR_BEGIN_DECLS
  * file's write lock for longer than busy_ns, or the write-ahead log cannot be begun anew. It gives
  * -ESTALE where another daemon has opened the file since, which may be when PATH.lock was removed.
  *
+ * backup() gives -EINVAL for a path that the store uses itself: PATH with one of the endings of what stands
+ * beside it.
+ *
  * @param path           of the file, 1 to 4000 bytes; its directory exists; copied
  * @param options        copied; NULL for the default
  * @param[out] ret_store returned, closed; release with tmgr_store_destroy()
