@@ -3,12 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <taskmgr/taskmgr.h>
 
 #include "tasks/process/runtime.h"
 
 #include "tests/support/durable.h"
+#include "tests/support/daemon.h"
 #include "tests/support/leak.h"
 #include "tests/support/recorder.h"
 #include "tests/support/store_file.h"
@@ -369,6 +371,31 @@ static void a_report_says_why_a_store_cannot_be_opened(void **state)
 	tmgr_processes_unref(first);
 }
 
+/* The lock was removed, and so another program could open the file: who writes to it is told. */
+static void one_whose_file_another_has_opened_since_ends_and_says_so(void **state)
+{
+	struct tmgr_processes *second;
+	struct tmgr_store *store;
+	struct daemon daemon;
+	char lock[128];
+
+	assert_int_equal(tmgr_store_sqlite_create(file.path, NULL, &store), 0);
+	daemon_begin_on(&daemon, store, 1);
+	assert_int_equal(daemon_start_sum(&daemon, "first", 1), 0);
+	snprintf(lock, sizeof(lock), "%s.lock", file.path);
+	assert_int_equal(unlink(lock), 0);
+	second = open_single(1);
+	assert_int_equal(start(second, "second"), 0);
+	assert_true(daemon_start_sum(&daemon, "late", 1) < 0);
+	assert_int_equal(runner_join(&daemon.runner), -ESTALE);
+	assert_string_equal(tmgr_manager_report(daemon.manager)->cause->text,
+		"another daemon has opened the file, and writes to it");
+	daemon_release(&daemon);
+	assert_int_equal(start(second, "late"), 0);
+	tmgr_processes_unref(second);
+	assert_int_equal(tmgr_store_sqlite_check(file.path, NULL, NULL), 0);
+}
+
 static void a_backup_is_made_while_it_runs(void **state)
 {
 	struct tmgr_processes *processes = open_single(1);
@@ -400,6 +427,7 @@ int main(void)
 		TEST(keys_are_forgotten_in_the_order_of_their_age),
 		TEST(a_second_program_is_refused),
 		TEST(a_report_says_why_a_store_cannot_be_opened),
+		TEST(one_whose_file_another_has_opened_since_ends_and_says_so),
 		TEST(a_backup_is_made_while_it_runs),
 	};
 

@@ -82,7 +82,8 @@ static void has_ended(struct store_file *ended)
 	ended->store->ops->health(ended->store, &health);
 	assert_int_equal(health.error, -ESTALE);
 	assert_string_equal(health.text, "another daemon has opened the file, and writes to it");
-	assert_int_equal(ended->store->ops->commit(ended->store, random_steps_next(&steps)), -EIO);
+	assert_int_equal(
+		ended->store->ops->commit(ended->store, random_steps_next(&steps)), -ESTALE);
 }
 
 static void of_two_daemons_the_one_that_came_later_writes(void **state)

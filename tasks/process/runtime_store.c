@@ -351,7 +351,7 @@ static void asked_done(struct tmgr_processes *processes, int result)
 
 	if (link != NULL)
 		tmgr__request_answer(container_of(link, struct tmgr_process_request, link), result);
-	if (result == -EIO)
+	if (result == -EIO || result == -ESTALE)
 		processes->failed = result;
 }
 

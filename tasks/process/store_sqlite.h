@@ -15,6 +15,7 @@
 #ifndef TMGR__PROCESS_STORE_SQLITE_H
 #define TMGR__PROCESS_STORE_SQLITE_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <sqlite3.h>
 
@@ -305,6 +306,13 @@ int tmgr__sqlite_identify(sqlite3 *db);
 int tmgr__sqlite_end(struct sqlite_store *self, int error, const char *text);
 /* What failed with this code of SQLite: ends the store but for -ENOSPC. */
 int tmgr__sqlite_failed(struct sqlite_store *self, int code);
+/* 0, or what is given once it has ended: -EIO, or -ESTALE where the file is another daemon's now. */
+static inline int tmgr__sqlite_ended(const struct sqlite_store *self)
+{
+	if (!self->ended)
+		return 0;
+	return self->ended == -ESTALE ? -ESTALE : -EIO;
+}
 int tmgr__sqlite_begin(struct sqlite_store *self, bool relaxed);
 int tmgr__sqlite_commit_transaction(struct sqlite_store *self);
 void tmgr__sqlite_rollback(struct sqlite_store *self);

@@ -31,7 +31,7 @@ static int log_too_long(struct sqlite_store *self)
 	if (tmgr__sqlite_begin_log(self) == 0)
 		return 0;
 	if (self->ended)
-		return -EIO;
+		return tmgr__sqlite_ended(self);
 	self->full = true;
 	pthread_mutex_lock(&self->lock);
 	self->health.error = -ENOSPC;
@@ -44,7 +44,9 @@ static int log_too_long(struct sqlite_store *self)
 /* Before something is written, in a transaction that has begun or one that is to. */
 static int may_write(struct sqlite_store *self)
 {
-	if (self->ended || (!self->in_transaction && tmgr__sqlite_look_for_file(self, false) < 0))
+	if (self->ended)
+		return tmgr__sqlite_ended(self);
+	if (!self->in_transaction && tmgr__sqlite_look_for_file(self, false) < 0)
 		return -EIO;
 	return self->in_transaction ? 0 : log_too_long(self);
 }

@@ -323,7 +323,7 @@ int tmgr__sqlite_trim(struct tmgr_store *store, const struct tmgr_store_trim *tr
 	int code;
 
 	if (self->ended)
-		return -EIO;
+		return tmgr__sqlite_ended(self);
 	if (!self->in_transaction && tmgr__sqlite_look_for_file(self, false) < 0)
 		return -EIO;
 	if (self->in_transaction || trim->rows_max == 0 || (!by_count && trim->before_ms == 0))

@@ -212,7 +212,7 @@ int tmgr__sqlite_maintain(struct tmgr_store *store, int64_t budget_ns, bool idle
 	int r = 0;
 
 	if (self->ended)
-		return -EIO;
+		return tmgr__sqlite_ended(self);
 	if (self->in_transaction)
 		return 0;
 	/* A commit is never behind both. */
@@ -239,7 +239,7 @@ int tmgr__sqlite_checkpoint(struct tmgr_store *store)
 	int log = 0, done = 0, code, r;
 
 	if (self->ended)
-		return -EIO;
+		return tmgr__sqlite_ended(self);
 	r = tmgr__sqlite_copy_pending(self, INT64_MAX);
 	if (r < 0)
 		return r;

@@ -58,7 +58,7 @@ int tmgr__sqlite_load(struct tmgr_store *store, uint32_t partition,
 	int r = 0;
 
 	if (self->ended)
-		return -EIO;
+		return tmgr__sqlite_ended(self);
 	if (partition != 0)
 		return -EINVAL;
 	if (!self->in_transaction)

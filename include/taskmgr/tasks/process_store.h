@@ -21,8 +21,8 @@
  * 5. Errors of commit(): -ENOSPC (also for a quota): nothing of the batch has happened; the runtime
  *    gives the same batch again later, with what has queued up meanwhile in a batch of its own.
  *    Any other error ends the store: after -EIO what the disk has is not known, after -ESTALE another
- *    program writes to it; all further calls but close(), destroy() and health() give -EIO, and the
- *    runtime ends. The next open() finds out.
+ *    program writes to it; all further calls but close(), destroy() and health() give -EIO, or -ESTALE
+ *    again, and the runtime ends. The next open() finds out.
  *
  * Threads: open, load, lease, try_sql, abandon, commit, maintain, trim, checkpoint and close are called
  * by one thread at a time, not always the same. read_events, backup and health are called by any
