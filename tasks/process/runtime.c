@@ -268,8 +268,8 @@ int tmgr__runtime_close(struct tmgr_processes *processes, bool checkpoint)
 		r = r != 0 ? r : closed;
 	}
 	pthread_rwlock_unlock(&processes->closing);
-	tmgr__runtime_refuse_all(
-		processes, processes->failed != 0 ? processes->failed : -ESHUTDOWN);
+	tmgr__runtime_refuse_all(processes,
+		processes->failed != 0 ? tmgr__runtime_told(processes->failed) : -ESHUTDOWN);
 	return r;
 }
 

@@ -23,6 +23,7 @@
 #ifndef TMGR__PROCESS_RUNTIME_H
 #define TMGR__PROCESS_RUNTIME_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -154,6 +155,12 @@ struct tmgr_processes {
 	_Atomic size_t unsaved;
 	struct tmgr_processes_stats stats; /* counts, under lock */
 };
+
+/* What who asked is told of what ended the store: -ESTALE is something else to him. */
+static inline int tmgr__runtime_told(int error)
+{
+	return error == -ESTALE ? -EIO : error;
+}
 
 /* runtime.c */
 int64_t tmgr__runtime_now_ms(const struct tmgr_processes *processes);

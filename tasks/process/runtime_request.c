@@ -45,7 +45,7 @@ int tmgr__request_put(struct tmgr_processes *processes, struct tmgr_process_requ
 	tmgr__lock_acquire(&processes->lock);
 	if (processes->state != TMGR__RUNTIME_OPEN &&
 		!(ours && processes->state == TMGR__RUNTIME_STOPPING)) {
-		r = processes->failed == -EIO ? -EIO : -ESHUTDOWN;
+		r = tmgr__runtime_told(processes->failed) == -EIO ? -EIO : -ESHUTDOWN;
 	} else {
 		first = tmgr__list_empty(&processes->inbox);
 		atomic_fetch_add(&request->refs, 1);

@@ -350,8 +350,9 @@ static void asked_done(struct tmgr_processes *processes, int result)
 	struct tmgr__list *link = tmgr__list_pop(&processes->store_asked);
 
 	if (link != NULL)
-		tmgr__request_answer(container_of(link, struct tmgr_process_request, link), result);
-	if (result == -EIO || result == -ESTALE)
+		tmgr__request_answer(container_of(link, struct tmgr_process_request, link),
+			tmgr__runtime_told(result));
+	if (tmgr__runtime_told(result) == -EIO)
 		processes->failed = result;
 }
 
