@@ -477,7 +477,7 @@ static const struct {
 	{ -EBUSY, "its method is being called at this moment: try again" },
 	{ -EPIPE, "the channel is closed, or its process over" },
 	{ -EAGAIN, "too many messages stand in the channel's line" },
-	{ -EINVAL, "something that it needs is missing, or is no such thing" },
+	{ -EINVAL, "an id, a name or a value is missing, too long, or has what it may not have" },
 	{ -ENOSPC, "the store is full" },
 	{ -ETIMEDOUT, "it takes long; it may happen all the same" },
 	{ -ESHUTDOWN, "the runtime is being stopped" },
