@@ -308,7 +308,8 @@ tsan:
 ifdef SANITIZE
 export ASAN_OPTIONS ?= detect_leaks=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS ?= halt_on_error=1:print_stacktrace=1
-export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1
+# Programs that leave threads behind would sleep for a second at their end, each child of a test too.
+export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1:atexit_sleep_ms=50
 # Kernels that scatter addresses widely put things where this thread sanitizer has its shadow.
 ifeq ($(SANITIZE),thread)
 export TEST_WRAPPER ?= $(shell setarch -R true 2>/dev/null && echo setarch -R)
