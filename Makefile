@@ -321,8 +321,10 @@ endif
 # A program listed here has its reason beside it.
 # test_switch: valgrind rounds in one way only, and takes stacks that nobody told it of for a mistake;
 # those of coroutines are told, and all other tests of loops run on them.
-# test_orders_cancel: thousands of whole lives of orders, whose memory the address sanitizer looks at.
-VALGRIND_EXCLUDED := tests/test_switch.c tests/test_orders_cancel.c
+# test_orders_cancel, test_process_select, test_conformance_select: thousands of whole lives of orders, and
+# each interleaving of programs, on one thread, whose memory the address sanitizer looks at.
+VALGRIND_EXCLUDED := tests/test_switch.c tests/test_orders_cancel.c tests/test_process_select.c \
+	tests/test_conformance_select.c
 VALGRIND = valgrind --quiet --error-exitcode=99 --leak-check=full --fair-sched=yes --max-threads=2000 \
 	--suppressions=tests/support/valgrind.supp \
 	--errors-for-leak-kinds=definite,indirect,possible --show-leak-kinds=definite,indirect,possible
