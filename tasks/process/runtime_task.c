@@ -103,12 +103,16 @@ static void turn(struct tmgr_processes *processes, struct tmgr_context *context)
 /* When something is to be done without being told. */
 static int64_t next_turn(const struct tmgr_processes *processes)
 {
-	int64_t now = tmgr_now(), at = now + LONGEST_NS;
-	int64_t ms = tmgr__engine_timeout(processes->engine, tmgr__runtime_now_ms(processes),
+	int64_t now = tmgr_now(), at = now + LONGEST_NS, passed = now - processes->base_ns;
+	int64_t ms = tmgr__engine_timeout(processes->engine,
+		processes->base_now_ms + passed / TMGR_MILLISECOND,
 		tmgr__runtime_wall_ms(processes));
 
-	if (ms >= 0 && ms < LONGEST_NS / TMGR_MILLISECOND && !processes->stopping)
-		at = now + ms * TMGR_MILLISECOND;
+	/* Milliseconds are counted whole: to the beginning of the one that is meant. */
+	if (ms > 0 && ms < LONGEST_NS / TMGR_MILLISECOND && !processes->stopping)
+		at = now + ms * TMGR_MILLISECOND - passed % TMGR_MILLISECOND;
+	else if (ms == 0 && !processes->stopping)
+		at = now;
 	if (processes->check_at < at)
 		at = processes->check_at;
 	if (processes->retry_at != 0 && processes->retry_at < at)
