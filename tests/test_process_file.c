@@ -382,6 +382,11 @@ static void one_whose_file_another_has_opened_since_ends_and_says_so(void **stat
 	assert_int_equal(tmgr_store_sqlite_create(file.path, NULL, &store), 0);
 	daemon_begin_on(&daemon, store, 1);
 	assert_int_equal(daemon_start_sum(&daemon, "first", 1), 0);
+	/* It has nothing to write then, while the second opens. */
+	assert_int_equal(
+		daemon_answer(daemon_submit(&daemon,
+			&(struct tmgr_process_command){ .kind = TMGR_PROCESS_CHECKPOINT })),
+		0);
 	snprintf(lock, sizeof(lock), "%s.lock", file.path);
 	assert_int_equal(unlink(lock), 0);
 	second = open_single(1);
