@@ -382,6 +382,8 @@ static void one_whose_file_another_has_opened_since_ends_and_says_so(void **stat
 	assert_int_equal(tmgr_store_sqlite_create(file.path, NULL, &store), 0);
 	daemon_begin_on(&daemon, store, 1);
 	assert_int_equal(daemon_start_sum(&daemon, "first", 1), 0);
+	assert_int_equal(daemon_send_number(NULL, daemon.processes, "first", 7), 0);
+	daemon_expect_result(&daemon, "first", "7");
 	/* It has nothing to write then, while the second opens. */
 	assert_int_equal(
 		daemon_answer(daemon_submit(&daemon,
