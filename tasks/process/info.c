@@ -372,7 +372,7 @@ static int list(struct answer *answer, struct tmgr_process_request *request)
 		page.max = table->count;
 	if (page.max == 0)
 		return 0;
-	page.items = tmgr_state_take(answer->memory, page.max * sizeof(*page.items));
+	page.items = tmgr_state_take(answer->memory, page.max * sizeof(struct tmgr__eprocess *));
 	if (page.items == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < table->max; i++) {
@@ -382,7 +382,7 @@ static int list(struct answer *answer, struct tmgr_process_request *request)
 				come(&page, process);
 		}
 	}
-	qsort(page.items, page.count, sizeof(*page.items), compare);
+	qsort(page.items, page.count, sizeof(struct tmgr__eprocess *), compare);
 	infos = tmgr_state_take(answer->memory, page.count * sizeof(*infos));
 	if (infos == NULL)
 		return -ENOMEM;
