@@ -16,27 +16,6 @@
 #include "tests/support/leak.h"
 #include "tests/support/links.h"
 
-static void in_a_child(int (*body)(void *argument), int number)
-{
-	static struct child child;
-
-	if (child_run(&child, body, &number) != 0)
-		fail_msg("%d: %s", number, child.text);
-}
-
-static void in_each_way(int (*body)(void *argument))
-{
-	for (int way = 0; way < exiting_ways(); way++)
-		in_a_child(body, way);
-}
-
-static void in_each_way_but_main(int (*body)(void *argument))
-{
-	for (int way = 0; way < exiting_ways(); way++)
-		if (way != EXITING_MAIN)
-			in_a_child(body, way);
-}
-
 static void arrive(void *self)
 {
 	latch_arrive(self);
@@ -68,7 +47,7 @@ static int exit_behind_a_call(void *argument)
 static void what_was_posted_before_an_exit_is_made(void **state)
 {
 	(void)state;
-	in_each_way(exit_behind_a_call);
+	exiting_in_each_way(exit_behind_a_call);
 }
 
 static void exit_at_once(void *self)
@@ -97,7 +76,7 @@ static int post_several_that_exit(void *argument)
 static void one_that_exits_itself_holds_up_none_behind_it(void **state)
 {
 	(void)state;
-	in_each_way(post_several_that_exit);
+	exiting_in_each_way(post_several_that_exit);
 }
 
 struct batch {
@@ -135,7 +114,7 @@ static int exit_within_a_batch(void *argument)
 static void what_the_same_turn_had_taken_is_made(void **state)
 {
 	(void)state;
-	in_a_child(exit_within_a_batch, 0);
+	exiting_in_a_child(exit_within_a_batch, 0);
 }
 
 struct again {
@@ -172,7 +151,7 @@ static int exit_beside_one_that_goes_on_and_on(void *argument)
 static void a_call_that_posts_itself_again_is_refused_then(void **state)
 {
 	(void)state;
-	in_each_way(exit_beside_one_that_goes_on_and_on);
+	exiting_in_each_way(exit_beside_one_that_goes_on_and_on);
 }
 
 /* ---- Beside those who post ------------------------------------------------------------------- */
@@ -230,7 +209,7 @@ static int exit_beside_posters(void *argument)
 static void what_is_posted_as_the_loop_exits_is_made_or_refused(void **state)
 {
 	(void)state;
-	in_each_way_but_main(exit_beside_posters);
+	exiting_in_each_way_but_main(exit_beside_posters);
 }
 
 /* ---- Callbacks of futures -------------------------------------------------------------------- */
@@ -293,7 +272,7 @@ static int exit_with_callbacks(void *argument)
 static void callbacks_are_called_of_what_was_done_before_and_of_nothing_it_ends(void **state)
 {
 	(void)state;
-	in_each_way_but_main(exit_with_callbacks);
+	exiting_in_each_way_but_main(exit_with_callbacks);
 }
 
 /* ---- Streams --------------------------------------------------------------------------------- */
@@ -348,7 +327,7 @@ static int exit_beside_one_who_closes(void *argument)
 static void who_closes_a_stream_that_it_watches_goes_on(void **state)
 {
 	(void)state;
-	in_each_way_but_main(exit_beside_one_who_closes);
+	exiting_in_each_way_but_main(exit_beside_one_who_closes);
 }
 
 struct serving {
@@ -400,7 +379,7 @@ static int exit_beside_a_server(void *argument)
 static void a_server_there_is_no_hindrance(void **state)
 {
 	(void)state;
-	in_each_way_but_main(exit_beside_a_server);
+	exiting_in_each_way_but_main(exit_beside_a_server);
 }
 
 int main(void)

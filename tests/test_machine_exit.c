@@ -20,27 +20,6 @@ static const struct tmgr_machine_state plain[] = {
 
 #define SOON tmgr_after(TMGR_MINUTE)
 
-static void in_a_child(int (*body)(void *argument), int way)
-{
-	static struct child child;
-
-	if (child_run(&child, body, &way) != 0)
-		fail_msg("%d: %s", way, child.text);
-}
-
-static void in_each_way(int (*body)(void *argument))
-{
-	for (int way = 0; way < exiting_ways(); way++)
-		in_a_child(body, way);
-}
-
-static void in_each_way_but_main(int (*body)(void *argument))
-{
-	for (int way = 0; way < exiting_ways(); way++)
-		if (way != EXITING_MAIN)
-			in_a_child(body, way);
-}
-
 struct beside {
 	struct exiting exiting;
 	struct rig rig;
@@ -82,25 +61,11 @@ static void beside_end(struct beside *beside)
 	rig_end(&beside->rig);
 }
 
-static void add_a(void *argument, struct tmgr_context *context)
-{
-	struct rig *rig = argument;
-
-	(void)context;
-	rig->result = tmgr_machine_add(rig->machine, A, NULL);
-}
-
-static void look(void *self, struct tmgr_machine *machine)
-{
-	*(bool *)self = tmgr_machine_is(machine, A);
-}
-
 static void evaluate(void *argument, struct tmgr_context *context)
 {
 	struct beside *beside = argument;
-	bool is = false;
 
-	beside->result = tmgr_machine_evaluate(context, beside->rig.machine, look, &is, TMGR_NEVER);
+	beside->result = rig_evaluate(&beside->rig, context);
 }
 
 /* The mutation has posted a call, on which the evaluation behind it relies. */
@@ -109,7 +74,7 @@ static int exit_beside_mutations(void *argument)
 	static struct beside beside;
 
 	beside_begin(&beside, argument);
-	actor_begin(&beside.mutator, add_a, &beside.rig);
+	actor_begin(&beside.mutator, rig_add_a, &beside.rig);
 	child_check(actor_settles_blocked(&beside.mutator));
 	actor_begin(&beside.other, evaluate, &beside);
 	child_check(actor_settles_blocked(&beside.other));
@@ -125,7 +90,7 @@ static int exit_beside_mutations(void *argument)
 static void who_mutates_it_from_elsewhere_goes_on(void **state)
 {
 	(void)state;
-	in_each_way(exit_beside_mutations);
+	exiting_in_each_way(exit_beside_mutations);
 }
 
 static void wait_for_the_ticket(void *argument, struct tmgr_context *context)
@@ -156,7 +121,7 @@ static int exit_beside_who_waits(void *argument)
 static void who_waits_for_what_was_queued_before_goes_on(void **state)
 {
 	(void)state;
-	in_each_way(exit_beside_who_waits);
+	exiting_in_each_way(exit_beside_who_waits);
 }
 
 static int exit_beside_a_disposal(void *argument)
@@ -176,7 +141,7 @@ static int exit_beside_a_disposal(void *argument)
 static void its_disposal_that_was_posted_happens(void **state)
 {
 	(void)state;
-	in_each_way(exit_beside_a_disposal);
+	exiting_in_each_way(exit_beside_a_disposal);
 }
 
 /* ---- What it calls --------------------------------------------------------------------------- */
@@ -317,7 +282,7 @@ static void whatever_of_it_exits_it_is_disposed_and_nobody_waits(void **state)
 {
 	(void)state;
 	for (int place = 0; place < (int)(sizeof(places) / sizeof(places[0])); place++)
-		in_a_child(exit_in_a_place, place);
+		exiting_in_a_child(exit_in_a_place, place);
 }
 
 /* ---- On a coroutine -------------------------------------------------------------------------- */
@@ -346,7 +311,7 @@ static int exit_on_a_coroutine(void *argument)
 		tmgr_loop_spawn(beside->exiting.loop, add_b_here, &inside, NULL, NULL), 0);
 	child_check(latch_arrived(&inside.held, 1));
 	if (others) {
-		actor_begin(&beside->mutator, add_a, &beside->rig);
+		actor_begin(&beside->mutator, rig_add_a, &beside->rig);
 		child_check(actor_settles_blocked(&beside->mutator));
 		actor_begin(&beside->other, evaluate, beside);
 		child_check(actor_settles_blocked(&beside->other));
@@ -368,7 +333,7 @@ static void a_coroutine_that_exits_in_its_handler_leaves_nobody_waiting(void **s
 	(void)state;
 	/* The thread sanitizer allows it on no fiber. */
 	for (int others = 0; others < 2 && exiting_ways() == EXITING_WAYS; others++)
-		in_a_child(exit_on_a_coroutine, others);
+		exiting_in_a_child(exit_on_a_coroutine, others);
 }
 
 /* ---- Its task -------------------------------------------------------------------------------- */
@@ -421,8 +386,8 @@ static int stop_it_on_the_loop(void *argument)
 static void its_task_stops(void **state)
 {
 	(void)state;
-	in_each_way_but_main(stop_it_on_its_thread);
-	in_each_way_but_main(stop_it_on_the_loop);
+	exiting_in_each_way_but_main(stop_it_on_its_thread);
+	exiting_in_each_way_but_main(stop_it_on_the_loop);
 }
 
 int main(void)

@@ -129,25 +129,11 @@ static void several_machines_end_with_it(void **state)
 
 /* ---- Those who wait -------------------------------------------------------------------------- */
 
-static void add_a(void *argument, struct tmgr_context *context)
-{
-	struct rig *rig = argument;
-
-	(void)context;
-	rig->result = tmgr_machine_add(rig->machine, A, NULL);
-}
-
-static void look(void *self, struct tmgr_machine *machine)
-{
-	*(bool *)self = tmgr_machine_is(machine, A);
-}
-
 static void evaluate(void *argument, struct tmgr_context *context)
 {
 	struct rig *rig = argument;
-	bool is = false;
 
-	rig->result = tmgr_machine_evaluate(context, rig->machine, look, &is, TMGR_NEVER);
+	rig->result = rig_evaluate(rig, context);
 }
 
 static void wait_for_b(void *argument, struct tmgr_context *context)
@@ -163,7 +149,7 @@ static void who_waits_goes_on_when_the_loop_goes(void **state)
 		actor_function *function;
 		int result;
 	} cases[] = {
-		{ add_a, TMGR_MUTATION_CANCELLED },
+		{ rig_add_a, TMGR_MUTATION_CANCELLED },
 		{ evaluate, -ESHUTDOWN },
 	};
 

@@ -302,6 +302,7 @@ int tmgr__sqlite_create_tables(sqlite3 *db);
 /* Version and ownership of a file: 0; 1: it is empty; -EPROTO; -EBADMSG. */
 int tmgr__sqlite_identify(sqlite3 *db);
 
+/* Transactions, and what their failures mean (store_sqlite_transaction.c). */
 /* The store has ended: error, and why. Returns error. */
 int tmgr__sqlite_end(struct sqlite_store *self, int error, const char *text);
 /* What failed with this code of SQLite: ends the store but for -ENOSPC. */
@@ -313,6 +314,7 @@ static inline int tmgr__sqlite_ended(const struct sqlite_store *self)
 		return 0;
 	return self->ended == -ESTALE ? -ESTALE : -EIO;
 }
+/* SQLite's codes; SQLITE_STORE_STALE too. */
 int tmgr__sqlite_begin(struct sqlite_store *self, bool relaxed);
 int tmgr__sqlite_commit_transaction(struct sqlite_store *self);
 void tmgr__sqlite_rollback(struct sqlite_store *self);

@@ -4,6 +4,7 @@
 #include "tests/support/child.h"
 #include "tests/support/exiting.h"
 #include "tests/support/fault.h"
+#include "tests/support/leak.h"
 
 int exiting_ways(void)
 {
@@ -107,4 +108,25 @@ void exiting_end(struct exiting *exiting)
 	child_check_equal(ending.result, -TMGR_EUNEXPECTED);
 	child_check_equal(ending.stuck, 0);
 	tmgr_loop_unref(exiting->loop);
+}
+
+void exiting_in_a_child(int (*body)(void *number), int number)
+{
+	static struct child child;
+
+	if (child_run(&child, body, &number) != 0)
+		fail_msg("%d: %s", number, child.text);
+}
+
+void exiting_in_each_way(int (*body)(void *way))
+{
+	for (int way = 0; way < exiting_ways(); way++)
+		exiting_in_a_child(body, way);
+}
+
+void exiting_in_each_way_but_main(int (*body)(void *way))
+{
+	for (int way = 0; way < exiting_ways(); way++)
+		if (way != EXITING_MAIN)
+			exiting_in_a_child(body, way);
 }

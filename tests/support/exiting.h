@@ -40,6 +40,12 @@ void exiting_hold(struct exiting *exiting);
 /* Let it exit. */
 void exiting_go(struct exiting *exiting);
 
+/* Run a body in a child for each way, but for main where that is left out; its argument is the way. */
+void exiting_in_each_way(int (*body)(void *way));
+void exiting_in_each_way_but_main(int (*body)(void *way));
+/* In one child, with this number as its argument. */
+void exiting_in_a_child(int (*body)(void *number), int number);
+
 /* Its manager has run, with an end that was unexpected; after a stop, unless it ended by itself. */
 void exiting_end(struct exiting *exiting);
 

@@ -113,3 +113,23 @@ const char *rig_recorded(struct rig *rig)
 	recorder_clear(&rig->recorder);
 	return text;
 }
+
+void rig_add_a(void *rig, struct tmgr_context *context)
+{
+	struct rig *self = rig;
+
+	(void)context;
+	self->result = tmgr_machine_add(self->machine, A, NULL);
+}
+
+static void look(void *self, struct tmgr_machine *machine)
+{
+	*(bool *)self = tmgr_machine_is(machine, A);
+}
+
+int rig_evaluate(struct rig *rig, struct tmgr_context *context)
+{
+	bool is = false;
+
+	return tmgr_machine_evaluate(context, rig->machine, look, &is, TMGR_NEVER);
+}

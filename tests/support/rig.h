@@ -45,6 +45,11 @@ void rig_fill(struct rig *rig);
 void rig_bind(struct rig *rig);
 void rig_end(struct rig *rig);
 
+/* What an actor does with one, its argument: ask for A; the result is in it. */
+void rig_add_a(void *rig, struct tmgr_context *context);
+/* Look at A between two transitions: what tmgr_machine_evaluate() gives. */
+int rig_evaluate(struct rig *rig, struct tmgr_context *context);
+
 /* What it stands at, as "A:1 C:3", in static memory. */
 const char *rig_text(struct rig *rig);
 
