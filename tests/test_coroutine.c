@@ -59,6 +59,7 @@ static void one_spawned_at_once_runs_up_to_its_first_wait(void **state)
 struct outside {
 	struct tmgr_context *context;
 	struct tmgr_loop_call call;
+	struct tmgr_future called;
 	int at_once, in_turn;
 };
 
@@ -71,6 +72,7 @@ static void spawn_in_a_call(void *self)
 
 	outside->at_once = tmgr_coroutine_spawn(outside->context, record, a, &options, NULL);
 	outside->in_turn = tmgr_coroutine_spawn(outside->context, record, b, NULL, NULL);
+	tmgr_future_complete(&outside->called, 0, NULL);
 }
 
 static int have_a_call_spawn(void *self, struct tmgr_context *context)
@@ -79,7 +81,7 @@ static int have_a_call_spawn(void *self, struct tmgr_context *context)
 
 	outside->context = context;
 	IS(tmgr_loop_post(tmgr_loop_current(), &outside->call, spawn_in_a_call, outside), 0);
-	return tmgr_sleep(context, TMGR_MILLISECOND);
+	return tmgr_await(context, &outside->called, TMGR_NEVER, NULL);
 }
 
 static void a_call_of_the_loop_spawns_nothing_at_once(void **state)
@@ -90,6 +92,24 @@ static void a_call_of_the_loop_spawns_nothing_at_once(void **state)
 	assert_int_equal(outside.at_once, -EINVAL);
 	assert_int_equal(outside.in_turn, 0);
 	assert_string_equal(recorder_text(&recorder), "b");
+}
+
+static int leave_a_call_that_spawns(void *self, struct tmgr_context *context)
+{
+	struct outside *outside = self;
+
+	outside->context = context;
+	return tmgr_loop_post(tmgr_loop_current(), &outside->call, spawn_in_a_call, outside);
+}
+
+static void with_the_context_of_one_that_has_ended_nothing_is_spawned(void **state)
+{
+	struct outside outside = { .at_once = 1, .in_turn = 1 };
+
+	assert_int_equal(looped_main(leave_a_call_that_spawns, &outside), 0);
+	assert_int_equal(outside.at_once, -EINVAL);
+	assert_int_equal(outside.in_turn, -EINVAL);
+	assert_string_equal(recorder_text(&recorder), "");
 }
 
 static int spawn_next_at_once(void *self, struct tmgr_context *context)
@@ -401,6 +421,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		recorded_test(one_spawned_at_once_runs_up_to_its_first_wait),
 		recorded_test(a_call_of_the_loop_spawns_nothing_at_once),
+		recorded_test(with_the_context_of_one_that_has_ended_nothing_is_spawned),
 		recorded_test(at_once_nests),
 		recorded_test(bad_arguments_are_refused),
 		recorded_test(a_loop_has_no_more_coroutines_than_its_options_allow),

@@ -122,9 +122,12 @@ int tmgr_coroutine_spawn(struct tmgr_context *context,
 	struct tmgr_coroutine *spawner = tmgr__coroutine_here(), *coroutine;
 	int r;
 
-	/* Mostly it spawns with its own context. */
-	if (!spawner || spawner->context != context)
+	/* Mostly it spawns with its own context. What has ended has no family that would be waited for. */
+	if (!spawner || spawner->context != context) {
 		spawner = tmgr__coroutine_of(context);
+		if (spawner && spawner->state == TMGR__COROUTINE_ENDED)
+			return -EINVAL;
+	}
 	if (!spawner || spawner->loop != loop || !function)
 		return -EINVAL;
 	/* A call that the loop makes waits for nobody. */

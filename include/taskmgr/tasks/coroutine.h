@@ -33,7 +33,7 @@ TMGR_BEGIN_DECLS
  *
  * When no handle is asked for, an error it returns stands in the report of the manager.
  *
- * @param context        of a coroutine, or of a task on a loop
+ * @param context        of a coroutine, or of a task on a loop, that has not ended
  * @param function       called with self and a context of its own; returns 0 or a negative errno
  * @param self           for function; borrowed until it has ended
  * @param options        NULL for the default
