@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "taskmgr/clock.h"
 #include "tests/support/looped.h"
 #include "tests/support/recorded.h"
 
@@ -252,6 +253,67 @@ static void who_keeps_the_loop_for_long_is_an_event(void **state)
 		assert_string_equal(recorder_text(&recorder), "hog? hog hog");
 }
 
+/* A thread that is held up once, when it has just read its clock. */
+struct held_clock {
+	struct tmgr__clock clock;
+	struct tmgr__clock *real;
+	bool hold_next;
+};
+
+static int64_t read_and_be_held(struct tmgr__clock *clock)
+{
+	struct held_clock *held = container_of(clock, struct held_clock, clock);
+	int64_t now = tmgr__clock_now(held->real);
+
+	if (held->hold_next) {
+		held->hold_next = false;
+		while (tmgr__clock_now(held->real) < now + 100 * TMGR_MILLISECOND)
+			;
+	}
+	return now;
+}
+
+static int be_held(void *self, struct tmgr_context *context)
+{
+	int64_t end = tmgr_after(3 * TMGR_MILLISECOND);
+
+	while (tmgr_now() < end)
+		;
+	((struct held_clock *)self)->hold_next = true;
+	return 0;
+}
+
+static int be_slow_after_it_was_held(void *self, struct tmgr_context *context)
+{
+	static const struct tmgr__clock_ops ops = { .now = read_and_be_held };
+	struct held_clock held = { { &ops }, tmgr__clock_current(), false };
+	struct tmgr_loop_stats stats;
+	uint64_t before;
+
+	tmgr__clock_use(&held.clock);
+	spawn(context, "held", be_held, &held);
+	tmgr_sleep(context, 2 * TMGR_MILLISECOND);
+	IS(held.hold_next, false);
+	tmgr_loop_stats(tmgr_loop_current(), &stats);
+	before = stats.slow;
+	spawn(context, "hog", hog, NULL);
+	tmgr_sleep(context, 2 * TMGR_MILLISECOND);
+	tmgr_loop_stats(tmgr_loop_current(), &stats);
+	IS(stats.slow > before, true);
+	tmgr__clock_use(held.real);
+	return 0;
+}
+
+static void a_loop_held_up_while_it_compares_clocks_finds_who_is_slow(void **state)
+{
+	struct tmgr_loop_options options = {
+		.main = be_slow_after_it_was_held,
+		.slow_ns = 10 * TMGR_MILLISECOND,
+	};
+
+	assert_int_equal(looped_run(&options).result, 0);
+}
+
 int main(void)
 {
 	void *address;
@@ -262,6 +324,7 @@ int main(void)
 		recorded_test(a_dump_names_all_with_what_they_wait_for_and_where),
 		recorded_test(a_dump_shows_hosted_tasks),
 		recorded_test(who_keeps_the_loop_for_long_is_an_event),
+		recorded_test(a_loop_held_up_while_it_compares_clocks_finds_who_is_slow),
 	};
 
 	/* The first back-trace of a process loads what it needs, for ever. */

@@ -277,19 +277,40 @@ static void name_recent(const struct tmgr_loop *loop, char *buffer, size_t size)
 	}
 }
 
+/* Both clocks at one moment: a thread that is held up between the two does not count. */
+static int64_t read_clocks(uint64_t *ret_ticks)
+{
+	uint64_t shortest = UINT64_MAX;
+	int64_t now = 0;
+
+	for (int i = 0; i < 3; i++) {
+		uint64_t began = tmgr__ticks();
+		int64_t between = tmgr_now();
+		uint64_t took = tmgr__ticks() - began;
+
+		if (took >= shortest)
+			continue;
+		shortest = took;
+		now = between;
+		*ret_ticks = began + took / 2;
+	}
+	return now;
+}
+
 /*
  * How many ticks are too long is known better the longer the loop runs. The clock is looked at only
  * now and then; once something was slow, at each switch.
  */
 void tmgr__loop_note_slow(struct tmgr_loop *loop, uint64_t ticks)
 {
-	int64_t elapsed = tmgr_now() - loop->clock_began, ns;
+	uint64_t now_ticks = loop->ticks_began;
+	int64_t elapsed = read_clocks(&now_ticks) - loop->clock_began, ns;
 	char names[128];
 	double per_ns;
 
 	if (elapsed < TMGR_MILLISECOND)
 		return;
-	per_ns = (double)(tmgr__ticks() - loop->ticks_began) / (double)elapsed;
+	per_ns = (double)(now_ticks - loop->ticks_began) / (double)elapsed;
 	if (per_ns <= 0)
 		return;
 	loop->slow_ticks = (uint64_t)((double)loop->options.slow_ns * per_ns);
@@ -361,8 +382,8 @@ static void enter(struct tmgr_loop *loop, struct tmgr_context *context)
 {
 	loop->context = context;
 	loop->current = tmgr_context_place();
-	loop->now = loop->clock_began = tmgr_now();
-	loop->ticks = loop->ticks_began = tmgr__ticks();
+	loop->now = loop->clock_began = read_clocks(&loop->ticks_began);
+	loop->ticks = loop->ticks_began;
 	/* Ten ticks a microsecond is less than any clock has. */
 	loop->slow_ticks = (uint64_t)loop->options.slow_ns / 100;
 	tmgr__fiber_init_thread(&loop->fiber);
