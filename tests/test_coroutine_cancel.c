@@ -275,9 +275,11 @@ static void an_awaited_future_is_cancelled_and_one_waited_for_is_not(void **stat
 
 static int be_shielded(void *self, struct tmgr_context *context)
 {
+	struct tmgr_future *cancelled = self;
+
 	tmgr_uninterrupted_begin(context, TMGR_NEVER);
 	recorder_add(&recorder, "begun");
-	IS(tmgr_sleep(context, 3 * TMGR_MILLISECOND), 0);
+	IS(tmgr_future_wait(context, cancelled, TMGR_NEVER), 0);
 	IS(tmgr_context_cancelled(context), true);
 	IS(tmgr_yield(context), 0);
 	tmgr_uninterrupted_end(context);
@@ -292,11 +294,17 @@ static int be_shielded(void *self, struct tmgr_context *context)
 
 static int cancel_a_shielded_one(void *self, struct tmgr_context *context)
 {
-	struct tmgr_coroutine *coroutine = spawned(context, "shielded", be_shielded, NULL);
+	struct tmgr_future cancelled;
+	struct tmgr_coroutine *coroutine;
 
+	tmgr_future_init(&cancelled);
+	coroutine = spawned(context, "shielded", be_shielded, &cancelled);
 	tmgr_yield(context);
 	tmgr_coroutine_cancel(coroutine, 0, NULL);
+	tmgr_yield(context);
+	tmgr_future_complete(&cancelled, 0, NULL);
 	IS(awaited(context, coroutine), -ECANCELED);
+	tmgr_future_fini(&cancelled);
 	return 0;
 }
 

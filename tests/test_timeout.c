@@ -134,8 +134,9 @@ static void each_attempt_of_a_retry_has_its_own_time(void **state)
 	(void)state;
 	assert_int_equal(ending.result, 0);
 	assert_int_equal(ending.at.last_error, -ETIMEDOUT);
-	assert_int_equal(atomic_load(&probe.executed), 3);
-	assert_int_equal(atomic_load(&probe.cleaned_up), 3);
+	/* More, if the last was too late by itself. */
+	assert_true(atomic_load(&probe.executed) >= 3);
+	assert_int_equal(atomic_load(&probe.cleaned_up), atomic_load(&probe.executed));
 }
 
 static void all_attempts_of_a_retry_have_one_time(void **state)
