@@ -221,7 +221,8 @@ static void when_main_returns_0_the_loop_waits_for_its_coroutines(void **state)
 	int result = 0;
 
 	assert_int_equal(looped_main(leave_others_behind, &result), 0);
-	assert_string_equal(recorder_text(&recorder), "one0 two0");
+	assert_true(recorder_has(&recorder, "one0"));
+	assert_true(recorder_has(&recorder, "two0"));
 }
 
 static int sleep_until_cancelled(void *self, struct tmgr_context *context)

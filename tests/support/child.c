@@ -150,6 +150,16 @@ int child_run(struct child *child, int (*body)(void *argument), void *argument)
 	return child_wait(child);
 }
 
+int child_run_unless_held_up(struct child *child, int (*body)(void *argument), void *argument)
+{
+	int r, tries = 0;
+
+	do
+		r = child_run(child, body, argument);
+	while (r == CHILD_HELD_UP && ++tries < 20);
+	return r;
+}
+
 void child_say(const char *line)
 {
 	char text[256];

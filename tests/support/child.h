@@ -13,6 +13,8 @@
 #define CHILD_LIMIT_S 60
 /* What a child leaves with when one of its checks fails. */
 #define CHILD_CHECK_FAILED 99
+/* Or returns where the machine was too slow to show what it should. */
+#define CHILD_HELD_UP 98
 
 struct child {
 	pid_t pid;
@@ -40,6 +42,9 @@ int child_wait(struct child *child);
 
 /* All of it at once: start, wait. */
 int child_run(struct child *child, int (*body)(void *argument), void *argument);
+
+/* The same, up to 20 times as long as it was held up. */
+int child_run_unless_held_up(struct child *child, int (*body)(void *argument), void *argument);
 
 /* In the child: a line for the parent to wait for. */
 void child_say(const char *line);
