@@ -5,7 +5,7 @@
 #
 # V=1 shows whole commands, WERROR=1 tolerates no warning, NO_INSTALL=1 lets demo and test only say
 # which Debian packages are missing. The other targets: examples minimq minimq-bench bench asan tsan
-# valgrind coverage crash crash-long lint format doc uninstall dist clean.
+# valgrind held-up coverage crash crash-long lint format doc uninstall dist clean.
 
 # ---- What belongs to the caller --------------------------------------------------------------
 
@@ -54,10 +54,12 @@ FUZZ_SOURCES := $(wildcard tests/fuzz/*.c)
 BENCH_HELPERS := $(wildcard $(addprefix tests/bench/,measure.c bare.c in_loop.c))
 BENCH_SOURCES := $(filter-out $(BENCH_HELPERS),$(wildcard tests/bench/*.c))
 BENCH_PARTS := $(wildcard tests/bench/*/*.c)
+# Preloaded into test programs.
+HELD_UP_SOURCES := $(wildcard tests/held_up/*.c)
 
 C_SOURCES := $(LIB_SOURCES) $(SQLITE_SOURCES) $(TASKCTL_SOURCES) $(PKG_SOURCES) $(CMD_SOURCES) \
 	$(SUPPORT_SOURCES) $(TEST_SOURCES) \
-	$(FUZZ_SOURCES) $(BENCH_SOURCES) $(BENCH_HELPERS) $(BENCH_PARTS)
+	$(FUZZ_SOURCES) $(BENCH_SOURCES) $(BENCH_HELPERS) $(BENCH_PARTS) $(HELD_UP_SOURCES)
 C_HEADERS := $(PUBLIC_HEADERS) $(shell find taskmgr tasks internal tests -name '*.h' 2>/dev/null)
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -333,6 +335,26 @@ VALGRIND_TESTS := $(VALGRIND_TESTS:%.c=$(BUILD)/%)
 
 valgrind: $(VALGRIND_TESTS)
 	@TEST_WRAPPER='$(VALGRIND)' TEST_TIMEOUT_SCALE=10 $(run_tests) $(abspath $(VALGRIND_TESTS))
+
+# Threads are held up at random, and eight programs run beside each other: what they prove does not
+# depend on how fast the machine is. HELD_UP_SEEDS names the runs, one after the other. Left out are
+# those that only compute, and those each of whose thousands of children would be held up.
+HELD_UP := $(BUILD)/held_up.so
+HELD_UP_SEEDS ?= 1 2 3
+HELD_UP_EXCLUDED := $(VALGRIND_EXCLUDED) tests/test_coroutine_stack.c \
+	$(addprefix tests/test_store_,power.c replace.c faults.c)
+HELD_UP_TESTS := $(filter-out tests/stress/% tests/fuzz/% $(HELD_UP_EXCLUDED),$(filter %.c,$(PICKED)))
+HELD_UP_TESTS := $(HELD_UP_TESTS:%.c=$(BUILD)/%)
+
+$(HELD_UP): $(HELD_UP_SOURCES) $(BUILD)/flags
+	$(call run,LD,$@)$(COMPILE) -fvisibility=default -shared -o $@ $(HELD_UP_SOURCES)
+
+.PHONY: held-up
+held-up: JOBS = 8
+held-up: $(HELD_UP) $(HELD_UP_TESTS)
+	@set -e; for seed in $(HELD_UP_SEEDS); do TEST_TIMEOUT_SCALE=5 \
+		TEST_WRAPPER="env LD_PRELOAD=$(abspath $(HELD_UP)) HELD_UP_SEED=$$seed" \
+		$(run_tests) $(abspath $(HELD_UP_TESTS)); done
 
 coverage:
 	+@find $(BUILD)-coverage -name '*.gcda' -delete 2>/dev/null || true
