@@ -205,7 +205,7 @@ static int schedule_some(void *self, struct tmgr_context *context)
 	IS(stats.timers, 4);
 	IS(tmgr_loop_call_cancel(&scheduled[3]), 0);
 	IS(tmgr_loop_call_at(loop, &scheduled[3], 0, record, word_past), 0);
-	IS(tmgr_sleep(context, 4 * TMGR_MILLISECOND), 0);
+	IS(tmgr_loop_wait_idle(context, TMGR_NEVER), 0);
 	IS(tmgr_loop_call_cancel(&scheduled[0]), -ENOENT);
 	IS(tmgr_loop_stats(loop, &stats), 0);
 	IS(stats.timers, 0);
@@ -245,7 +245,7 @@ static int schedule_many(void *self, struct tmgr_context *context)
 	}
 	for (int i = 0; i < MANY; i += 3)
 		many_made += tmgr_loop_call_cancel(&calls[i]) == 0;
-	return tmgr_sleep(context, 25 * TMGR_MILLISECOND);
+	return tmgr_loop_wait_idle(context, TMGR_NEVER);
 }
 
 static void many_timers_come_in_the_order_of_their_times(void **state)

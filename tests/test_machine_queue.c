@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "taskmgr/base/check.h"
+#include "taskmgr/clock.h"
 
 #include "tests/support/actor.h"
 #include "tests/support/latch.h"
@@ -463,17 +464,22 @@ static void a_postponed_mutation_does_not_live_beyond_its_time(void **state)
 {
 	struct rig rig = { .act = postpone_b };
 	struct tmgr_mutation mutation = { .states = TMGR_STATES(B), .ttl_ns = TMGR_MILLISECOND };
+	struct tmgr__virtual_clock clock;
 
+	tmgr__virtual_clock_init(&clock, TMGR_SECOND);
+	tmgr__clock_use(&clock.clock);
 	rig_make(&rig, plain, PLAIN_COUNT, NULL);
 	assert_int_equal(tmgr_machine_mutate(rig.machine, &mutation, NULL), TMGR_MUTATION_QUEUED);
-	assert_true(tmgr_machine_next_timeout(rig.machine) <= tmgr_after(TMGR_MILLISECOND));
+	assert_true(tmgr_machine_next_timeout(rig.machine) == TMGR_SECOND + TMGR_MILLISECOND);
+	tmgr__virtual_clock_set(&clock, TMGR_SECOND + TMGR_MILLISECOND - 1);
 	assert_int_equal(tmgr_machine_expire(rig.machine), 0);
-	tmgr_sleep_until(NULL, tmgr_machine_next_timeout(rig.machine));
+	tmgr__virtual_clock_set(&clock, TMGR_SECOND + TMGR_MILLISECOND);
 	assert_int_equal(tmgr_machine_expire(rig.machine), 1);
 	assert_true(tmgr_machine_next_timeout(rig.machine) == TMGR_NEVER);
 	assert_int_equal(tmgr_machine_add(rig.machine, A, NULL), TMGR_MUTATION_EXECUTED);
 	rig_stands(&rig, "A:1");
 	rig_end(&rig);
+	tmgr__clock_use(NULL);
 }
 
 /* ---- Evaluating ------------------------------------------------------------------------------ */

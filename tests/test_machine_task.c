@@ -9,6 +9,7 @@
 #include <taskmgr/taskmgr.h>
 
 #include "taskmgr/base/check.h"
+#include "taskmgr/clock.h"
 
 #include "tests/support/crew.h"
 #include "tests/support/fault.h"
@@ -254,25 +255,30 @@ static void without_states_of_its_own_a_timeout_is_an_error(void **state)
 static void a_timeout_is_disarmed_when_its_state_leaves(void **state)
 {
 	struct tmgr_machine *machine = make(timed, TIMED, NULL);
+	struct tmgr__virtual_clock clock;
 	int64_t first;
 
+	tmgr__virtual_clock_init(&clock, TMGR_SECOND);
+	tmgr__clock_use(&clock.clock);
 	assert_true(tmgr_machine_next_timeout(machine) == TMGR_NEVER);
 	tmgr_machine_add(machine, WAITING, NULL);
-	first = tmgr_machine_next_timeout(machine);
-	assert_true(first <= tmgr_after(5 * TMGR_MILLISECOND));
+	assert_true(tmgr_machine_next_timeout(machine) == tmgr_after(5 * TMGR_MILLISECOND));
 	tmgr_machine_add(machine, ANSWERED, NULL);
 	assert_true(tmgr_machine_next_timeout(machine) == TMGR_NEVER);
 	tmgr_machine_set(machine, SLOW, NULL);
 	first = tmgr_machine_next_timeout(machine);
 	/* Entered again it begins anew. */
+	tmgr__virtual_clock_set(&clock, first - 1);
 	tmgr_machine_add(machine, SLOW, NULL);
 	assert_true(tmgr_machine_next_timeout(machine) > first);
+	tmgr__virtual_clock_set(&clock, first);
 	assert_int_equal(tmgr_machine_expire(machine), 0);
-	tmgr_sleep_until(NULL, tmgr_machine_next_timeout(machine));
+	tmgr__virtual_clock_set(&clock, tmgr_machine_next_timeout(machine));
 	assert_int_equal(tmgr_machine_expire(machine), 1);
 	assert_true(tmgr_machine_is(machine, tmgr_machine_exception(machine)));
 	assert_true(tmgr_machine_next_timeout(machine) == TMGR_NEVER);
 	tmgr_machine_unref(machine);
+	tmgr__clock_use(NULL);
 }
 
 static void a_timeout_that_comes_while_the_task_sleeps_wakes_it(void **state)
