@@ -86,7 +86,7 @@ struct tmgr_token *tmgr__context_attach(struct tmgr_context *context)
 			tmgr__token_attach(context->token, context->parent_token);
 		else if (context->token->parent && !context->token->linked)
 			tmgr__strand_link(context->token);
-		else if (!context->token->parent && !context->token->timers)
+		else if (!context->token->parent && !tmgr__token_timers(context->token))
 			watch_alone(context);
 		tmgr_token_register(
 			context->token, &context->callback, cancel_wait, context->waiter);

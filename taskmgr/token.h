@@ -125,6 +125,11 @@ void tmgr__token_have_marked(struct tmgr_token *token);
 /* Fire it if its deadline, or an ancestor's, has passed at `now`. */
 bool tmgr__token_expire(struct tmgr_token *token, int64_t now);
 
+/* Set once, by its run, its first wait or its first deadline, while others may look. */
+static inline struct tmgr__timers *tmgr__token_timers(const struct tmgr_token *token)
+{
+	return __atomic_load_n(&token->timers, __ATOMIC_ACQUIRE);
+}
 /* Tokens at and below this one have these timers. */
 void tmgr__token_set_timers(struct tmgr_token *token, struct tmgr__timers *timers);
 struct tmgr__timers *tmgr__timers_create(void (*changed)(void *self), void *self);

@@ -19,12 +19,6 @@ static inline bool tmgr__token_ref_unless_ending(struct tmgr_token *token)
 	return false;
 }
 
-/* Set once, by its run or its first deadline, while others may look. */
-static inline struct tmgr__timers *tmgr__token_timers(const struct tmgr_token *token)
-{
-	return __atomic_load_n(&token->timers, __ATOMIC_ACQUIRE);
-}
-
 static inline bool tmgr__token_lower_limit(struct tmgr_token *token, int64_t limit)
 {
 	int64_t before = __atomic_load_n(&token->limit, __ATOMIC_RELAXED);

@@ -323,6 +323,56 @@ static void a_wait_begun_after_its_tokens_deadline_is_cancelled(void **state)
 	assert_int_equal(seen[4], TMGR_REASON_DEADLINE);
 }
 
+/* Several that serve connections, say; who stops serving fires it. */
+struct shared_token {
+	struct tmgr_token *token;
+	struct latch both;
+};
+
+static int sleep_in_shared(void *self, struct tmgr_context *context)
+{
+	struct shared_token *shared = self;
+
+	latch_wait(&shared->both);
+	return tmgr_sleep(context, TMGR_HOUR);
+}
+
+static int execute_under_a_shared_one(struct probe *probe, struct tmgr_context *context)
+{
+	struct shared_token *shared = probe->user;
+	struct tmgr_task task = tmgr_task_function(sleep_in_shared, shared);
+	int r = tmgr_task_execute_under(task, context, shared->token);
+
+	tmgr_task_destroy(task);
+	return r == -ECANCELED ? 0 : -EPROTO;
+}
+
+static void two_threads_may_wait_under_one_token(void **state)
+{
+	struct shared_token shared = { .both = LATCH_INIT };
+	struct probe one = PROBE(.name = "one", .on_execute = execute_under_a_shared_one,
+		.end = PROBE_RETURNS, .user = &shared);
+	struct probe two = PROBE(.name = "two", .on_execute = execute_under_a_shared_one,
+		.end = PROBE_RETURNS, .user = &shared);
+	struct tmgr_manager_options options = { .when_quiet = TMGR_QUIET_RETURN };
+	struct tmgr_manager *manager = tmgr_manager_create(&options);
+	struct runner runner;
+
+	(void)state;
+	tmgr_token_create(NULL, &shared.token);
+	assert_int_equal(tmgr_manager_add_task(manager, "one", probe_task(&one), TMGR_ERROR), 0);
+	assert_int_equal(tmgr_manager_add_task(manager, "two", probe_task(&two), TMGR_ERROR), 0);
+	runner_start(&runner, manager, NULL);
+	assert_true(latch_arrived(&shared.both, 2));
+	latch_open(&shared.both);
+	assert_true(task_waits(manager, "one", "sleep"));
+	assert_true(task_waits(manager, "two", "sleep"));
+	assert_int_equal(tmgr_token_cancel(shared.token, 0, NULL), 0);
+	assert_int_equal(runner_join(&runner), 0);
+	tmgr_manager_destroy(manager);
+	tmgr_token_unref(shared.token);
+}
+
 static void note_fired(void *self)
 {
 	latch_arrive(self);
@@ -494,6 +544,7 @@ int main(void)
 		leak_test(in_an_uninterrupted_scope_only_its_own_deadline_ends_waits),
 		leak_test(a_tokens_own_deadline_cancels_and_the_reason_says_so),
 		leak_test(a_wait_begun_after_its_tokens_deadline_is_cancelled),
+		leak_test(two_threads_may_wait_under_one_token),
 		leak_test(the_watcher_fires_tokens_whose_time_has_come_though_nobody_waits),
 		leak_test(a_context_knows_its_task),
 		leak_test(a_value_is_kept_over_all_phases),
