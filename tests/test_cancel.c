@@ -244,7 +244,7 @@ static void a_token_with_a_deadline_stops_the_run_when_it_comes(void **state)
 	struct latch hold = LATCH_INIT;
 	struct probe deaf = PROBE(.name = "deaf", .hold_execute = &hold);
 	struct tmgr_manager *manager = tmgr_manager_create(NULL);
-	int64_t deadline = tmgr_after(30 * TMGR_MILLISECOND);
+	int64_t deadline = tmgr_after(TMGR_SECOND);
 	struct tmgr_token *token;
 	struct runner runner;
 

@@ -18,7 +18,7 @@ static void record(void *self)
 /* Words to be recorded, in memory that is not constant. */
 static char word_a[] = "a", word_b[] = "b", word_c[] = "c", word_early[] = "early",
 	    word_earlier[] = "earlier", word_first[] = "first", word_second[] = "second",
-	    word_third[] = "third", word_past[] = "past", word_posted[] = "posted";
+	    word_third[] = "third", word_past[] = "past";
 
 /* ---- Posting -------------------------------------------------------------------------------- */
 
@@ -332,12 +332,35 @@ static void a_call_that_schedules_itself_for_now_does_not_keep_the_loop(void **s
 
 /* ---- Idle ----------------------------------------------------------------------------------- */
 
+struct once_more {
+	struct tmgr_loop_call call, posted;
+	struct tmgr_future made;
+};
+
+static void note_posted(void *self)
+{
+	struct once_more *more = self;
+
+	recorder_add(&recorder, "posted");
+	tmgr_future_complete(&more->made, 0, NULL);
+}
+
 static void post_once_more(void *self)
 {
-	struct tmgr_loop_call *call = self;
+	struct once_more *more = self;
 
 	recorder_add(&recorder, "call");
-	IS(tmgr_loop_post(tmgr_loop_current(), call, record, word_posted), 0);
+	IS(tmgr_loop_post(tmgr_loop_current(), &more->posted, note_posted, more), 0);
+}
+
+static int sleep_after_call(void *self, struct tmgr_context *context)
+{
+	struct once_more *more = self;
+
+	IS(tmgr_await(context, &more->made, TMGR_NEVER, NULL), 0);
+	IS(tmgr_sleep(context, 2 * TMGR_MILLISECOND), 0);
+	recorder_add(&recorder, "slept");
+	return 0;
 }
 
 static int sleep_and_record(void *self, struct tmgr_context *context)
@@ -354,16 +377,17 @@ static int wait_for_ever(void *self, struct tmgr_context *context)
 
 static int wait_idle(void *self, struct tmgr_context *context)
 {
-	struct tmgr_loop_call call, posted;
+	struct once_more more = { .made = { 0 } };
 	struct tmgr_coroutine *parked;
 
 	IS(tmgr_loop_wait_idle(NULL, TMGR_NEVER), -EINVAL);
 	IS(tmgr_loop_wait_idle(context, TMGR_NEVER), 0);
 	recorder_add(&recorder, "idle");
 	parked = spawned(context, "parked", wait_for_ever, NULL);
-	spawn(context, "sleeper", sleep_and_record, "slept");
-	tmgr_loop_call_at(
-		tmgr_loop_current(), &call, tmgr_after(TMGR_MILLISECOND), post_once_more, &posted);
+	tmgr_future_init(&more.made);
+	spawn(context, "sleeper", sleep_after_call, &more);
+	tmgr_loop_call_at(tmgr_loop_current(), &more.call, tmgr_after(TMGR_MILLISECOND),
+		post_once_more, &more);
 	IS(tmgr_loop_wait_idle(context, tmgr_after(TMGR_MINUTE)), 0);
 	recorder_add(&recorder, "idle");
 	spawn(context, "sleeper", sleep_and_record, "again");
@@ -372,6 +396,7 @@ static int wait_idle(void *self, struct tmgr_context *context)
 	IS(tmgr_loop_wait_idle(context, TMGR_NEVER), 0);
 	tmgr_coroutine_cancel(parked, 0, NULL);
 	IS(awaited(context, parked), -ECANCELED);
+	tmgr_future_fini(&more.made);
 	return 0;
 }
 
