@@ -82,6 +82,8 @@ static void watch_alone(struct tmgr_context *context)
 struct tmgr_token *tmgr__context_attach(struct tmgr_context *context)
 {
 	if (!context->attached) {
+		if (!context->open)
+			tmgr__misuse_context(tmgr_context_name(context));
 		if (context->parent_token && !context->token->parent)
 			tmgr__token_attach(context->token, context->parent_token);
 		else if (context->token->parent && !context->token->linked)

@@ -30,6 +30,7 @@ struct tmgr_context {
 	int shield_depth;
 	/* token is below parent_token, callback is registered */
 	bool attached;
+	bool open;        /* its function runs */
 	bool lent_shield; /* one of shield_depth is that of the context a strand goes on in */
 	bool initialize_failed;
 	struct tmgr_executor *host; /* that runs it, or NULL on a thread */
@@ -58,6 +59,7 @@ extern __thread struct tmgr_context *tmgr__context_here __attribute__((tls_model
 static inline void tmgr__context_enter(struct tmgr_context *context)
 {
 	context->outer = tmgr__context_here;
+	context->open = true;
 	context->attached = false;
 	context->shield_depth = 0;
 	context->groups = context->default_group = context->call_group = NULL;
@@ -71,9 +73,13 @@ static inline void tmgr__context_leave(struct tmgr_context *context)
 	context->shield_depth = 0;
 	if (context->groups || context->attached)
 		tmgr__context_leave_open(context);
+	context->open = false;
 	tmgr__context_here = context->outer;
 }
-/* Make sure that the token's firing ends waits; returns the token. */
+/*
+ * Make sure that the token's firing ends waits; returns the token. Of a context whose function has
+ * returned nobody would take that back: it stops the program.
+ */
 struct tmgr_token *tmgr__context_attach(struct tmgr_context *context);
 static inline void tmgr__context_set_waiting(struct tmgr_context *context, const char *what)
 {

@@ -36,7 +36,8 @@ int tmgr_group_create(struct tmgr_context *context, const struct tmgr_group_opti
 	struct tmgr_group *group;
 	int r;
 
-	if (!context || !ret_group)
+	/* Of one whose function has returned nobody would close it. */
+	if (!context || !ret_group || !context->open)
 		return -EINVAL;
 	group = calloc(1, sizeof(*group));
 	if (!group)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <taskmgr/group.h>
+#include <taskmgr/thread_call.h>
 
 #include "tests/support/leak.h"
 #include "tests/support/looped.h"
@@ -240,6 +241,44 @@ static void children_of_children_end_on_any_host(void **state)
 	assert_int_equal(seen.begun, 1 + 3 + 9 + 27 + 81);
 }
 
+static int never_called(void *self, struct tmgr_context *context, void **ret_value)
+{
+	(void)self;
+	(void)context;
+	(void)ret_value;
+	atomic_fetch_add(&seen.begun, 1);
+	return 0;
+}
+
+/* Made by the loop when the coroutine whose context this is has ended. */
+static void open_in_a_call(void *self)
+{
+	static struct tmgr_thread_call call;
+	struct tmgr_context *context = self;
+	struct tmgr_group *group;
+
+	seen.r[0] = tmgr_group_create(context, NULL, &group);
+	seen.r[1] = tmgr_spawn(context, NULL, tmgr_task_function(until_cancelled, NULL), NULL);
+	seen.r[2] = tmgr_call_in_thread(context, &call, never_called, NULL);
+}
+
+static int leave_a_call(void *self, struct tmgr_context *context)
+{
+	return tmgr_loop_post(tmgr_loop_current(), self, open_in_a_call, context);
+}
+
+static void with_the_context_of_one_that_has_ended_no_group_is_opened(void **state)
+{
+	struct tmgr_loop_call call;
+
+	(void)state;
+	fresh();
+	assert_int_equal(looped_main(leave_a_call, &call), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(seen.r[i], -EINVAL);
+	assert_int_equal(seen.begun, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -248,6 +287,7 @@ int main(void)
 		leak_test(a_group_is_its_coroutines_alone),
 		leak_test(the_first_that_fails_cancels_the_others_of_a_coroutine),
 		leak_test(children_of_children_end_on_any_host),
+		leak_test(with_the_context_of_one_that_has_ended_no_group_is_opened),
 	};
 
 	return cmocka_run_group_tests_name("groups of coroutines", tests, NULL, NULL);

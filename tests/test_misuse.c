@@ -110,6 +110,79 @@ static void two_threads_that_wait_with_one_context_are_named(void **state)
 		child.text, "misuse: the context of \"lender\" is used by another function"));
 }
 
+static struct tmgr_context *kept;
+static struct tmgr_handle keeper;
+
+static int keep_context(void *self, struct tmgr_context *context)
+{
+	(void)self;
+	kept = context;
+	return 0;
+}
+
+static int wait_with_what_was_kept(void *self, struct tmgr_context *context)
+{
+	(void)self;
+	child_check_equal(tmgr_handle_wait(context, keeper, TMGR_NEVER), 0);
+	return tmgr_sleep(kept, TMGR_MILLISECOND);
+}
+
+static int wait_after_the_end(void *argument)
+{
+	struct tmgr_task_options options = { .ret_handle = &keeper };
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+
+	(void)argument;
+	child_check_equal(tmgr_manager_add_task_with(manager, "gone",
+				  tmgr_task_function(keep_context, NULL), TMGR_ERROR, &options),
+		0);
+	child_check_equal(tmgr_manager_add_task(manager, "late",
+				  tmgr_task_function(wait_with_what_was_kept, NULL), TMGR_STRICT),
+		0);
+	return tmgr_main(manager);
+}
+
+static void wait_in_a_call(void *self)
+{
+	(void)self;
+	tmgr_sleep(kept, 0);
+}
+
+static int leave_a_call_that_waits(void *self, struct tmgr_context *context)
+{
+	static struct tmgr_loop_call call;
+
+	(void)self;
+	kept = context;
+	return tmgr_loop_post(tmgr_loop_current(), &call, wait_in_a_call, NULL);
+}
+
+static int wait_in_a_call_after_the_end(void *argument)
+{
+	struct tmgr_loop_options options = { .main = leave_a_call_that_waits };
+	struct tmgr_loop *loop;
+	struct tmgr_task task;
+
+	(void)argument;
+	child_check_equal(tmgr_loop_create(&options, &loop), 0);
+	task = tmgr_loop_task(loop);
+	tmgr_loop_unref(loop);
+	return tmgr_main(manager_with("loop", task));
+}
+
+static void who_waits_with_the_context_of_a_function_that_has_returned_is_told(void **state)
+{
+	struct child child;
+
+	(void)state;
+	assert_int_equal(child_run(&child, wait_after_the_end, NULL), ABORTED);
+	assert_non_null(
+		strstr(child.text, "misuse: the context of \"gone\" is used by another function"));
+	assert_int_equal(child_run(&child, wait_in_a_call_after_the_end, NULL), ABORTED);
+	assert_non_null(
+		strstr(child.text, "misuse: the context of \"main\" is used by another function"));
+}
+
 static int run_own_manager(void *self, struct tmgr_context *context)
 {
 	(void)self;
@@ -194,6 +267,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		leak_test(pthread_exit_in_initialize_and_cleanup_names_the_task),
 		leak_test(two_threads_that_wait_with_one_context_are_named),
+		leak_test(who_waits_with_the_context_of_a_function_that_has_returned_is_told),
 		leak_test(a_task_that_runs_its_own_manager_is_named),
 		leak_test(a_task_whose_loop_does_not_run_is_named_and_that_is_bad_use),
 		leak_test(observers_are_told_of_a_run_that_does_not_start),

@@ -50,7 +50,8 @@ TMGR_BEGIN_DECLS
  * @retval -ETIMEDOUT  the deadline came, and none has succeeded
  * @retval -EAGAIN     no thread could be made, and none has succeeded
  * @retval -ENOMEM     out of memory, and none has succeeded
- * @retval -EINVAL     context or first is NULL, there are no attempts, or one has no function
+ * @retval -EINVAL     context or first is NULL, the context's function has returned, there are no
+ *                     attempts, or one has no function
  *
  * @thread the task's; may block; cancellation point
  * @source asyncigo, FirstSuccess

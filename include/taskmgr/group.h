@@ -35,7 +35,7 @@ TMGR_BEGIN_DECLS
  *                   the task's function
  *
  * @retval 0        opened
- * @retval -EINVAL  context or ret_group is NULL
+ * @retval -EINVAL  context or ret_group is NULL, or the context's function has returned
  * @retval -ENOMEM  out of memory
  *
  * @thread the task's
@@ -55,8 +55,8 @@ TMGR_API int tmgr_group_create(struct tmgr_context *context,
  *
  * @retval 0           started, or queued behind running_max
  * @retval -ECANCELED  the group's token has fired
- * @retval -EINVAL     context is NULL, the group is not this task's, or the task has no execute, or
- *                     has initialize or cleanup
+ * @retval -EINVAL     context is NULL or its function has returned, the group is not this task's, or
+ *                     the task has no execute, or has initialize or cleanup
  * @retval -EAGAIN     no thread could be made
  * @retval -ENOMEM     out of memory (or the error a refused task carries)
  *

@@ -47,7 +47,7 @@ TMGR_BEGIN_DECLS
  * @retval -ECANCELED  the caller is cancelled
  * @retval -EAGAIN     no thread could be made, or all the pool may have are blocked
  * @retval -ENOMEM     out of memory
- * @retval -EINVAL     context, call or function is NULL
+ * @retval -EINVAL     context, call or function is NULL, or the context's function has returned
  *
  * @thread the task's
  * @source asyncio, to_thread
