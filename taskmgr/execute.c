@@ -300,9 +300,12 @@ static void wait_reverse(struct tmgr_manager *manager)
 
 void tmgr__execute_all(struct tmgr_manager *manager)
 {
+	tmgr__manager_lock(manager);
 	manager->waited = true;
+	tmgr__manager_unlock(manager);
 	if (tmgr__run_is_stopping(manager)) {
 		tmgr__execute_settle_unexecuted(manager);
+		tmgr__run_release_hosts(manager);
 		tmgr__run_set_gate(manager, TMGR__GATE_ABORT);
 		return;
 	}

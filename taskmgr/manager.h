@@ -91,9 +91,10 @@ struct tmgr_manager {
 	struct tmgr__refused first_refused; /* for when even that takes memory that is not there */
 
 	struct tmgr__pool pool;
-	uint32_t gate;     /* futex */
-	uint32_t run_word; /* futex of the thread that runs: grows with all it waits for */
-	bool hosts_open;   /* no task waits for the run to begin with it a host any more */
+	uint32_t gate;       /* futex */
+	uint32_t run_word;   /* futex of the thread that runs: grows with all it waits for */
+	bool hosts_open;     /* no task waits for the run to begin with it a host any more */
+	bool hosts_released; /* or none will be given to one, for the run stops before */
 	uint32_t
 		hosted_ending; /* futex: tasks on other hosts whose ends are being settled; atomic */
 	/* Where a coroutine runs it: that waits for `changed` instead, which is armed anew each time. */
@@ -103,7 +104,7 @@ struct tmgr_manager {
 
 	bool stopping; /* the stop has begun: nothing is added any more */
 	bool second_signal;
-	bool started, waited; /* by tmgr_manager_start() and _wait(); the run's thread only */
+	bool started, waited; /* by tmgr_manager_start() and _wait(), on the run's thread */
 	size_t stuck_executes;
 	struct tmgr_cause stop_cause;
 	int64_t began, stop_began, shutdown_deadline;

@@ -82,14 +82,16 @@ int tmgr_manager_start(struct tmgr_manager *manager, struct tmgr_context *contex
 	r = tmgr__run_start(manager, tmgr_context_token(context));
 	if (r < 0)
 		return tell_outer(manager, context);
+	tmgr__manager_lock(manager);
 	manager->started = true;
+	tmgr__manager_unlock(manager);
 	if (!tmgr__run_is_stopping(manager))
 		return 0;
 	/* An initialize has failed, or the stop came: it is all undone here. */
 	tmgr__execute_all(manager);
 	tmgr__phase_clean_up_all(manager);
 	r = tmgr__run_end(manager);
-	manager->started = false;
+	manager->started = false; /* the watcher has gone */
 	tell_outer(manager, context);
 	return r < 0 ? r : -ECANCELED;
 }

@@ -37,15 +37,45 @@ static void join_threads(struct tmgr_manager *manager)
 	}
 }
 
-/* What was never started will not be. */
-static void release_hosts(struct tmgr_manager *manager)
+/* Of an execute-task that waits for the run: it keeps its host no more. False: there is none. */
+static bool release_queued(struct tmgr_manager *manager)
+{
+	struct tmgr__record *record = NULL;
+	struct tmgr_executor *on;
+	struct tmgr__list *node;
+	void *place = NULL;
+
+	tmgr__manager_lock(manager);
+	node = tmgr__list_pop(&manager->pool.hosted);
+	if (node) {
+		/* Whoever has been here is behind those who have not. */
+		tmgr__list_append(&manager->pool.hosted, node);
+		record = container_of(node, struct tmgr__record, queue);
+		on = record->on;
+		place = record->place;
+		record->place = NULL;
+	}
+	tmgr__manager_unlock(manager);
+	if (place)
+		on->ops->release(on, place);
+	return place != NULL;
+}
+
+void tmgr__run_release_hosts(struct tmgr_manager *manager)
 {
 	struct tmgr__list *node;
+	bool released;
 
-	if (manager->hosts_open)
+	tmgr__manager_lock(manager);
+	released = manager->hosts_open || manager->hosts_released;
+	manager->hosts_released = true;
+	tmgr__manager_unlock(manager);
+	if (released)
 		return;
 	tmgr__list_for (node, &manager->tasks)
 		tmgr__host_release(tmgr__record_of(node));
+	while (release_queued(manager))
+		;
 }
 
 /* Observers have the time of all, too, and a little more to be told of the end. */
@@ -77,7 +107,7 @@ int tmgr__run_end(struct tmgr_manager *manager)
 	/* What was added and never began: it is cancelled by the stop. */
 	tmgr_token_cancel(manager->token, 0, "run ended");
 	tmgr__execute_drop_queued(manager, true);
-	release_hosts(manager);
+	tmgr__run_release_hosts(manager);
 	tmgr__host_join(manager);
 	join_threads(manager);
 	tmgr__pool_close(manager);

@@ -46,6 +46,11 @@ void tmgr__execute_settle_unexecuted(struct tmgr_manager *manager);
 
 /* The whole (run.c). Prepare and initialize; an error means that the run has ended. */
 int tmgr__run_start(struct tmgr_manager *manager, struct tmgr_token *parent);
+/*
+ * The run stops before anything executes: tasks keep the hosts that they would have run on no more, for
+ * these may be waiting for it, outside. Once; any thread of the library.
+ */
+void tmgr__run_release_hosts(struct tmgr_manager *manager);
 /* The threads go home; the report is made. Returns the result. */
 int tmgr__run_end(struct tmgr_manager *manager);
 /* The end of a run that could not begin, for this error. */

@@ -396,6 +396,21 @@ static int64_t look_at_records(struct tmgr_manager *manager, int64_t now)
 	return look.next;
 }
 
+/*
+ * It is told to stop before the task that hosts it has asked for its execute, if it ever will: that task
+ * finishes it when all others outside have ended, a loop too on which tasks of it were to be.
+ */
+static void look_at_unexecuted(struct tmgr_manager *manager)
+{
+	bool never;
+
+	tmgr__manager_lock(manager);
+	never = manager->stopping && manager->started && !manager->waited;
+	tmgr__manager_unlock(manager);
+	if (never)
+		tmgr__run_release_hosts(manager);
+}
+
 static void *watcher_main(void *self)
 {
 	struct tmgr_manager *manager = self;
@@ -413,8 +428,10 @@ static void *watcher_main(void *self)
 		now = tmgr__manager_now(manager);
 		next = manager->signals ? tmgr__signals_deliver(manager, now) : TMGR_NEVER;
 		next = earlier(next, tmgr__timers_run(manager->timers, now));
-		if (tmgr_token_fired(manager->token))
+		if (tmgr_token_fired(manager->token)) {
+			look_at_unexecuted(manager);
 			next = earlier(next, heed_outer(manager, now));
+		}
 		next = earlier(next, look_at_records(manager, now));
 		next = earlier(next, tmgr__pool_run_tick(manager, now));
 		tmgr__clock_sleep(manager->clock, &manager->watch_word, word, next);

@@ -5,6 +5,7 @@
 #include "tests/support/fault.h"
 #include "tests/support/hosted.h"
 #include "tests/support/leak.h"
+#include "tests/support/looped.h"
 
 static struct tmgr_manager *manager_of(
 	struct probe *one, struct probe *two, enum tmgr_policy policy)
@@ -251,6 +252,77 @@ static void a_task_that_runs_one_after_another_keeps_none_of_them(void **state)
 	tmgr_manager_destroy(outer);
 }
 
+/* A task that hosts a manager and, once it is told to stop, asks for its execute, or does not. */
+struct late_host {
+	struct tmgr_manager *manager;
+	bool waits;
+	struct latch executing;
+};
+
+static int start_inner(void *self, struct tmgr_context *context)
+{
+	return tmgr_manager_start(((struct late_host *)self)->manager, context);
+}
+
+static int wait_late(void *self, struct tmgr_context *context)
+{
+	struct late_host *host = self;
+	int r;
+
+	latch_arrive(&host->executing);
+	r = tmgr_sleep_until(context, TMGR_NEVER);
+	return host->waits ? tmgr_manager_wait(host->manager, context) : r;
+}
+
+static int finish_inner(void *self, struct tmgr_context *context)
+{
+	return tmgr_manager_finish(((struct late_host *)self)->manager, context);
+}
+
+static const struct tmgr_task_ops late_ops = {
+	.initialize = start_inner,
+	.execute = wait_late,
+	.cleanup = finish_inner,
+};
+
+/* The loop that the inner manager's tasks would have been on runs in the outer one. */
+static void stop_before_inner_executes(bool waits)
+{
+	struct probe task = PROBE(.name = "task"), job = PROBE(.name = "job");
+	struct tmgr_manager_options options = { .shutdown_ns = 10 * TMGR_SECOND };
+	struct tmgr_manager *outer = tmgr_manager_create(&options);
+	struct late_host host = { tmgr_manager_create(NULL), waits, LATCH_INIT };
+	struct tmgr_task_options on = { .loop = looped_add(outer, "loop", NULL) };
+	struct runner runner;
+
+	assert_int_equal(tmgr_manager_add_task_with(
+				 host.manager, "task", probe_task(&task), TMGR_STRICT, &on),
+		0);
+	assert_int_equal(tmgr_manager_add_execute_task_with(
+				 host.manager, "job", probe_execute_task(&job), TMGR_ERROR, &on),
+		0);
+	assert_int_equal(tmgr_manager_add_task(outer, "inner",
+				 (struct tmgr_task){ &late_ops, &host }, TMGR_STRICT),
+		0);
+	runner_start(&runner, outer, NULL);
+	assert_true(latch_arrived(&host.executing, 1));
+	assert_true(task_reaches(outer, "loop", TMGR_STATE_RUNNING));
+	tmgr_manager_cancel(outer);
+	assert_int_equal(runner_join(&runner), 0);
+	tmgr_manager_destroy(host.manager);
+	tmgr_manager_destroy(outer);
+	assert_int_equal(task.executed + job.executed, 0);
+	assert_int_equal(task.cleaned_up, 1);
+	assert_int_equal(task.destroyed + job.destroyed, 2);
+}
+
+static void a_loop_outside_does_not_wait_for_tasks_that_the_stop_keeps_from_executing(void **state)
+{
+	(void)state;
+	stop_before_inner_executes(true);
+	stop_before_inner_executes(false);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -266,6 +338,8 @@ int main(void)
 		leak_test(a_manager_that_could_not_be_created_is_out_of_memory),
 		leak_test(a_manager_runs_once_so_a_retry_of_it_ends_with_an_error),
 		leak_test(a_task_that_runs_one_after_another_keeps_none_of_them),
+		leak_test(
+			a_loop_outside_does_not_wait_for_tasks_that_the_stop_keeps_from_executing),
 	};
 
 	return cmocka_run_group_tests_name("nested manager", tests, NULL, NULL);
