@@ -282,6 +282,27 @@ static int keep_handles(void *self, struct tmgr_context *context)
 	return 0;
 }
 
+static struct tmgr_coroutine *itself;
+
+static int wait_for_its_own_end(void *self, struct tmgr_context *context)
+{
+	IS(tmgr_coroutine_join(context, itself, tmgr_after(TMGR_MILLISECOND)), -EDEADLK);
+	IS(tmgr_coroutine_await(context, itself, tmgr_after(TMGR_MILLISECOND), NULL), -EDEADLK);
+	IS(tmgr_coroutine_join(NULL, itself, tmgr_after(TMGR_MILLISECOND)), -EDEADLK);
+	return 0;
+}
+
+static int have_one_wait_for_itself(void *self, struct tmgr_context *context)
+{
+	itself = spawned(context, "itself", wait_for_its_own_end, NULL);
+	return awaited(context, itself);
+}
+
+static void one_that_waits_for_its_own_end_is_told(void **state)
+{
+	assert_int_equal(looped_main(have_one_wait_for_itself, NULL), 0);
+}
+
 static void a_handle_is_good_after_the_end(void **state)
 {
 	assert_int_equal(looped_main(keep_handles, NULL), 0);
@@ -431,6 +452,7 @@ int main(void)
 		recorded_test(a_loop_has_no_more_coroutines_than_its_options_allow),
 		recorded_test(awaiting_gives_what_the_function_returned_and_its_value),
 		recorded_test(a_join_with_a_deadline_lets_the_coroutine_go_on),
+		recorded_test(one_that_waits_for_its_own_end_is_told),
 		recorded_test(a_handle_is_good_after_the_end),
 		recorded_test(several_may_await_one),
 		recorded_test(the_error_of_one_that_nobody_owns_stands_in_the_report),

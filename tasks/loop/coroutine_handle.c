@@ -94,19 +94,29 @@ struct tmgr_future *tmgr_coroutine_result(struct tmgr_coroutine *coroutine)
 	return &coroutine->settled;
 }
 
+/* Its own end would never come, and no cancel would end the wait for it. */
+static int check_other(const struct tmgr_coroutine *coroutine)
+{
+	if (!coroutine)
+		return -EINVAL;
+	return coroutine == tmgr__coroutine_here() ? -EDEADLK : 0;
+}
+
 int tmgr_coroutine_await(struct tmgr_context *context, struct tmgr_coroutine *coroutine,
 	int64_t deadline, void **ret_value)
 {
-	return coroutine ? tmgr_await(context, &coroutine->future, deadline, ret_value) : -EINVAL;
+	int r = check_other(coroutine);
+
+	return r < 0 ? r : tmgr_await(context, &coroutine->future, deadline, ret_value);
 }
 
 int tmgr_coroutine_join(
 	struct tmgr_context *context, struct tmgr_coroutine *coroutine, int64_t deadline)
 {
-	int r, error;
+	int r = check_other(coroutine), error;
 
-	if (!coroutine)
-		return -EINVAL;
+	if (r < 0)
+		return r;
 	tmgr_uninterrupted_begin(context, TMGR_NEVER);
 	r = tmgr_future_wait(context, &coroutine->future, deadline);
 	tmgr_uninterrupted_end(context);

@@ -130,6 +130,7 @@ TMGR_API struct tmgr_future *tmgr_coroutine_result(struct tmgr_coroutine *corout
  * @retval 0           it returned 0
  * @retval -ECANCELED  the token fired first, or the coroutine was cancelled
  * @retval -ETIMEDOUT  the deadline came first
+ * @retval -EDEADLK    the caller is this coroutine
  * @retval -EINVAL     coroutine is NULL
  *
  * @thread the task's; may block; cancellation point
@@ -151,6 +152,7 @@ TMGR_API int tmgr_coroutine_await(struct tmgr_context *context, struct tmgr_coro
  * @retval 0           it returned 0
  * @retval -ECANCELED  it was cancelled
  * @retval -ETIMEDOUT  the deadline came first
+ * @retval -EDEADLK    the caller is this coroutine
  * @retval -EINVAL     coroutine is NULL
  *
  * @thread the task's; may block
