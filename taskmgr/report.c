@@ -139,6 +139,10 @@ static void print_entry(
 		add_task_name(print, prefix, entry);
 		tmgr__text_format(text, "%s did not end by its deadline and was left behind",
 			tmgr_stage_name(entry->stage));
+		if (entry->text[0]) {
+			tmgr__text_add(text, ": ");
+			tmgr__text_add_escaped(text, entry->text);
+		}
 		break;
 	case TMGR_REPORT_NOT_CLEANED_UP:
 		tmgr__text_add(text, "not cleaned up: ");

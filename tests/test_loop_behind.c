@@ -3,6 +3,7 @@
  * process of its own, for what is stuck stays.
  */
 #include <string.h>
+#include <unistd.h>
 
 #include <taskmgr/group.h>
 
@@ -191,12 +192,41 @@ static void nor_do_children_behind_a_stuck_one(void **state)
 	assert_int_equal(child_run(&child, leave_children_behind, &order), 0);
 }
 
+/* Its manager never runs, and so never lets go of the loop. */
+static int leave_one_unrun(void *argument)
+{
+	static struct probe task = PROBE(.name = "task");
+	struct tmgr_manager_options options = { .shutdown_ns = 500 * TMGR_MILLISECOND };
+	struct tmgr_manager *manager = tmgr_manager_create(&options);
+	struct tmgr_manager *other = tmgr_manager_create(NULL);
+	struct tmgr_loop *loop = looped_add(manager, "loop", NULL);
+	struct runner runner;
+
+	child_check_equal(add_on(other, loop, &task), 0);
+	runner_start(&runner, manager, NULL);
+	child_check(task_reaches(manager, "loop", TMGR_STATE_RUNNING));
+	tmgr_manager_cancel(manager);
+	child_check_equal(runner_join(&runner), -TMGR_ESTUCK);
+	return tmgr_report_print(tmgr_manager_report(manager), "test", STDERR_FILENO);
+}
+
+static void a_report_says_what_a_stuck_loop_waited_for(void **state)
+{
+	static struct child child;
+
+	assert_int_equal(child_run(&child, leave_one_unrun, NULL), 0);
+	assert_non_null(strstr(child.text,
+		"test: stuck: task \"loop\": execute did not end by its deadline and was left "
+		"behind: tasks that were to run on it and have not begun: 1\n"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		leak_test(what_a_loop_that_is_not_given_back_never_began_does_not_keep_run),
 		leak_test(nor_does_what_a_loop_of_another_manager_never_began),
 		leak_test(nor_do_children_behind_a_stuck_one),
+		leak_test(a_report_says_what_a_stuck_loop_waited_for),
 	};
 
 	return cmocka_run_group_tests_name("behind on a loop", tests, NULL, NULL);

@@ -34,8 +34,9 @@ struct tmgr_report_entry {
 	int error; /**< negative errno, or one of ours */
 	/** the positive value returned, with -TMGR_EFAILED; else 0 */
 	int detail;
-	const char *name;                /**< of the task */
-	const char *text;                /**< given with tmgr_fail(), or ""; never NULL */
+	const char *name; /**< of the task */
+	/** given with tmgr_fail(), or, of a loop that is stuck, what is left on it, or ""; never NULL */
+	const char *text;
 	const struct tmgr_report *inner; /**< of the manager that ran inside this task, or NULL */
 };
 

@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,6 +179,11 @@ static void note_left(struct tmgr_loop *loop)
 		first = container_of(node, struct tmgr_coroutine, all);
 		snprintf(loop->left, sizeof(loop->left), "'%s' waits for %s", first->own_name,
 			tmgr_context_waiting(first->context));
+	} else {
+		/* Where there are none, it is over. */
+		snprintf(loop->left, sizeof(loop->left),
+			"tasks that were to run on it and have not begun: %" PRIu64,
+			__atomic_load_n(&loop->holds, __ATOMIC_RELAXED));
 	}
 	if (loop->coroutines > 1) {
 		size_t length = strlen(loop->left);
