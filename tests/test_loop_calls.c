@@ -320,6 +320,32 @@ static int leave_the_calls(void *self, struct tmgr_context *context)
 	return tmgr_loop_call_at(tmgr_loop_current(), &again->call, TMGR_NOW, call_again, again);
 }
 
+static struct tmgr_loop_call in_an_hour, when_it_ends;
+
+static int leave_one_scheduled(void *self, struct tmgr_context *context)
+{
+	IS(tmgr_loop_call_at(tmgr_loop_current(), &in_an_hour, tmgr_after(3600 * TMGR_SECOND),
+		   record, word_a),
+		0);
+	return 0;
+}
+
+static void what_is_scheduled_when_the_loop_ends_is_not_made(void **state)
+{
+	struct tmgr_loop_options options = { .main = leave_one_scheduled };
+	struct looped looped;
+
+	looped_start(&looped, &options);
+	assert_int_equal(runner_join(&looped.hosted.runner), 0);
+	assert_int_equal(tmgr_loop_call_at(looped.loop, &when_it_ends, TMGR_NOW, record, word_a),
+		-ESHUTDOWN);
+	tmgr_manager_destroy(looped.hosted.manager);
+	tmgr_loop_unref(looped.loop);
+	assert_int_equal(tmgr_loop_call_cancel(&in_an_hour), -ENOENT);
+	assert_int_equal(tmgr_loop_call_cancel(&when_it_ends), -ENOENT);
+	assert_string_equal(recorder_text(&recorder), "");
+}
+
 static void a_call_that_schedules_itself_for_now_does_not_keep_the_loop(void **state)
 {
 	struct again again = { .made = 0 };
@@ -474,6 +500,7 @@ int main(void)
 		recorded_test(many_timers_come_in_the_order_of_their_times),
 		recorded_test(a_call_that_schedules_itself_for_now_starves_nobody),
 		recorded_test(a_call_that_schedules_itself_for_now_does_not_keep_the_loop),
+		recorded_test(what_is_scheduled_when_the_loop_ends_is_not_made),
 		recorded_test(wait_idle_waits_for_calls_timers_and_runnable_coroutines),
 		recorded_test(one_of_two_that_wait_for_idle_can_be_cancelled),
 		recorded_test(

@@ -76,6 +76,7 @@ void tmgr__loop_exited(void *self)
 	do
 		tmgr__loop_take_posts(loop);
 	while (tmgr__loop_has_posts(loop));
+	tmgr__loop_drop_calls(loop);
 	/* Its own posts come as others' from here on. */
 	tmgr__loop_here = NULL;
 	bury_all(loop);

@@ -331,6 +331,9 @@ void tmgr__timers_due(struct tmgr_loop *loop, int64_t now);
 /* Nothing can run, and nothing will by itself: those who wait for that go on (loop_calls.c). */
 void tmgr__loop_wake_idlers(struct tmgr_loop *loop);
 
+/* The loop ends: calls that are scheduled will not be made, and need not be taken back. */
+void tmgr__loop_drop_calls(struct tmgr_loop *loop);
+
 /* As a host (hosted.c). */
 extern const struct tmgr_executor_ops tmgr__loop_executor_ops;
 /* A coroutine for the next of those that are started together, or NULL. */

@@ -76,6 +76,7 @@ static void end_unrun(struct tmgr_loop *loop)
 	__atomic_fetch_or(&loop->holds, TMGR__LOOP_CLOSED, __ATOMIC_SEQ_CST);
 	tmgr__loop_await_posters(loop);
 	tmgr__loop_drop_posts(loop);
+	tmgr__loop_drop_calls(loop);
 }
 
 void tmgr_loop_unref(struct tmgr_loop *loop)
@@ -427,6 +428,7 @@ static void leave(struct tmgr_loop *loop)
 	tmgr__loop_await_posters(loop);
 	while (tmgr__loop_has_posts(loop))
 		tmgr__loop_take_posts(loop);
+	tmgr__loop_drop_calls(loop);
 	tmgr_executor_leave(&loop->host);
 	tmgr__loop_here = NULL;
 	tmgr__overflow_unwatch();

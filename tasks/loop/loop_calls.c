@@ -35,6 +35,11 @@ int tmgr_loop_call_at(struct tmgr_loop *loop, struct tmgr_loop_call *call, int64
 
 	if (!loop || !call || !function)
 		return -EINVAL;
+	/* For whoever takes it back all the same. */
+	if (__atomic_load_n(&loop->state, __ATOMIC_ACQUIRE) == TMGR__LOOP_ENDED) {
+		call->scheduled = false;
+		return -ESHUTDOWN;
+	}
 	*call = (struct tmgr_loop_call){
 		.loop = loop, .function = function, .self = self, .scheduled = true
 	};
@@ -55,6 +60,21 @@ int tmgr_loop_call_cancel(struct tmgr_loop_call *call)
 	call->loop->timer_count--;
 	tmgr__timer_remove(call->loop, timer_of(call));
 	return 0;
+}
+
+void tmgr__loop_drop_calls(struct tmgr_loop *loop)
+{
+	struct tmgr__heap_node *node;
+
+	while ((node = tmgr__heap_first(&loop->timers))) {
+		struct tmgr__timer *timer = container_of(node, struct tmgr__timer, node);
+
+		tmgr__heap_remove(&loop->timers, node);
+		if (timer->due != call_due)
+			continue;
+		container_of((void **)timer, struct tmgr_loop_call, timer[0])->scheduled = false;
+		loop->timer_count--;
+	}
 }
 
 /* Deadlines of those who wait for idle, their own or their tokens'. */

@@ -233,16 +233,18 @@ TMGR_API int tmgr_loop_post_or(struct tmgr_loop *loop, struct tmgr_loop_call *ca
 	void (*function)(void *self), void (*instead)(void *self), void *self);
 
 /**
- * Have a function called by the loop at a moment.
+ * Have a function called by the loop at a moment. This does not keep the loop from ending: what is
+ * still scheduled then is not made.
  *
  * @param loop      a loop
- * @param call      borrowed until it was made or taken back
+ * @param call      borrowed until it was made or taken back, or the loop's task has ended
  * @param at        absolute, monotonic, nanoseconds
  * @param function  as for tmgr_loop_post()
  * @param self      for function
  *
- * @retval 0        scheduled
- * @retval -EINVAL  an argument is NULL
+ * @retval 0           scheduled
+ * @retval -EINVAL     an argument is NULL
+ * @retval -ESHUTDOWN  the loop has ended
  *
  * @thread the loop's thread
  * @source asyncio, call_at
@@ -256,7 +258,7 @@ TMGR_API int tmgr_loop_call_at(struct tmgr_loop *loop, struct tmgr_loop_call *ca
  * @param call  as given to tmgr_loop_call_at()
  *
  * @retval 0        taken back: it will not be made
- * @retval -ENOENT  it was made, or is not scheduled
+ * @retval -ENOENT  it was made, or is not scheduled, or its loop has ended
  * @retval -EINVAL  call is NULL
  *
  * @thread the loop's thread
