@@ -173,6 +173,9 @@ int tmgr__spawn(struct tmgr_context *context, struct tmgr_group *group, struct t
 	struct tmgr__record *record = NULL;
 	int r = check_child(task);
 
+	/* The threads, and whoever holds the locks, are not in a forked child. */
+	if (r == 0 && context)
+		r = tmgr__manager_check_fork(context->record->manager);
 	if (r == 0)
 		r = find_group(context, &group);
 	if (r == 0 && tmgr_token_fired(group->token))
@@ -314,6 +317,9 @@ int tmgr_group_wait(struct tmgr_context *context, struct tmgr_group *group, int6
 
 	if (!context)
 		return -EINVAL;
+	r = tmgr__manager_check_fork(context->record->manager);
+	if (r < 0)
+		return r;
 	if (!group && !context->default_group)
 		return 0;
 	r = find_group(context, &group);

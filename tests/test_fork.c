@@ -6,8 +6,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <taskmgr/group.h>
 #include <taskmgr/manager.h>
 #include <taskmgr/signal.h>
+#include <taskmgr/thread_call.h>
 
 #include "tests/support/child.h"
 #include "tests/support/leak.h"
@@ -19,11 +21,20 @@ static void no_event(void *self, const struct tmgr_event *event)
 	(void)event;
 }
 
+static int never_called(void *self, struct tmgr_context *context, void **ret_value)
+{
+	(void)self;
+	(void)context;
+	(void)ret_value;
+	return 0;
+}
+
 /* In the forked child: the number of the first call that does not say -ECHILD, 0 for none. */
-static int use_the_parents(struct tmgr_manager *manager)
+static int use_the_parents(struct tmgr_manager *manager, struct tmgr_context *context)
 {
 	static struct probe probe = PROBE(.name = "probe");
 	struct tmgr_snapshot *snapshot;
+	struct tmgr_thread_call call;
 	struct tmgr_handle handle;
 
 	if (tmgr_manager_add_task(manager, "p", probe_task(&probe), TMGR_STRICT) != -ECHILD)
@@ -43,7 +54,13 @@ static int use_the_parents(struct tmgr_manager *manager)
 		return 7;
 	if (tmgr_token_fired(tmgr_manager_token(manager)))
 		return 8;
-	return probe.destroyed == 2 ? 0 : 9;
+	if (tmgr_spawn(context, NULL, probe_execute_task(&probe), NULL) != -ECHILD)
+		return 9;
+	if (tmgr_group_wait(context, NULL, TMGR_NOW) != -ECHILD)
+		return 10;
+	if (tmgr_call_in_thread(context, &call, never_called, NULL) != -ECHILD)
+		return 11;
+	return probe.destroyed == 3 ? 0 : 12;
 }
 
 static int fork_in_task(struct probe *probe, struct tmgr_context *context)
@@ -54,7 +71,7 @@ static int fork_in_task(struct probe *probe, struct tmgr_context *context)
 
 	(void)probe;
 	if (pid == 0)
-		_exit(use_the_parents(manager));
+		_exit(use_the_parents(manager, context));
 	waitpid(pid, &status, 0);
 	tmgr_manager_cancel(manager);
 	return WIFEXITED(status) ? -WEXITSTATUS(status) : -999;

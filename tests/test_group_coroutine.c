@@ -279,6 +279,22 @@ static void with_the_context_of_one_that_has_ended_no_group_is_opened(void **sta
 	assert_int_equal(seen.begun, 0);
 }
 
+static int nest_without_end(void *self, struct tmgr_context *context)
+{
+	int r = tmgr_spawn(context, NULL, tmgr_task_function(nest_without_end, self), NULL);
+
+	atomic_fetch_add(&seen.begun, 1);
+	return r < 0 ? r : tmgr_group_wait(context, NULL, TMGR_NEVER);
+}
+
+static void children_of_children_are_refused_where_tokens_are_too_deep(void **state)
+{
+	(void)state;
+	fresh();
+	assert_int_equal(looped_main(nest_without_end, NULL), -ELOOP);
+	assert_in_range(seen.begun, TMGR_TOKEN_DEPTH_MAX / 2 - 2, TMGR_TOKEN_DEPTH_MAX / 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -287,6 +303,7 @@ int main(void)
 		leak_test(a_group_is_its_coroutines_alone),
 		leak_test(the_first_that_fails_cancels_the_others_of_a_coroutine),
 		leak_test(children_of_children_end_on_any_host),
+		leak_test(children_of_children_are_refused_where_tokens_are_too_deep),
 		leak_test(with_the_context_of_one_that_has_ended_no_group_is_opened),
 	};
 

@@ -52,6 +52,8 @@ TMGR_BEGIN_DECLS
  * @retval -ENOMEM     out of memory, and none has succeeded
  * @retval -EINVAL     context or first is NULL, the context's function has returned, there are no
  *                     attempts, or one has no function
+ * @retval -ELOOP      it is too deep as for tmgr_group_create()
+ * @retval -ECHILD     this is a forked child, and the manager ran in its parent
  *
  * @thread the task's; may block; cancellation point
  * @source asyncigo, FirstSuccess

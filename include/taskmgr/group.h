@@ -36,6 +36,8 @@ TMGR_BEGIN_DECLS
  *
  * @retval 0        opened
  * @retval -EINVAL  context or ret_group is NULL, or the context's function has returned
+ * @retval -ELOOP   the context's token has TMGR_TOKEN_DEPTH_MAX ancestors: children of children are
+ *                  too deep, each two below the other
  * @retval -ENOMEM  out of memory
  *
  * @thread the task's
@@ -59,6 +61,8 @@ TMGR_API int tmgr_group_create(struct tmgr_context *context,
  *                     the task has no execute, or has initialize or cleanup
  * @retval -EAGAIN     no thread could be made
  * @retval -ENOMEM     out of memory (or the error a refused task carries)
+ * @retval -ELOOP      group is NULL, and it is too deep as for tmgr_group_create()
+ * @retval -ECHILD     this is a forked child, and the manager ran in its parent
  *
  * @thread the task's
  */
@@ -89,6 +93,7 @@ TMGR_API int tmgr_group_cancel(struct tmgr_group *group);
  * @return 0, or the error of the first child that failed
  * @retval -ETIMEDOUT  the deadline came first
  * @retval -EINVAL     context is NULL or the group is not this task's
+ * @retval -ECHILD     this is a forked child, and the manager ran in its parent
  *
  * @thread the task's; may block
  */

@@ -48,6 +48,8 @@ TMGR_BEGIN_DECLS
  * @retval -EAGAIN     no thread could be made, or all the pool may have are blocked
  * @retval -ENOMEM     out of memory
  * @retval -EINVAL     context, call or function is NULL, or the context's function has returned
+ * @retval -ELOOP      it is too deep as for tmgr_group_create()
+ * @retval -ECHILD     this is a forked child, and the manager ran in its parent
  *
  * @thread the task's
  * @source asyncio, to_thread
