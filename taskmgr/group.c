@@ -369,10 +369,19 @@ static void destroy(struct tmgr_context *context, struct tmgr_group *group)
 	free(group);
 }
 
+/* It waits with the context that the group was opened with: for others to use, a child for one, it is not. */
+static bool is_here(const struct tmgr_context *context)
+{
+	return tmgr__context_here && tmgr__context_here->base == context->base;
+}
+
 void tmgr_group_destroy(struct tmgr_group *group)
 {
-	if (group)
-		destroy(group->context, group);
+	if (!group)
+		return;
+	if (!is_here(group->context))
+		tmgr__misuse_context(tmgr_context_name(group->context));
+	destroy(group->context, group);
 }
 
 void tmgr__groups_close(struct tmgr_context *context)

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include <taskmgr/group.h>
 #include <taskmgr/manager.h>
 #include <taskmgr/tasks/loop.h>
 
@@ -183,6 +184,45 @@ static void who_waits_with_the_context_of_a_function_that_has_returned_is_told(v
 		strstr(child.text, "misuse: the context of \"main\" is used by another function"));
 }
 
+static struct tmgr_group *opened;
+
+static int end_the_parents_group(void *self, struct tmgr_context *context)
+{
+	(void)self;
+	(void)context;
+	tmgr_group_destroy(opened);
+	return 0;
+}
+
+static int be_busy_while_a_child_ends_its_group(void *self, struct tmgr_context *context)
+{
+	static struct latch never = LATCH_INIT;
+
+	child_check_equal(tmgr_group_create(context, NULL, &opened), 0);
+	child_check_equal(
+		tmgr_spawn(context, opened, tmgr_task_function(end_the_parents_group, self), NULL),
+		0);
+	while (!latch_wait(&never))
+		;
+	return 0;
+}
+
+static int end_a_group_from_inside(void *argument)
+{
+	return tmgr_main(manager_with(
+		"parent", tmgr_task_function(be_busy_while_a_child_ends_its_group, argument)));
+}
+
+static void a_child_that_ends_the_group_it_is_in_is_told(void **state)
+{
+	struct child child;
+
+	(void)state;
+	assert_int_equal(child_run(&child, end_a_group_from_inside, NULL), ABORTED);
+	assert_non_null(strstr(
+		child.text, "misuse: the context of \"parent\" is used by another function"));
+}
+
 static int run_own_manager(void *self, struct tmgr_context *context)
 {
 	(void)self;
@@ -268,6 +308,7 @@ int main(void)
 		leak_test(pthread_exit_in_initialize_and_cleanup_names_the_task),
 		leak_test(two_threads_that_wait_with_one_context_are_named),
 		leak_test(who_waits_with_the_context_of_a_function_that_has_returned_is_told),
+		leak_test(a_child_that_ends_the_group_it_is_in_is_told),
 		leak_test(a_task_that_runs_its_own_manager_is_named),
 		leak_test(a_task_whose_loop_does_not_run_is_named_and_that_is_bad_use),
 		leak_test(observers_are_told_of_a_run_that_does_not_start),

@@ -119,7 +119,8 @@ TMGR_API int tmgr_group_error(
 	struct tmgr_group *group, size_t index, int *ret_error, const char **ret_text);
 
 /**
- * End a group: cancel what runs, wait for it, release it.
+ * End a group: cancel what runs, wait for it, release it. Another function than the one that opened it,
+ * one of its children, say, would wait in its place: that stops the program, with a message.
  *
  * @param group  taken; NULL does nothing
  *
