@@ -54,6 +54,7 @@ struct tmgr__signals {
 	sigset_t mask;         /* of the thread that runs, before */
 	sigset_t program_mask; /* the last of a thread that is not ours, for programs */
 	bool mask_noted;       /* the latter */
+	bool hup_watched;      /* a task has watched SIGHUP, maybe one that has ended */
 	int stops;             /* INT and TERM that have come */
 };
 
@@ -137,6 +138,7 @@ int tmgr__signals_start(struct tmgr_manager *manager)
 	}
 	tmgr__list_init(&signals.watches);
 	memset(signals.counts, 0, sizeof(signals.counts));
+	signals.hup_watched = false;
 	signals.stops = 0;
 	block_taken(&signals.mask);
 	note_mask(&signals.mask);
@@ -327,6 +329,23 @@ static bool hup_was_ignored(void)
 	return signals.before[SIGHUP].sa_handler == SIG_IGN;
 }
 
+/*
+ * Those who looked for a reload have stopped by now: it comes too late, and is no wish to stop for a
+ * second time.
+ */
+static bool is_late_reload(struct tmgr_manager *manager)
+{
+	bool watched, stopping;
+
+	tmgr__lock_acquire(&signals.lock);
+	watched = signals.hup_watched;
+	tmgr__lock_release(&signals.lock);
+	tmgr__manager_lock(manager);
+	stopping = manager->stopping;
+	tmgr__manager_unlock(manager);
+	return watched && stopping;
+}
+
 int64_t tmgr__signals_deliver(struct tmgr_manager *manager, int64_t now)
 {
 	for (int signo = 1; signo < SIGNALS; signo++) {
@@ -343,7 +362,7 @@ int64_t tmgr__signals_deliver(struct tmgr_manager *manager, int64_t now)
 		}
 		wanted = mark_watches(signo);
 		if (signo == SIGHUP && !tmgr__reload_request(&manager->reload) && !wanted &&
-			!hup_was_ignored())
+			!hup_was_ignored() && !is_late_reload(manager))
 			stop_by_signal(manager, signo);
 	}
 	tmgr__signals_unblock(manager);
@@ -381,6 +400,7 @@ int tmgr_signal_watch_create(struct tmgr_context *context, int signo, struct tmg
 	watch->channel = tmgr_channel_ref(channel);
 	tmgr__lock_acquire(&signals.lock);
 	tmgr__list_append(&signals.watches, &watch->node);
+	signals.hup_watched = signals.hup_watched || signo == SIGHUP;
 	take(signo, handle, HANDLER_FLAGS);
 	tmgr__lock_release(&signals.lock);
 	/* The watcher lets the signal come to it. */

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include <taskmgr/manager.h>
+#include <taskmgr/signal.h>
+#include <taskmgr/tasks/interruptible.h>
 
 #include "tests/support/child.h"
 #include "tests/support/leak.h"
@@ -197,6 +199,62 @@ static void three_in_a_row_end_it_at_once_and_name_all_that_still_ran(void **sta
 	}
 }
 
+static struct tmgr_handle reloading;
+
+/* Those who look for a reload have ended: what it asks for comes too late, and is no second stop. */
+static int stop_slowly(void *self, struct tmgr_context *context)
+{
+	struct tmgr_signal_watch *watch;
+	struct tmgr_channel *channel;
+	int signo;
+
+	(void)self;
+	child_check_equal(tmgr_channel_create(sizeof(int), 1, &channel), 0);
+	child_check_equal(tmgr_signal_watch_create(context, SIGUSR1, channel, &watch), 0);
+	child_say("ready");
+	child_check_equal(tmgr_sleep_until(context, TMGR_NEVER), -ECANCELED);
+	tmgr_uninterrupted_begin(context, TMGR_NEVER);
+	child_check_equal(tmgr_handle_wait(context, reloading, TMGR_NEVER), 0);
+	/* The watcher, which takes both, takes the lower one first. */
+	kill(getpid(), SIGHUP);
+	kill(getpid(), SIGUSR1);
+	child_check_equal(tmgr_channel_receive(context, channel, &signo, TMGR_NEVER), 0);
+	tmgr_uninterrupted_end(context);
+	tmgr_signal_watch_destroy(watch);
+	tmgr_channel_unref(channel);
+	return 0;
+}
+
+static int reload_too_late(void *argument)
+{
+	static struct probe probe = PROBE(.name = "reloading");
+	struct tmgr_task_options options = { .ret_handle = &reloading };
+	struct tmgr_manager *manager = tmgr_manager_create(NULL);
+
+	(void)argument;
+	child_check_equal(
+		tmgr_manager_add_task_with(manager, "reloading",
+			tmgr_interruptible(probe_task(&probe), SIGHUP), TMGR_STRICT, &options),
+		0);
+	child_check_equal(tmgr_manager_add_task(manager, "slow",
+				  tmgr_task_function(stop_slowly, NULL), TMGR_STRICT),
+		0);
+	return tmgr_main(manager);
+}
+
+static void a_reload_that_comes_while_it_stops_is_no_second(void **state)
+{
+	struct child child;
+
+	(void)state;
+	child_start(&child, reload_too_late, NULL);
+	assert_true(child_prints(&child, "ready\n"));
+	child_signal(&child, SIGTERM);
+	assert_int_equal(child_wait(&child), 0);
+	assert_null(strstr(child.text, "stuck"));
+	assert_null(strstr(child.text, "not cleaned up"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +262,7 @@ int main(void)
 		leak_test(a_second_cuts_the_cleanup_short_that_runs),
 		leak_test(a_third_leaves_with_its_number_even_if_a_cleanup_hangs),
 		leak_test(three_in_a_row_end_it_at_once_and_name_all_that_still_ran),
+		leak_test(a_reload_that_comes_while_it_stops_is_no_second),
 	};
 
 	return cmocka_run_group_tests_name("forced by signals", tests, NULL, NULL);

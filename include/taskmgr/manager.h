@@ -411,7 +411,8 @@ TMGR_API const struct tmgr_report *tmgr_manager_report(const struct tmgr_manager
  * the manager.
  *
  * INT and TERM stop gracefully, a second one calls what still runs stuck, a third leaves at once.
- * HUP asks for a reload where a task looks for it, and stops like TERM where none does.
+ * HUP asks for a reload where a task looks for it, and stops like TERM where none does; while it stops
+ * it is nothing where one has looked for it.
  *
  * @param manager  taken; NULL: creating it failed, out of memory
  *
