@@ -287,6 +287,7 @@ TMGR_API void tmgr_log(struct tmgr_context *context, enum tmgr_level level, cons
  *
  * @retval 0           slept
  * @retval -ECANCELED  the token fired first
+ * @retval -ETIMEDOUT  in an uninterrupted scope: its deadline came first
  *
  * @thread the task's; may block; cancellation point
  */
@@ -300,6 +301,7 @@ TMGR_API int tmgr_sleep(struct tmgr_context *context, int64_t ns);
  *
  * @retval 0           the moment has come
  * @retval -ECANCELED  the token fired first
+ * @retval -ETIMEDOUT  in an uninterrupted scope: its deadline came first
  * @retval -EINVAL     context is NULL and deadline TMGR_NEVER: this would sleep for ever
  *
  * @thread the task's; may block; cancellation point
