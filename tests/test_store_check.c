@@ -331,6 +331,35 @@ static void a_file_is_checked_where_nothing_can_be_written(void **state)
 	assert_int_equal(chmod(file.directory, 0755), 0);
 }
 
+/* A log that one makes who may not write the file would be in the way of the daemon that comes next. */
+static void nothing_is_left_beside_a_file_that_was_checked(void **state)
+{
+	static const char *const suffixes[] = { "-wal", "-shm", "-journal" };
+	char name[128];
+
+	(void)state;
+	assert_int_equal(check_file(), 0);
+	assert_int_equal(chmod(file.directory, 0777), 0);
+	assert_int_equal(chmod(file.path, 0644), 0);
+	must_give("gives 0: .");
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+		beside(name, suffixes[i]);
+		if (access(name, F_OK) == 0)
+			fail_msg("%s is left", name);
+	}
+}
+
+/* To open a pipe would be to wait for somebody who writes. */
+static void what_is_no_file_is_no_store(void **state)
+{
+	(void)state;
+	assert_int_equal(tmgr_store_sqlite_check(file.directory, NULL, NULL), -EBADMSG);
+	assert_int_equal(tmgr_store_sqlite_check("/dev/null", NULL, NULL), -EBADMSG);
+	assert_int_equal(unlink(file.path), 0);
+	assert_int_equal(mkfifo(file.path, 0600), 0);
+	assert_int_equal(tmgr_store_sqlite_check(file.path, NULL, NULL), -EBADMSG);
+}
+
 int main(void)
 {
 #define TEST(function) \
@@ -344,6 +373,8 @@ int main(void)
 		TEST(tables_that_are_missing_or_not_ours_are_found),
 		TEST(an_error_of_the_visitor_ends_the_check),
 		TEST(a_file_is_checked_where_nothing_can_be_written),
+		TEST(nothing_is_left_beside_a_file_that_was_checked),
+		TEST(what_is_no_file_is_no_store),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

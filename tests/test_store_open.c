@@ -290,6 +290,47 @@ static void what_root_makes_beside_a_file_is_its_owners(void **state)
 	assert_int_equal(store_file_close(&file), 0);
 }
 
+static int open_as_another(void *unused)
+{
+	struct tmgr_store_health health = { .error = 0 };
+
+	(void)unused;
+	child_check_equal(setuid(65534), 0);
+	child_check_equal(tmgr_store_sqlite_create(file.path, NULL, &file.store), 0);
+	child_check_equal(file.store->ops->open(file.store, &file.opened), -EACCES);
+	file.store->ops->health(file.store, &health);
+	child_say(health.text);
+	return 0;
+}
+
+/* A program of another user has looked while no daemon ran. The first commit would fail. */
+static void a_log_that_may_not_be_written_is_named_when_the_store_is_opened(void **state)
+{
+	static struct child child;
+	char log[128], lock[128];
+	FILE *made;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(store_file_close(&file), 0);
+	snprintf(log, sizeof(log), "%s-wal", file.path);
+	snprintf(lock, sizeof(lock), "%s.lock", file.path);
+	made = fopen(log, "we");
+	assert_non_null(made);
+	fclose(made);
+	assert_int_equal(unlink(lock), 0);
+	assert_int_equal(chmod(log, 0644), 0);
+	assert_int_equal(chmod(file.directory, 0777), 0);
+	assert_int_equal(chown(file.path, 65534, 65534), 0);
+	assert_int_equal(child_run(&child, open_as_another, NULL), 0);
+	assert_non_null(strstr(child.text, "/processes.db-wal: cannot be written"));
+	assert_int_equal(unlink(log), 0);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(store_file_close(&file), 0);
+}
+
 /* To open it would be to wait for somebody who reads. */
 static void a_pipe_is_refused_also_where_a_lock_stands_beside_it(void **state)
 {
@@ -332,6 +373,7 @@ int main(void)
 		TEST(what_takes_the_place_of_a_file_has_its_mode),
 		TEST(what_root_makes_beside_a_file_is_its_owners),
 		TEST(a_lock_that_is_a_link_is_not_followed),
+		TEST(a_log_that_may_not_be_written_is_named_when_the_store_is_opened),
 		TEST(a_pipe_is_refused_also_where_a_lock_stands_beside_it),
 	};
 

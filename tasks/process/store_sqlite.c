@@ -1,10 +1,12 @@
 /* The store on SQLite: making it, opening it, closing it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <taskmgr/time.h>
 
@@ -214,6 +216,24 @@ static int settle_doubts(struct sqlite_store *self, bool *ret_replaced)
 	return tmgr__sqlite_replace(self->path, self->options.vfs);
 }
 
+/* Of another user's program, which has looked while no daemon ran: or the first commit would tell. */
+static int look_beside(struct sqlite_store *self)
+{
+	static const char *const suffixes[] = { "-wal", "-shm" };
+	char name[PATH_MAX_BYTES + 8];
+
+	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		snprintf(name, sizeof(name), "%s%s", self->path, suffixes[i]);
+		if (faccessat(AT_FDCWD, name, R_OK | W_OK, AT_EACCESS) == 0 || errno == ENOENT)
+			continue;
+		self->health.error = -errno;
+		snprintf(self->health.text, sizeof(self->health.text),
+			"%.200s%s: cannot be written", self->path, suffixes[i]);
+		return self->health.error;
+	}
+	return 0;
+}
+
 static int open_all(struct sqlite_store *self)
 {
 	int r = open_main(self);
@@ -280,6 +300,8 @@ int tmgr__sqlite_open(struct tmgr_store *store, struct tmgr_store_opened *ret_op
 	r = settle_doubts(self, &replaced);
 	if (r == 0)
 		r = tmgr__sqlite_make_file(self->path);
+	if (r == 0)
+		r = look_beside(self);
 	if (r == 0)
 		r = open_all(self);
 	if (r < 0) {

@@ -172,6 +172,8 @@ struct sqlite_lock_file {
  * not of the link.
  */
 int tmgr__sqlite_follow_links(char **path);
+/* Whether there is a file of this name with something behind it. */
+bool tmgr__sqlite_stands_beside(const char *path, const char *suffix);
 /* Before anything is made beside a file: 0: it may be a store, or become one; -EBADMSG: it is none. */
 int tmgr__sqlite_look(const char *path);
 /* 0; -EBUSY; -ENOSPC; -EIO; or what open() says. */

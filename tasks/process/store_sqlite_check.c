@@ -248,12 +248,11 @@ static int check_journal(struct check *check)
 
 /* ---- Taking the copy ---- */
 
+/* Where a part of what it has may stand; a file that is made anew has the other kind at first. */
 static bool has_log(const char *path)
 {
-	char name[PATH_MAX + 8];
-
-	snprintf(name, sizeof(name), "%s-wal", path);
-	return access(name, F_OK) == 0;
+	return tmgr__sqlite_stands_beside(path, "-wal") ||
+	       tmgr__sqlite_stands_beside(path, "-journal");
 }
 
 /* With a log, reading needs its index, which needs to be written: what SQLite does not find then is
@@ -323,8 +322,8 @@ static bool is_same(const struct stat *a, const struct stat *b)
 	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-/* Where nothing can be written, a file without a log is whole, unless a daemon begins just now. */
-static int copy_alone(struct check *check, const char *path, int error)
+/* A file without a log is whole, unless a daemon begins just now: -EBUSY. Nothing is made beside it. */
+static int copy_alone(struct check *check, const char *path)
 {
 	struct stat before, after;
 	sqlite3 *from = NULL;
@@ -332,8 +331,10 @@ static int copy_alone(struct check *check, const char *path, int error)
 
 	if (stat(path, &before) < 0)
 		return -errno;
+	if (!S_ISREG(before.st_mode))
+		return -EBADMSG;
 	if (has_log(path))
-		return why_not(path, error);
+		return -EBUSY;
 	r = open_alone(path, &from);
 	r = copy_from(check, from, r);
 	if (stat(path, &after) < 0 || !is_same(&before, &after) || has_log(path))
@@ -341,21 +342,30 @@ static int copy_alone(struct check *check, const char *path, int error)
 	return r;
 }
 
+/* SQLite makes what it needs for that. It is there: what is missing is what would stand beside it. */
+static int copy_with_log(struct check *check, const char *path)
+{
+	sqlite3 *from = NULL;
+	int r = open_plainly(path, &from);
+
+	if (r != -ENOENT && r != -EROFS && r != -EACCES)
+		return copy_from(check, from, r);
+	sqlite3_close(from);
+	return has_log(path) ? why_not(path, r) : copy_alone(check, path);
+}
+
 static int take_copy(struct check *check, const char *path)
 {
 	char *real = realpath(path, NULL);
-	sqlite3 *from = NULL;
 	int r;
 
 	if (!real)
 		return -errno;
-	r = open_plainly(real, &from);
-	/* It is there: what is missing is what would stand beside it. */
-	if (r == -ENOENT || r == -EROFS || r == -EACCES) {
-		sqlite3_close(from);
-		r = copy_alone(check, real, r);
-	} else {
-		r = copy_from(check, from, r);
+	r = copy_alone(check, real);
+	if (r == -EBUSY) {
+		sqlite3_close(check->copy.main);
+		check->copy.main = NULL;
+		r = copy_with_log(check, real);
 	}
 	free(real);
 	return r;

@@ -139,9 +139,9 @@ int tmgr__sqlite_follow_links(char **path)
 	return -ELOOP;
 }
 
-static bool stands_beside(const char *path, const char *suffix)
+bool tmgr__sqlite_stands_beside(const char *path, const char *suffix)
 {
-	char name[PATH_SIZE];
+	char name[PATH_SIZE + 16];
 
 	snprintf(name, sizeof(name), "%s%s", path, suffix);
 	return access(name, F_OK) == 0;
@@ -155,8 +155,9 @@ static bool may_be_store(const char *path, const unsigned char *header)
 
 	/* After a power cut the first page may be missing, and be in what stands beside. */
 	if (header[0] == 0)
-		return stands_beside(path, "-wal") || stands_beside(path, "-journal") ||
-		       stands_beside(path, ".ready");
+		return tmgr__sqlite_stands_beside(path, "-wal") ||
+		       tmgr__sqlite_stands_beside(path, "-journal") ||
+		       tmgr__sqlite_stands_beside(path, ".ready");
 	/* With no owner as yet, the log may have the page that names it. */
 	return memcmp(header, HEADER_BEGIN, sizeof(HEADER_BEGIN)) == 0 &&
 	       (application == 0 || application == SQLITE_STORE_APPLICATION);
@@ -175,7 +176,7 @@ int tmgr__sqlite_look(const char *path)
 		return -EBADMSG;
 	/* Nothing new will be left. And a daemon may have it open, in this process too: closing a
 	 * descriptor of it would give up the locks that SQLite has on it. */
-	if (stands_beside(path, ".lock"))
+	if (tmgr__sqlite_stands_beside(path, ".lock"))
 		return 0;
 	if (about.st_size == 0)
 		return 0;

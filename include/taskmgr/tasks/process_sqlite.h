@@ -41,7 +41,8 @@ TMGR_BEGIN_DECLS
  * file, syncs it and its directory, and puts it in the place of the old one.
  *
  * Of its errors, beside those that all stores have: -EBUSY: another daemon has PATH.lock; -EPROTO:
- * the file is of a later version; -EBADMSG: it is another program's, or damaged.
+ * the file is of a later version; -EBADMSG: it is another program's, or damaged; -EACCES: it, or what
+ * stands beside it, may not be written.
  *
  * commit() gives -ENOSPC, with the reason in the health's text, also when another program holds the
  * file's write lock for longer than busy_ns, or the write-ahead log cannot be begun anew. It gives
@@ -70,8 +71,8 @@ TMGR_API int tmgr_store_sqlite_create(const char *path,
  * what belongs to no process.
  *
  * The file is only read, as it is at one moment, also while a daemon has it open; PATH.lock is not
- * taken. It needs room for a temporary copy. Where nothing can be written beside it, a file without a
- * log (PATH-wal) can be checked.
+ * taken. It needs room for a temporary copy. Beside a file without a log (PATH-wal) nothing is made, so
+ * it can be checked also where nothing can be written.
  *
  * @param path     of the file
  * @param finding  called for each finding with a line of text, borrowed until it returns; an error of
