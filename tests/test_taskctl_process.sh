@@ -210,6 +210,15 @@ one_is_started_and_sent_to()
 	says err 'has no definition of that name'
 	on_socket 1 start order e '{"customer":7}'
 	says err 'customer'
+	on_socket 1 start order "$(printf 'e\377')"
+	says err 'id: is not UTF-8$'
+	on_socket 1 send d/commands x --key "$(printf 'e\377')"
+	says err 'key: is not UTF-8$'
+	# What a terminal would obey is shown as JSON may write it.
+	on_socket 0 start order control '{"customer":"\u009b31m\u007f \u00e4","cart_ms":3600000}'
+	on_socket 0 show control
+	says out '"customer":"\\u009b31m\\u007f '"$(printf '\303\244')"'"'
+	on_socket 0 cancel control
 	echo '{"kind":"add","key":"1","sku":"cup","quantity":1,"price":5}' >"$dir/command"
 	"$taskctl" process send d/commands - --socket "$dir/control" <"$dir/command" || die 'send from standard input'
 	wait_until 'the line' sh -c "curl -s http://127.0.0.1:$port/orders/d | grep -q '\"sku\":\"cup\"'"
@@ -264,6 +273,17 @@ the_file_is_checked_and_backed_up()
 	run 1 list --file "$dir/text"
 	says err '/text: not a store, or damaged$'
 	[ ! -e "$dir/text.lock" ] || die 'it has a lock now'
+	# Looking at it makes no store of it, and copying it neither.
+	: >"$dir/empty"
+	for arguments in "list --file $dir/empty" "backup $dir/none.db --file $dir/empty" "check $dir/empty" \
+		"resume a --file $dir/empty"; do
+		# shellcheck disable=SC2086 # several words
+		run 1 $arguments
+		silent out
+		says err '/empty: not a store, or damaged$'
+	done
+	[ ! -s "$dir/empty" ] || die 'it is a store now'
+	[ ! -e "$dir/none.db" ] || die 'it has a copy'
 	run 1 check "$dir/nothing"
 	says err 'No such file'
 	[ ! -e "$dir/nothing" ] || die 'it was made'
@@ -288,7 +308,12 @@ the_file_is_read_when_the_daemon_is_down()
 	on_file 1 events --follow
 	says err '.*follow has --socket'
 	on_socket 1 list
-	says err 'no daemon is there'
+	says err 'control: no daemon is there: Connection refused$'
+	run 1 list --socket "$dir/nowhere"
+	says err '/nowhere: no daemon is there: No such file or directory$'
+	# Of a path that is too long that is not known, nor of one that is forbidden.
+	run 1 list --socket "/$(printf '%0107d' 0)"
+	says err '^taskctl: /0*: File name too long$'
 	sum=$(sqlite3 -readonly "$file" 'SELECT max(sequence), count(*) FROM tmgr_events')
 	on_file 0 list
 	on_file 0 show b
@@ -359,6 +384,9 @@ bad_usage_gives_2()
 		says out "^usage: taskctl process $command"
 		grep -q "^\\.It Ic $command\\>" docs/man/taskctl-process.1 || die "the manual page does not describe $command"
 	done <"$dir/commands"
+	sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESCRIPTION/p' docs/man/taskctl-process.1 >"$dir/synopsis"
+	[ "$(grep -c '^\.Nm' "$dir/synopsis")" -eq "$(grep -c '^\.Nm taskctl process$' "$dir/synopsis")" ] ||
+		die 'the manual page names another command'
 }
 
 for test in \

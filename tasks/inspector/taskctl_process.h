@@ -77,6 +77,7 @@ void taskctl_print_process_head(void);
 void taskctl_print_process(const struct tmgr__process_record *record);
 void taskctl_print_standing(const struct tmgr__process_record *record);
 void taskctl_print_details(const struct tmgr__process_record *record);
+void taskctl_print_json(const char *text); /* a part of a document */
 void taskctl_print_goroutine(const struct tmgr__process_record *record);
 void taskctl_print_wait(const struct tmgr__process_record *record);
 void taskctl_print_channel_head(void);

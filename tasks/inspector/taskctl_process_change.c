@@ -20,8 +20,10 @@ static int take_value(const char *word, struct tmgr_state_bytes *ret_value)
 		return 0;
 	}
 	value = malloc(TMGR_PROCESS_VALUE_MAX + 1);
-	if (!value)
+	if (!value) {
+		taskctl_error("%s", tmgr_strerror(-ENOMEM));
 		return -ENOMEM;
+	}
 	size = fread(value, 1, TMGR_PROCESS_VALUE_MAX + 1, stdin);
 	if (ferror(stdin) || size > TMGR_PROCESS_VALUE_MAX) {
 		taskctl_error("standard input: %s",

@@ -8,8 +8,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <taskmgr/tasks/process_sqlite.h>
 
@@ -135,10 +135,20 @@ static int open_runtime(struct tmgr_store *taken, struct tmgr_processes **ret_pr
 	return r;
 }
 
+/* Opening would make one of what is not there, and of what is empty. */
+static int look_first(const char *path)
+{
+	struct stat about;
+
+	if (stat(path, &about) < 0)
+		return -errno;
+	return S_ISREG(about.st_mode) && about.st_size == 0 ? -EBADMSG : 0;
+}
+
 int taskctl_file_open(const char *path, bool changes, struct tmgr_processes **ret_processes)
 {
 	struct tmgr_store *store = NULL;
-	int r = access(path, F_OK) < 0 ? -errno : 0; /* opening would make it */
+	int r = look_first(path);
 
 	if (r == 0)
 		r = tmgr_store_sqlite_create(path, NULL, &store);
@@ -183,11 +193,10 @@ int taskctl_file_check(const char *path)
 static int open_store(const char *path, struct tmgr_store **ret_store)
 {
 	struct tmgr_store_opened opened;
-	int r;
+	int r = look_first(path);
 
-	if (access(path, F_OK) < 0)
-		return errno == EACCES ? -EACCES : -ENOENT;
-	r = tmgr_store_sqlite_create(path, NULL, ret_store);
+	if (r == 0)
+		r = tmgr_store_sqlite_create(path, NULL, ret_store);
 	if (r < 0)
 		return r;
 	r = (*ret_store)->ops->open(*ret_store, &opened);

@@ -60,8 +60,10 @@ static int open_socket(struct taskctl_link *link, const struct taskctl_where *wh
 	int fd = -1;
 	int r = connect_to(path, where->patient, &fd);
 
-	if (r < 0)
+	if (r == -ENOENT || r == -ECONNREFUSED)
 		return say(r, "no daemon is there: ", path);
+	if (r < 0)
+		return say(r, "", path);
 	link->in = fdopen(fd, "r");
 	if (!link->in) {
 		close(fd);
@@ -203,16 +205,18 @@ int taskctl_link_ask(
 	const char *request = NULL;
 	size_t size = 0;
 	int r = tmgr_state_memory_create(&memory);
+	int wrong = 0; /* with the request */
 
 	if (r == 0)
-		r = tmgr_state_encode(memory, &tmgr__process_ask_state, ask, &request, &size);
+		wrong = r = tmgr_state_encode(
+			memory, &tmgr__process_ask_state, ask, &request, &size);
 	if (r == 0)
 		r = link->processes ? ask_file(link, request, size, &reading)
 				    : ask_socket(link, request, size, &reading);
-	tmgr_state_memory_destroy(memory);
 	if (r < 0)
-		taskctl_error("%s", tmgr_strerror(r));
+		taskctl_error("%s", wrong < 0 ? tmgr_state_error(memory) : tmgr_strerror(r));
 	else if (reading.error < 0)
 		taskctl_error("%s", reading.text);
+	tmgr_state_memory_destroy(memory);
 	return r < 0 ? r : reading.error;
 }

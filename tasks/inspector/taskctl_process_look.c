@@ -94,7 +94,7 @@ static int show_record(void *self, const struct tmgr__process_record *record, co
 		taskctl_print_details(record);
 		fputs("state       ", stdout);
 	} else if (strcmp(record->kind, "part") == 0) {
-		fputs(record->text ? record->text : "", stdout);
+		taskctl_print_json(record->text ? record->text : "");
 	} else if (strcmp(record->kind, "goroutine") == 0) {
 		putchar('\n');
 		look_at_goroutine(looking, record);

@@ -120,6 +120,21 @@ void taskctl_print_details(const struct tmgr__process_record *record)
 	}
 }
 
+/* A control character, which JSON may have as it is, is written in the other way that it has. */
+void taskctl_print_json(const char *text)
+{
+	while (*text) {
+		size_t control = tmgr__text_control(text);
+
+		/* The second byte of two is the character. */
+		if (control > 0)
+			printf("\\u%04x", (unsigned char)text[control - 1]);
+		else
+			putchar(*text);
+		text += control > 0 ? control : 1;
+	}
+}
+
 /* ---- Goroutines, waits ---------------------------------------------------------------------- */
 
 void taskctl_print_goroutine(const struct tmgr__process_record *record)
