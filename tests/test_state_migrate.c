@@ -177,8 +177,8 @@ static void what_it_returns_is_the_error_with_the_path(void **state)
 	migrate_result = -EXDEV;
 	assert_int_equal(
 		decode(&basket_state, "{\"orders\":[{},{\"customer\":1}]}", &object), -EXDEV);
-	assert_string_equal(
-		tmgr_state_error(memory), "orders[1].customer: the migrate function failed");
+	assert_string_equal(tmgr_state_error(memory),
+		"orders[1].customer: the migrate function failed: Invalid cross-device link");
 	migrate_result = 1;
 	assert_int_equal(decode(&order_state, "{\"customer\":1}", &object), -EPROTO);
 	assert_string_equal(asked, "customer customer");

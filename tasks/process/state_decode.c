@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <taskmgr/error.h>
+
 #include "state.h"
 
 #include "taskmgr/base/check.h"
@@ -259,11 +261,14 @@ static int migrate(const struct level *level, const struct tmgr_state_field *fie
 	struct tmgr__path path = { level->path, field->name, 0 };
 	struct tmgr_state_old old = { level->memory, level->value };
 	int r = level->state->migrate(&old, field->name, level->object);
+	char why[128];
 
 	if (r == 0)
 		return 0;
-	return tmgr__state_fail(
-		level->memory, &path, r < 0 ? r : -EPROTO, "the migrate function failed");
+	if (r > 0)
+		r = -EPROTO;
+	snprintf(why, sizeof(why), "the migrate function failed: %s", tmgr_strerror(r));
+	return tmgr__state_fail(level->memory, &path, r, why);
 }
 
 /* Read what is there; note which fields were, and which do not fit. */
