@@ -238,6 +238,20 @@ static void workers_for_one_definition_take_only_its_processes(void **state)
 	daemon_end(&daemon);
 }
 
+/* Which workers there are is known when the first process is to run. */
+static void workers_for_one_definition_are_refused_when_the_runtime_is_open(void **state)
+{
+	struct daemon daemon;
+	struct tmgr_task task;
+
+	daemon_begin(&daemon, 1);
+	task = tmgr_processes_workers(
+		daemon.processes, &(struct tmgr_processes_workers_options){ .definition = "sum" });
+	assert_int_equal(tmgr_task_error(task), -EBUSY);
+	tmgr_task_destroy(task);
+	daemon_end(&daemon);
+}
+
 static void an_effect_is_kept_before_once_returns(void **state)
 {
 	struct daemon daemon;
@@ -420,6 +434,7 @@ int main(void)
 		leak_test(many_send_at_once_from_threads_and_nothing_is_lost),
 		leak_test(senders_and_workers_may_be_coroutines_of_a_loop),
 		leak_test(workers_for_one_definition_take_only_its_processes),
+		leak_test(workers_for_one_definition_are_refused_when_the_runtime_is_open),
 		leak_test(an_effect_is_kept_before_once_returns),
 		leak_test(an_effect_that_outlasts_its_method_does_no_harm),
 		leak_test(a_method_without_a_deadline_is_never_late),

@@ -230,20 +230,26 @@ static size_t processors(void)
 	return count < TMGR_PROCESSES_WORKERS_MAX ? (size_t)count : TMGR_PROCESSES_WORKERS_MAX;
 }
 
-/* Crews are made before the runtime is opened; later only those that are there can be joined. */
-static struct tmgr__crew *crew_named(struct tmgr_processes *processes, const char *definition)
+/* Crews are made before the runtime is opened; later only those that are there can be joined: or -EBUSY. */
+static int crew_named(
+	struct tmgr_processes *processes, const char *definition, struct tmgr__crew **ret_crew)
 {
 	struct tmgr__crew *crew = &processes->general;
+	int r = 0;
 
+	*ret_crew = crew;
 	if (definition == NULL)
-		return crew;
+		return 0;
 	tmgr__lock_acquire(&processes->lock);
 	for (crew = processes->crews; crew != &processes->general; crew = crew->next) {
 		if (strcmp(crew->definition, definition) == 0)
 			break;
 	}
-	if (crew == &processes->general) {
-		crew = processes->state == TMGR__RUNTIME_MADE ? calloc(1, sizeof(*crew)) : NULL;
+	if (crew == &processes->general && processes->state != TMGR__RUNTIME_MADE) {
+		r = -EBUSY;
+	} else if (crew == &processes->general) {
+		crew = calloc(1, sizeof(*crew));
+		r = crew == NULL ? -ENOMEM : 0;
 		if (crew != NULL) {
 			tmgr__text_copy(crew->definition, sizeof(crew->definition), definition);
 			crew->next = processes->crews;
@@ -251,7 +257,8 @@ static struct tmgr__crew *crew_named(struct tmgr_processes *processes, const cha
 		}
 	}
 	tmgr__lock_release(&processes->lock);
-	return crew;
+	*ret_crew = crew;
+	return r;
 }
 
 static const struct tmgr_refusal *refuse(const struct tmgr_processes *processes,
@@ -278,9 +285,12 @@ static const struct tmgr_refusal *refuse(const struct tmgr_processes *processes,
 struct tmgr_task tmgr_processes_workers(
 	struct tmgr_processes *processes, const struct tmgr_processes_workers_options *options)
 {
+	static const struct tmgr_refusal late = { -EBUSY,
+		"workers for one definition are made before the runtime is opened" };
 	struct tmgr_processes_workers_options given = { 0 };
 	const struct tmgr_refusal *refusal;
 	struct workers *workers;
+	int r;
 
 	if (options != NULL)
 		given = *options;
@@ -290,10 +300,10 @@ struct tmgr_task tmgr_processes_workers(
 	workers = calloc(1, sizeof(*workers));
 	if (workers == NULL)
 		return tmgr_task_failed(-ENOMEM);
-	workers->crew = crew_named(processes, given.definition);
-	if (workers->crew == NULL) {
+	r = crew_named(processes, given.definition, &workers->crew);
+	if (r < 0) {
 		free(workers);
-		return tmgr_task_failed(-ENOMEM);
+		return r == -EBUSY ? tmgr_task_refused(&late) : tmgr_task_failed(r);
 	}
 	workers->processes = tmgr_processes_ref(processes);
 	workers->count = given.workers > 0 ? given.workers : processors();

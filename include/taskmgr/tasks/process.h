@@ -26,7 +26,12 @@
  *
  * The functions that declare return 0 or a negative errno, and remember the first error: the method then
  * fails with it whatever it returns, so results need not be looked at. Besides what each of them says, all
- * give -EMSGSIZE where the step would declare more than TMGR_PROCESS_STEP_MAX.
+ * give -EMSGSIZE where the step would declare more than TMGR_PROCESS_STEP_MAX, and may give again the error
+ * of one before.
+ *
+ * Whether a channel is there is found out when the method has returned. The step fails with -ENOENT where
+ * its process is unknown, or forgotten; or where it is one with an id of its own (of
+ * tmgr_process_channel(), or of no process) and is gone. One of a process that is over is closed.
  *
  * All functions here but the definitions are called by a method, on its thread, while it runs.
  */
@@ -342,7 +347,8 @@ TMGR_API int tmgr_process_go_named(
 
 /**
  * Send without waiting: the message stands in the channel's line until it is received. It is lost when
- * the channel is closed before that.
+ * the channel is closed before that. A line has no limit for these; messages from outside are refused
+ * while it is longer than theirs.
  *
  * @param process  the step
  * @param channel  as for tmgr_process_receive()

@@ -31,8 +31,8 @@ TMGR_BEGIN_DECLS
  * cleanup removes it. Only programs of the user that runs the daemon, and of root, are served. Add it
  * after the task of the runtime.
  *
- * Initialize fails with -EADDRINUSE (another program listens on it), -ENOENT, -EACCES and whatever
- * else bind(2) has.
+ * Initialize fails with -EADDRINUSE (another program listens on it, or it is no socket), -ENOENT, -EACCES
+ * and whatever else bind(2) has.
  *
  * @param processes  a reference is taken, and given back with the task
  * @param path       of the socket, 1 to 107 bytes; copied

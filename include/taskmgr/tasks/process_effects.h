@@ -49,6 +49,9 @@ TMGR_API int tmgr_process_key(struct tmgr_process *process, char *ret_key);
  * @retval -EMSGSIZE   the result is longer than TMGR_PROCESS_VALUE_MAX
  * @retval -ETIMEDOUT  the method is past its deadline: nothing it does counts any more
  * @retval -ESHUTDOWN  the runtime has ended
+ * @retval -EIO        the store has ended
+ * @retval -ENOSPC     in a single-threaded runtime: the store is full. In others it waits for room, until
+ *                     the method's deadline
  * @retval -ENOMEM     out of memory
  *
  * @thread the method's; may block

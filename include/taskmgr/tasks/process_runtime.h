@@ -44,7 +44,10 @@ struct tmgr_processes_options {
 	 * sent when one to the earlier had its key.
 	 */
 	int64_t keep_keys_ns;
-	/** How long the history goes back: 30 days; and how many events: 1,000,000. */
+	/**
+	 * How long the history goes back: 30 days; and how many events: 1,000,000. It is cut once a
+	 * minute, and by and by while there is much else to do, so it is longer at times.
+	 */
 	int64_t keep_events_ns;
 	uint64_t events_max;
 	/** Messages from outside that may stand in one channel's line: 10,000. */
@@ -186,7 +189,7 @@ TMGR_API struct tmgr_task tmgr_processes_task(struct tmgr_processes *processes);
  * @param options    copied; NULL for the default
  *
  * @return the task; one that is refused with -EINVAL (processes is NULL or single-threaded, or an option
- * is out of range) or -ENOMEM
+ * is out of range), -EBUSY (the runtime was opened, and had no workers for this definition then) or -ENOMEM
  *
  * @thread any thread
  */

@@ -3,6 +3,9 @@
  * A runtime of durable processes in one thread, for tests: made with single_threaded, it does nothing
  * but in these functions and in the waits of the thread that uses it. Time is a virtual clock, and the
  * order in which things happen is made from a seed: the same seed repeats it.
+ *
+ * Those waits have no use for their deadlines: they end with -ETIMEDOUT when nothing more happens before
+ * time passes, or there is room in the store.
  */
 #ifndef TMGR_TASKS_PROCESS_SINGLE_H
 #define TMGR_TASKS_PROCESS_SINGLE_H

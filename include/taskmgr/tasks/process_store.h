@@ -62,7 +62,7 @@ struct tmgr_store_process {
 	const char *id;
 	const char *definition;
 	enum tmgr_process_status status;
-	uint32_t version;   /**< of the definition that wrote the state */
+	uint32_t version;   /**< the highest of the definitions that have written the state */
 	uint32_t cancelled; /**< 1: cancel was asked for; 2: and its method has begun */
 	bool has_result;
 	int error;               /**< of a failed one */
