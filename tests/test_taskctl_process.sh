@@ -12,13 +12,14 @@ dir=$(mktemp -d)
 file=$dir/orders.db
 daemon=
 follower=
+holder=
 test=start
 export LC_ALL=C TZ=UTC
 
 finish()
 {
 	# shellcheck disable=SC2086 # one, or none
-	kill -KILL $daemon $follower 2>/dev/null
+	kill -KILL $daemon $follower $holder 2>/dev/null
 	wait 2>/dev/null
 	rm -rf "$dir"
 }
@@ -348,6 +349,26 @@ the_file_is_repaired_when_the_daemon_is_down()
 	run 0 check "$dir/copy2.db"
 }
 
+# It waits for a while, and nothing of it is about a disk.
+a_file_that_another_program_writes_to_is_not_changed()
+{
+	coproc writer { sqlite3 "$dir/copy2.db" 2>&1; }
+	# shellcheck disable=SC2154 # coproc sets it
+	holder=$writer_PID
+	echo "BEGIN IMMEDIATE; SELECT 'it is held';" >&"${writer[1]}"
+	read -r -t $((30 * scale)) line <&"${writer[0]}"
+	[ "$line" = 'it is held' ] || die "the file is not held: $line"
+	run 1 pause d 'a reason' --file "$dir/copy2.db"
+	silent out
+	says err 'it is not done: another program is writing to the file$'
+	! grep -q 'No space' "$dir/err" || die 'it says that the disk is full'
+	echo 'ROLLBACK;' >&"${writer[1]}"
+	eval "exec ${writer[1]}>&-"
+	wait "$holder"
+	holder=
+	run 0 pause d 'a reason' --file "$dir/copy2.db"
+}
+
 # A program that did not look has left them, more than are asked for at a time.
 names_that_are_not_utf8_are_shown_all_the_same()
 {
@@ -399,6 +420,7 @@ for test in \
 	the_file_is_checked_and_backed_up \
 	the_file_is_read_when_the_daemon_is_down \
 	the_file_is_repaired_when_the_daemon_is_down \
+	a_file_that_another_program_writes_to_is_not_changed \
 	names_that_are_not_utf8_are_shown_all_the_same \
 	bad_usage_gives_2; do
 	"$test"

@@ -161,12 +161,25 @@ int taskctl_file_open(const char *path, bool changes, struct tmgr_processes **re
 	return r < 0 ? say(r, path) : 0;
 }
 
+/* Without room a store also is while another program writes to the file. */
+static int say_no_room(const struct tmgr_store_health *store)
+{
+	taskctl_error(
+		"it is not done: %s", store->text[0] ? store->text : tmgr_strerror(-ENOSPC));
+	return -ENOSPC;
+}
+
 int taskctl_file_close(struct tmgr_processes *processes)
 {
 	int r = tmgr_processes_settle(processes);
-	int closed = tmgr_processes_close(processes);
+	struct tmgr_processes_stats stats = { 0 };
+	int closed;
 
+	tmgr_processes_stats(processes, &stats);
+	closed = tmgr_processes_close(processes);
 	tmgr_processes_unref(processes);
+	if (r == -ENOSPC)
+		return say_no_room(&stats.store);
 	if (r == 0)
 		r = closed;
 	return r < 0 ? say(r, "closing the file") : 0;
