@@ -501,8 +501,9 @@ INSTALLED_PAGES := $(foreach p,$(MAN_PAGES),$(MANDIR)/man$(patsubst .%,%,$(suffi
 INSTALLED_DOCS := $(addprefix $(DOCDIR)/,$(DOC_FILES) $(GUIDES) docs/man)
 INSTALLED_GDB := $(SHAREDIR)/taskmgr-gdb.py
 INSTALLED_PC := $(LIBDIR)/pkgconfig/libtaskmgr.pc
-# A page describes several functions, and is found by the name of each.
-PAGE_NAMES = $(shell awk '/^\.Sh/ { on = $$2 == "NAME" } on && $$1 == ".Nm" { print FILENAME ":" $$2 }' \
+# A page describes several functions, and is found by the name of each; one has that name itself.
+PAGE_NAMES = $(shell awk '/^\.Sh/ { on = $$2 == "NAME" } \
+	on && $$1 == ".Nm" && FILENAME !~ "/" $$2 "[.]3$$" { print FILENAME ":" $$2 }' \
 	$(filter %.3,$(MAN_PAGES)))
 INSTALLED_NAMES = $(foreach n,$(PAGE_NAMES),$(MANDIR)/man3/$(lastword $(subst :, ,$(n))).3)
 INSTALLED = $(INSTALLED_LIBS) $(INSTALLED_COMMAND) $(INSTALLED_HEADERS) $(INSTALLED_PAGES) \

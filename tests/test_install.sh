@@ -33,7 +33,9 @@ done
 [ -z "$(find "$root/usr" -type d ! -perm -005)" ] || fail 'others cannot enter the folders'
 
 # Each function is a page, too.
-for name in tmgr_channel_send tmgr_sleep tmgr_manager_add_task; do
+nowhere=$(find "$root" -type l ! -exec test -e {} \; -print)
+[ -z "$nowhere" ] || fail "links lead nowhere: $nowhere"
+for name in tmgr_channel_send tmgr_sleep tmgr_manager_add_task tmgr_process_control; do
 	grep -q "^\.Fo $name\$" "$root/usr/share/man/man3/$name.3" || fail "there is no page $name(3)"
 done
 
