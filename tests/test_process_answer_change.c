@@ -119,6 +119,37 @@ static void a_goroutine_is_sent_to_a_method(void **state)
 	durable_end(&durable);
 }
 
+static void one_is_resumed_only_with_the_status_that_was_seen(void **state)
+{
+	static const char retry[] = "{\"ask\":\"resume\",\"id\":\"f\",\"status\":\"failed\"}";
+	struct durable durable = { 0 };
+	struct answers answers = { 0 };
+
+	asked_fail = true;
+	durable_begin(&durable, asked);
+	assert_int_equal(durable_start(&durable, &asked_failing, "f"), 0);
+	durable_advance(&durable, TMGR_MINUTE);
+	assert_int_equal(answers_ask(&durable, &answers,
+				 "{\"ask\":\"pause\",\"id\":\"f\",\"text\":\"lunch\"}"),
+		0);
+	assert_int_equal(answers_ask(&durable, &answers, retry), -ESTALE);
+	assert_string_equal(
+		answers_text(&answers), "the process has another status: look at it again");
+	assert_int_equal(answers_ask(&durable, &answers,
+				 "{\"ask\":\"resume\",\"id\":\"f\",\"status\":\"asleep\"}"),
+		-EINVAL);
+	assert_int_equal(answers_ask(&durable, &answers, "{\"ask\":\"get\",\"id\":\"f\"}"), 0);
+	assert_string_equal(answers_record(&answers, "process", NULL)->status, "paused");
+	assert_string_equal(answers_record(&answers, "process", NULL)->text, "lunch");
+	assert_string_equal(answers_record(&answers, "goroutine", "Main")->status, "failed");
+	assert_int_equal(answers_ask(&durable, &answers, "{\"ask\":\"resume\",\"id\":\"f\"}"), 0);
+	durable_advance(&durable, TMGR_MINUTE);
+	assert_int_equal(durable_status(&durable, "f"), TMGR_PROCESS_FAILED);
+	assert_int_equal(answers_ask(&durable, &answers, retry), 0);
+	answers_drop(&answers);
+	durable_end(&durable);
+}
+
 static void a_start_without_memory_is_enomem_at_every_allocation(void **state)
 {
 	static const char line[] = "{\"ask\":\"start\",\"definition\":\"waiter\",\"id\":\"w\","
@@ -151,6 +182,7 @@ int main(void)
 		leak_test(a_state_is_set_only_at_the_revision_that_was_seen),
 		leak_test(a_state_is_json_also_where_the_program_lacks_the_definition),
 		leak_test(a_goroutine_is_sent_to_a_method),
+		leak_test(one_is_resumed_only_with_the_status_that_was_seen),
 		leak_test(a_start_without_memory_is_enomem_at_every_allocation),
 	};
 

@@ -244,9 +244,15 @@ a_failed_one_is_tried_again_or_sent_elsewhere()
 	wait_until 'it has failed once' sh -c "'$taskctl' process why f --socket '$dir/control' | grep -q '^Close: its method Close_Tell has failed'"
 	on_socket 1 retry f
 	says err 'f has not failed'
+	on_socket 0 pause f 'for the night'
+	on_socket 1 retry f
+	says err 'f is paused: only resume has it go on'
+	on_socket 0 why f
+	says out '^f is paused since .*: for the night$'
 	on_socket 1 goto f Close Nothing_There
 	says err 'there is no such process, channel, goroutine or method'
 	on_socket 0 goto f Close Limit_Off
+	on_socket 0 resume f
 	wait_until 'the goroutine has ended' sh -c "! '$taskctl' process why f --socket '$dir/control' | grep -q '^Close'"
 	on_socket 0 why f
 	says out '^Desk: waits for a message'

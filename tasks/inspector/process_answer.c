@@ -207,6 +207,20 @@ static int ask_for(struct answer *answer, const struct tmgr_process_command *com
 		answer->context, answer->processes, command, answer->deadline, ret_request);
 }
 
+/* 0 where none is asked for. */
+static int read_status(const struct tmgr__process_ask *ask, enum tmgr_process_status *ret_status)
+{
+	enum tmgr_process_status status = 0;
+
+	if (ask->status) {
+		status = tmgr__process_status_of(ask->status);
+		if (status == 0)
+			return -EINVAL;
+	}
+	*ret_status = status;
+	return 0;
+}
+
 static int list(struct answer *answer)
 {
 	const struct tmgr__process_ask *ask = answer->ask;
@@ -219,11 +233,9 @@ static int list(struct answer *answer)
 	command.filter.definition = ask->definition;
 	command.filter.after = ask->after;
 	command.filter.count_max = ask->max > 0 && ask->max < LIST_MAX ? ask->max : LIST_MAX;
-	if (ask->status) {
-		command.filter.status = tmgr__process_status_of(ask->status);
-		if (command.filter.status == 0)
-			return -EINVAL;
-	}
+	r = read_status(ask, &command.filter.status);
+	if (r < 0)
+		return r;
 	r = ask_for(answer, &command, &request);
 	infos = tmgr_process_request_infos(request, &count);
 	for (size_t i = 0; r == 0 && i < count; i++)
@@ -347,6 +359,20 @@ static int set(struct answer *answer)
 	return ask_for(answer, &command, NULL);
 }
 
+/* What was paused meanwhile does not go on because it had failed. */
+static int resume(struct answer *answer)
+{
+	struct tmgr_process_command command = command_of(answer, TMGR_PROCESS_RESUME);
+	int r = read_status(answer->ask, &command.filter.status);
+
+	if (r == 0)
+		r = ask_for(answer, &command, NULL);
+	if (r == -ESTALE)
+		tmgr__text_copy(answer->text, sizeof(answer->text),
+			"the process has another status: look at it again");
+	return r;
+}
+
 /* ---- Events --------------------------------------------------------------------------------- */
 
 static int visit_event(void *self, const struct tmgr_process_event *event)
@@ -437,13 +463,13 @@ static const struct {
 	{ .name = "channels", .answer = channels },
 	{ .name = "start", .answer = start },
 	{ .name = "set", .answer = set },
+	{ .name = "resume", .answer = resume },
 	{ .name = "events", .answer = events },
 	{ .name = "backup", .answer = backup },
 	{ .name = "send", .kind = TMGR_PROCESS_SEND },
 	{ .name = "close", .kind = TMGR_PROCESS_CLOSE },
 	{ .name = "cancel", .kind = TMGR_PROCESS_CANCEL },
 	{ .name = "pause", .kind = TMGR_PROCESS_PAUSE },
-	{ .name = "resume", .kind = TMGR_PROCESS_RESUME },
 	{ .name = "goto", .kind = TMGR_PROCESS_GOTO },
 	{ .name = "checkpoint", .kind = TMGR_PROCESS_CHECKPOINT },
 };

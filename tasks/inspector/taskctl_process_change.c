@@ -90,27 +90,31 @@ int taskctl_process_pause(struct taskctl_link *link, struct taskctl_line *line)
 
 static int keep_status(void *self, const struct tmgr__process_record *record, const char *text)
 {
-	bool *failed = self;
+	enum tmgr_process_status *status = self;
 
-	if (strcmp(record->kind, "process") == 0)
-		*failed = record->status && strcmp(record->status, "failed") == 0;
+	if (strcmp(record->kind, "process") == 0 && record->status)
+		*status = tmgr__process_status_of(record->status);
 	return 0;
 }
 
 /* Resume would also wake one that somebody has paused. */
 int taskctl_process_retry(struct taskctl_link *link, struct taskctl_line *line)
 {
-	bool failed = false;
-	struct taskctl_visit visit = { .record = keep_status, .self = &failed };
+	enum tmgr_process_status status = 0;
+	struct taskctl_visit visit = { .record = keep_status, .self = &status };
 	struct tmgr__process_ask get = { .ask = tmgr__borrowed("get"), .id = line->words[0] };
 	int r = taskctl_link_ask(link, &get, &visit);
 
 	if (r < 0)
 		return r;
-	if (!failed) {
+	if (status == TMGR_PROCESS_PAUSED)
+		taskctl_error("%s is paused: only resume has it go on", line->words[0]);
+	else if (status != TMGR_PROCESS_FAILED)
 		taskctl_error("%s has not failed", line->words[0]);
+	if (status != TMGR_PROCESS_FAILED)
 		return -EINVAL;
-	}
+	/* It may have been paused since. */
+	line->ask.status = tmgr__borrowed("failed");
 	return ask_of_id(link, line, "resume");
 }
 

@@ -238,18 +238,18 @@ static int apply_channel_delete(struct tmgr__engine *engine, const struct tmgr__
 
 /* ---- Processes from outside ------------------------------------------------------------------ */
 
+/* One that has failed too, as if it had been paused just before; its error stays. */
 static int apply_pause(
 	struct tmgr__engine *engine, struct tmgr__eprocess *process, const char *reason)
 {
 	struct tmgr__ending *ending;
 
-	if (process->status != TMGR_PROCESS_ACTIVE)
+	if (process->status == TMGR_PROCESS_PAUSED)
 		return -EALREADY;
 	ending = tmgr__process_ending(engine, process);
 	if (ending == NULL)
 		return -ENOMEM;
 	tmgr__text_copy_valid(ending->text, sizeof(ending->text), reason);
-	ending->error = 0;
 	tmgr__process_set_status(engine, process, TMGR_PROCESS_PAUSED);
 	tmgr__put_event(engine, TMGR_PROCESS_EVENT_PAUSED, process, NULL, ending->text);
 	tmgr__put_process(engine, process);
@@ -283,10 +283,13 @@ static bool resume_goroutine(struct tmgr__engine *engine, struct tmgr__goroutine
 	return true;
 }
 
-static int apply_resume(struct tmgr__engine *engine, struct tmgr__eprocess *process)
+static int apply_resume(struct tmgr__engine *engine, const struct tmgr__apply *command)
 {
+	struct tmgr__eprocess *process = command->process;
 	bool resumed = process->status != TMGR_PROCESS_ACTIVE;
 
+	if (command->status != 0 && process->status != command->status)
+		return -ESTALE;
 	for (struct tmgr__goroutine *goroutine = process->goroutines; goroutine != NULL;
 		goroutine = goroutine->next) {
 		if (goroutine->status != TMGR_GOROUTINE_BLOCKED)
@@ -303,14 +306,21 @@ static int apply_resume(struct tmgr__engine *engine, struct tmgr__eprocess *proc
 	return 0;
 }
 
-static bool has_failed(const struct tmgr__eprocess *process)
+/* Where none of its goroutines has failed any more it has no error; one that is paused stays so. */
+static void forget_failure(struct tmgr__engine *engine, struct tmgr__eprocess *process)
 {
 	for (const struct tmgr__goroutine *goroutine = process->goroutines; goroutine != NULL;
 		goroutine = goroutine->next) {
 		if (goroutine->status == TMGR_GOROUTINE_FAILED)
-			return true;
+			return;
 	}
-	return false;
+	if (process->status == TMGR_PROCESS_FAILED)
+		tmgr__process_activate(engine, process);
+	else if (process->status == TMGR_PROCESS_PAUSED && process->ending->error != 0)
+		process->ending->error = 0;
+	else
+		return;
+	tmgr__put_process(engine, process);
 }
 
 static int apply_goto(struct tmgr__engine *engine, const struct tmgr__apply *command)
@@ -338,10 +348,7 @@ static int apply_goto(struct tmgr__engine *engine, const struct tmgr__apply *com
 	else
 		tmgr__arrival_free(goroutine->what.arrival);
 	tmgr__goroutine_ready(engine, goroutine, method, arrival);
-	if (process->status == TMGR_PROCESS_FAILED && !has_failed(process)) {
-		tmgr__process_activate(engine, process);
-		tmgr__put_process(engine, process);
-	}
+	forget_failure(engine, process);
 	tmgr__put_event(engine, TMGR_PROCESS_EVENT_CHANGED, process, goroutine, "method");
 	return 0;
 }
@@ -398,7 +405,7 @@ static int apply_to_process(struct tmgr__engine *engine, const struct tmgr__appl
 	case TMGR__APPLY_PAUSE:
 		return apply_pause(engine, found.process, command->name);
 	case TMGR__APPLY_RESUME:
-		return apply_resume(engine, found.process);
+		return apply_resume(engine, &found);
 	case TMGR__APPLY_GOTO:
 		return apply_goto(engine, &found);
 	default:

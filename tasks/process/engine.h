@@ -300,6 +300,7 @@ struct tmgr__apply {
 	struct tmgr_bytes value;
 	uint64_t revision;
 	uint32_t capacity;
+	enum tmgr_process_status status; /* of a RESUME: only one that stands so; 0: any */
 };
 
 /* ---- Using it -------------------------------------------------------------------------------- */

@@ -76,6 +76,10 @@ static int64_t backoff_ms(const struct tmgr_process_retry *retry, uint32_t attem
 	return ns / MS + (ns % MS != 0);
 }
 
+/*
+ * A process that somebody has paused stays so, for his reason, and its goroutine says what failed: who
+ * resumed it because it has failed would not know of the pause.
+ */
 static void give_up(
 	struct tmgr__engine *engine, struct tmgr__goroutine *goroutine, int error, const char *text)
 {
@@ -86,10 +90,12 @@ static void give_up(
 	if (ending == NULL)
 		return;
 	goroutine->status = TMGR_GOROUTINE_FAILED;
-	tmgr__process_set_status(engine, process, TMGR_PROCESS_FAILED);
 	ending->error = error;
-	tmgr__text_init(&whole, ending->text, sizeof(ending->text));
-	tmgr__text_format(&whole, "%s: %s", goroutine->method->name, text);
+	if (process->status != TMGR_PROCESS_PAUSED) {
+		tmgr__process_set_status(engine, process, TMGR_PROCESS_FAILED);
+		tmgr__text_init(&whole, ending->text, sizeof(ending->text));
+		tmgr__text_format(&whole, "%s: %s", goroutine->method->name, text);
+	}
 	tmgr__put_event(engine, TMGR_PROCESS_EVENT_FAILED, process, goroutine, text);
 	tmgr__put_process(engine, process);
 }

@@ -208,6 +208,7 @@ static void copy(struct tmgr_process_request *request, const struct tmgr_process
 	request->filter.after = put_text(&to, command->filter.after);
 	apply->revision = command->revision;
 	apply->capacity = command->capacity;
+	apply->status = command->filter.status;
 	apply->value.size = value.size;
 	apply->value.data = to;
 	if (value.size > 0)

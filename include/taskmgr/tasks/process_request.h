@@ -30,12 +30,20 @@ enum tmgr_process_command_kind {
 	TMGR_PROCESS_CHANNEL_DELETE, /**< channel */
 	TMGR_PROCESS_RESULT,         /**< id: done when the process is over */
 	TMGR_PROCESS_CANCEL,         /**< id */
-	TMGR_PROCESS_PAUSE, /**< id, text: the reason, not empty, kept as tmgr_process_log() does */
-	TMGR_PROCESS_RESUME, /**< id: a paused one; or a failed one, whose method is tried again */
-	TMGR_PROCESS_GOTO,   /**< id, goroutine, method */
-	TMGR_PROCESS_SET,    /**< id, revision, value: the whole state, JSON */
-	TMGR_PROCESS_GET,    /**< id */
-	TMGR_PROCESS_LIST,   /**< filter */
+	/**
+	 * id, text: the reason, not empty, kept as tmgr_process_log() does. One that has failed can be
+	 * paused too.
+	 */
+	TMGR_PROCESS_PAUSE,
+	/**
+	 * id: a paused one goes on, and methods that have failed are called again, at once; with
+	 * filter.status only one that stands so
+	 */
+	TMGR_PROCESS_RESUME,
+	TMGR_PROCESS_GOTO,       /**< id, goroutine, method */
+	TMGR_PROCESS_SET,        /**< id, revision, value: the whole state, JSON */
+	TMGR_PROCESS_GET,        /**< id */
+	TMGR_PROCESS_LIST,       /**< filter */
 	TMGR_PROCESS_CHANNELS,   /**< id: those of a process; "" the runtime-wide; NULL: all */
 	TMGR_PROCESS_CHECKPOINT, /**< the store does the work that can wait */
 	TMGR_PROCESS_BACKUP,     /**< text: the path of a new file */
@@ -99,7 +107,7 @@ struct tmgr_process_info {
 	enum tmgr_process_status status;
 	bool cancelled; /**< cancel was asked for */
 	bool has_result;
-	int error;
+	int error;        /**< of a failed one; or of a paused one whose goroutine has failed */
 	const char *text; /**< why it is paused, or what failed; "" */
 	uint64_t revision, steps;
 	int64_t created_ms; /**< wall clock */
@@ -220,7 +228,7 @@ TMGR_API void tmgr_process_request_release(struct tmgr_process_request *request)
  * @retval -EEXIST     the id of a start, a channel's or a backup's file is there
  * @retval -EALREADY   cancel, pause, resume, close: it is so already; pause: it has failed
  * @retval -ESRCH      the process is over
- * @retval -ESTALE     set: the state's revision is another
+ * @retval -ESTALE     set: the state's revision is another; resume: the status is
  * @retval -EBUSY      set, goto: its method runs at this moment; or delete: messages or waits are left
  * @retval -ENOTSUP    backup: the store cannot
  * @retval -EPIPE      send: the channel is closed

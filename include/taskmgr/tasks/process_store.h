@@ -65,7 +65,7 @@ struct tmgr_store_process {
 	uint32_t version;   /**< the highest of the definitions that have written the state */
 	uint32_t cancelled; /**< 1: cancel was asked for; 2: and its method has begun */
 	bool has_result;
-	int error;               /**< of a failed one */
+	int error;               /**< of a failed one, or a paused one's failed goroutine */
 	const char *text;        /**< why it is paused, or what failed; "" */
 	uint64_t revision;       /**< counts changes of the state; for "if the version matches" */
 	uint64_t steps;          /**< methods that took effect */
