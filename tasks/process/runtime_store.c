@@ -92,6 +92,24 @@ static bool fill_trials(struct tmgr_processes *processes, const struct tmgr__lis
 	return true;
 }
 
+/*
+ * Those that end their processes are the first that are taken: how many wait for a result is then what
+ * was judged, and who asks for it in a step beside finds it.
+ */
+static void take_trials(struct tmgr_processes *processes)
+{
+	struct tmgr__list others, *link;
+
+	tmgr__list_init(&others);
+	while ((link = tmgr__list_pop(&processes->trials)) != NULL) {
+		if (job_of(link)->step.deed.finish)
+			tmgr__list_append(&processes->trying, link);
+		else
+			tmgr__list_append(&others, link);
+	}
+	tmgr__list_splice(&processes->trying, &others);
+}
+
 static bool give_trials(struct tmgr_processes *processes, const struct tmgr__list *jobs)
 {
 	free(processes->orders_trials);
@@ -146,7 +164,7 @@ bool tmgr__runtime_order(struct tmgr_processes *processes)
 		return true;
 	if (!tmgr__list_empty(&processes->trials) &&
 		tmgr__runtime_ns(processes) >= processes->retry_at) {
-		tmgr__list_splice(&processes->trying, &processes->trials);
+		take_trials(processes);
 		return give_trials(processes, &processes->trying);
 	}
 	if (processes->batches[processes->building].step_count > 0) {
