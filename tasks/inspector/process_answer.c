@@ -442,6 +442,9 @@ static int backup(struct answer *answer)
 
 	answer->deadline = TMGR_NEVER;
 	r = ask_for(answer, &command, NULL);
+	if (r == -EAGAIN)
+		tmgr__text_copy(answer->text, sizeof(answer->text),
+			"there is no thread for it now: try again later");
 	if (r == -ENOENT || r == -ENOSPC) {
 		tmgr__text_init(&out, answer->text, sizeof(answer->text));
 		tmgr__text_add(&out, answer->ask->text);

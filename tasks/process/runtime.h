@@ -207,7 +207,8 @@ int tmgr__runtime_store_main(void *self, struct tmgr_context *context, void **re
 /* runtime_backup.c */
 /* Begin backups that were asked for, one at a time, and answer for what was made. No context: make them here. */
 void tmgr__runtime_back_up(struct tmgr_processes *processes, struct tmgr_context *context);
-/* Give up the one that is being made. */
+/* Give up the one that is being made; and wait for its end, when the store's thread has ended. */
+void tmgr__runtime_cancel_backup(struct tmgr_processes *processes);
 void tmgr__runtime_end_backup(struct tmgr_processes *processes, struct tmgr_context *context);
 
 /* workers.c */

@@ -83,13 +83,19 @@ void tmgr__runtime_back_up(struct tmgr_processes *processes, struct tmgr_context
 	}
 }
 
+void tmgr__runtime_cancel_backup(struct tmgr_processes *processes)
+{
+	if (processes->backup != NULL)
+		tmgr_future_cancel(&processes->backup_call.future, 0, "the runtime ends");
+}
+
+/* One that has not begun may wait for a thread: for the store's, where the pool has no other left. */
 void tmgr__runtime_end_backup(struct tmgr_processes *processes, struct tmgr_context *context)
 {
 	int r;
 
 	if (processes->backup == NULL)
 		return;
-	tmgr_future_cancel(&processes->backup_call.future, 0, "the runtime ends");
 	r = tmgr_thread_call_wait(context, &processes->backup_call, TMGR_NEVER, NULL);
 	answer(processes, r);
 }

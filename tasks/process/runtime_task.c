@@ -239,8 +239,9 @@ static int processes_execute(void *self, struct tmgr_context *context)
 		r = drain(processes, context);
 	else
 		begin_stop(processes);
-	tmgr__runtime_end_backup(processes, context);
+	tmgr__runtime_cancel_backup(processes);
 	quit_store(processes, context, &call);
+	tmgr__runtime_end_backup(processes, context);
 	closed = tmgr__runtime_close(processes, r == 0);
 	/* One that never began may be behind others on the pool still. */
 	tmgr_thread_call_wait(context, &call, TMGR_NEVER, NULL);

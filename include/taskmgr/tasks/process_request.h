@@ -232,7 +232,7 @@ TMGR_API void tmgr_process_request_release(struct tmgr_process_request *request)
  * @retval -EBUSY      set, goto: its method runs at this moment; or delete: messages or waits are left
  * @retval -ENOTSUP    backup: the store cannot
  * @retval -EPIPE      send: the channel is closed
- * @retval -EAGAIN     send: too many stand in its line
+ * @retval -EAGAIN     send: too many stand in its line; backup: no thread could be made for it
  * @retval -ENODATA    result: it gave none
  * @retval -EINVAL     an argument is NULL, or a field that the kind needs is missing, no name, or out of
  *                     range
