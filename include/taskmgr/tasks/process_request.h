@@ -226,7 +226,7 @@ TMGR_API void tmgr_process_request_release(struct tmgr_process_request *request)
  * @retval 0           done
  * @retval -ENOENT     there is no such process, channel, goroutine or method
  * @retval -EEXIST     the id of a start, a channel's or a backup's file is there
- * @retval -EALREADY   cancel, pause, resume, close: it is so already; pause: it has failed
+ * @retval -EALREADY   cancel, pause, resume, close: it is so already
  * @retval -ESRCH      the process is over
  * @retval -ESTALE     set: the state's revision is another; resume: the status is
  * @retval -EBUSY      set, goto: its method runs at this moment; or delete: messages or waits are left
