@@ -146,8 +146,9 @@ static void statements_cannot_touch_what_is_the_stores(void **state)
 		"CREATE TRIGGER t AFTER INSERT ON tmgr_events BEGIN SELECT 1; END",
 		"CREATE INDEX i ON tmgr_events (at_ms)", "CREATE TABLE tmgr_later (a)",
 		"CREATE TABLE TMGR_LATER (a)", "CREATE VIEW tmgr_view AS SELECT 1",
-		"ALTER TABLE tmgr_events RENAME TO e", "", "SELECT 1; SELECT 2", "SELEKT",
-		"-- nothing" };
+		"ALTER TABLE tmgr_events RENAME TO e",
+		"CREATE VIRTUAL TABLE tmgr_pages USING dbstat (main)", "", "SELECT 1; SELECT 2",
+		"SELEKT", "-- nothing" };
 
 	(void)state;
 	assert_int_equal(commit(), 0);
@@ -163,6 +164,30 @@ static void statements_cannot_touch_what_is_the_stores(void **state)
 	assert_int_equal(try("SELECT ?1").result, 0);
 	assert_int_equal(commit(), 0);
 	assert_int_equal(store_file_check(&file), 0);
+}
+
+/* A name is looked for there first, and a trigger there may be on any table. */
+static void nothing_temporary_stands_before_what_is_the_stores(void **state)
+{
+	static const char *const texts[] = { "CREATE TEMP TABLE tmgr_journal (a, b, c, d)",
+		"CREATE TEMP TABLE t (a, b, c, d)", "CREATE TEMP VIEW tmgr_journal AS SELECT 1",
+		"CREATE TEMP TRIGGER t AFTER INSERT ON main.tmgr_journal BEGIN"
+		" DELETE FROM tmgr_journal; END" };
+	struct store_file copy;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct tmgr_store_trial trial = try(texts[i]);
+
+		if (trial.result != -EINVAL)
+			fail_msg("%s: %d", texts[i], trial.result);
+		assert_string_equal(trial.text, "not authorized");
+	}
+	assert_int_equal(commit(), 0);
+	assert_int_equal(store_file_copy(&copy, &file), 0);
+	assert_int_equal(store_file_open(&copy), 0);
+	assert_int_equal(copy.opened.sequence, steps.sequence);
+	store_file_fini(&copy);
 }
 
 /* One that would go on for ever, reading or writing, beside two that are good. */
@@ -433,6 +458,7 @@ int main(void)
 		TEST(a_trial_that_fails_undoes_itself_and_no_other),
 		TEST(one_that_rolls_all_back_undoes_itself_and_no_other),
 		TEST(statements_cannot_touch_what_is_the_stores),
+		TEST(nothing_temporary_stands_before_what_is_the_stores),
 		TEST(a_statement_that_never_ends_fails_its_step_and_no_other),
 		TEST(one_that_takes_those_of_another_call_with_it_ends_the_trial_and_not_the_store),
 		TEST(the_text_of_a_failure_is_utf8),

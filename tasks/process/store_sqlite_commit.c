@@ -65,13 +65,12 @@ static int unless_ours(const char *name)
 	return name && strncasecmp(name, "tmgr_", 5) == 0 ? SQLITE_DENY : SQLITE_OK;
 }
 
-/* What a user's statement may not do: end our transaction, change our tables, open other files. */
+/* What a user's statement may not do: end our transaction, change or hide our tables, open other files. */
 /* NOLINTNEXTLINE(readability-function-size): the parameters are SQLite's */
 static int authorize(void *user, int action, const char *one, const char *two, const char *database,
 	const char *trigger)
 {
 	(void)user;
-	(void)two;
 	(void)trigger;
 	switch (action) {
 	case SQLITE_TRANSACTION:
@@ -81,6 +80,10 @@ static int authorize(void *user, int action, const char *one, const char *two, c
 	case SQLITE_PRAGMA:
 		return SQLITE_DENY;
 	case SQLITE_INSERT:
+		/* What is temporary is noted there: it is found before ours, or is a trigger on it. */
+		if (database && strcmp(database, "temp") == 0)
+			return SQLITE_DENY;
+		return unless_ours(one);
 	case SQLITE_UPDATE:
 	case SQLITE_DELETE:
 	case SQLITE_DROP_TABLE:
@@ -95,7 +98,6 @@ static int authorize(void *user, int action, const char *one, const char *two, c
 	default:
 		return SQLITE_OK;
 	}
-	(void)database;
 }
 
 void tmgr__sqlite_forget_user_statements(struct sqlite_store *self)

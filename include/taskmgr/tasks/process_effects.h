@@ -64,7 +64,8 @@ TMGR_API int tmgr_process_once(struct tmgr_process *process, const char *name,
  * Write rows of the user's own in the transaction of the step: exactly once.
  *
  * A statement that fails fails the step, as if the method had returned its error; so do statements
- * that run for longer than the store allows, with -ETIMEDOUT.
+ * that run for longer than the store allows, with -ETIMEDOUT. It may not begin or end a transaction,
+ * change the store's own tables, set a pragma, open another file, or make something temporary: -EINVAL.
  *
  * @param process    the step
  * @param statement  copied with its values; executed in the order declared
