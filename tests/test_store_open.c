@@ -1,6 +1,7 @@
 /* Who may open the file of a store on SQLite: one daemon, and only what is a store, or becomes one. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -224,8 +225,8 @@ static void a_child_that_was_forked_does_not_keep_the_lock(void **state)
 	assert_int_equal(waitpid(child, NULL, 0), child);
 }
 
-/* As after a kill while it waited for the disk. */
-static void put_in_doubt(void)
+/* As after a kill while a commit, or 1: the checkpoint thread, waited for the disk. */
+static void leave_mark(long of)
 {
 	char lock[128];
 	FILE *to;
@@ -233,8 +234,104 @@ static void put_in_doubt(void)
 	snprintf(lock, sizeof(lock), "%s.lock", file.path);
 	to = fopen(lock, "r+e");
 	assert_non_null(to);
+	assert_int_equal(fseek(to, of, SEEK_SET), 0);
 	assert_int_equal(fputc(1, to), 1);
 	fclose(to);
+}
+
+static void put_in_doubt(void)
+{
+	leave_mark(0);
+}
+
+static void what_a_commit_or_the_checkpoint_thread_waited_for_is_copied_to_a_new_file(void **state)
+{
+	struct tmgr_store_health health;
+	struct stat before, after;
+
+	(void)state;
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(store_file_close(&file), 0);
+	for (long of = 0; of < 2; of++) {
+		assert_int_equal(stat(file.path, &before), 0);
+		leave_mark(of);
+		assert_int_equal(store_file_open(&file), 0);
+		assert_true(file.opened.recovered);
+		file.store->ops->health(file.store, &health);
+		assert_int_equal(health.error, 0);
+		assert_string_equal(health.text,
+			"the last daemon ended while it waited for the disk: copied to a new file");
+		assert_int_equal(store_file_close(&file), 0);
+		assert_int_equal(stat(file.path, &after), 0);
+		assert_true(after.st_ino != before.st_ino);
+		/* And no longer. */
+		assert_int_equal(store_file_open(&file), 0);
+		assert_false(file.opened.recovered);
+		assert_int_equal(store_file_close(&file), 0);
+	}
+}
+
+/* It was killed before it had the name. The log beside it is the old file's, and not played into it. */
+static void a_new_file_that_is_ready_takes_its_place_at_the_next_opening(void **state)
+{
+	struct steps steps;
+	char command[512];
+
+	(void)state;
+	assert_int_equal(steps_init(&steps, 2), 0);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(commit(steps_next(&steps, 4)), 0);
+	assert_int_equal(file.store->ops->checkpoint(file.store), 0);
+	snprintf(command, sizeof(command), "cp %s %s.ready", file.path, file.path);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(commit(steps_next(&steps, 4)), 0);
+	snprintf(command, sizeof(command), "cp %s-wal %s.log", file.path, file.path);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(store_file_close(&file), 0);
+	snprintf(command, sizeof(command), "mv %s.log %s-wal", file.path, file.path);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_true(file.opened.recovered);
+	assert_int_equal(file.opened.sequence, 4);
+	assert_int_equal(store_file_close(&file), 0);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_false(file.opened.recovered);
+	assert_int_equal(store_file_close(&file), 0);
+	steps_fini(&steps);
+}
+
+/* What its health says after an opening that must fail. */
+static void must_say(int error, const char *why)
+{
+	struct tmgr_store_health health;
+	struct tmgr_store_opened opened;
+	struct tmgr_store *store;
+	char text[TMGR_PROCESS_TEXT_SIZE];
+
+	assert_int_equal(tmgr_store_sqlite_create(file.path, NULL, &store), 0);
+	assert_int_equal(store->ops->open(store, &opened), error);
+	store->ops->health(store, &health);
+	tmgr_store_destroy(store);
+	assert_int_equal(health.error, error);
+	snprintf(text, sizeof(text), "%s: %s", file.path, why);
+	assert_string_equal(health.text, text);
+}
+
+static void an_opening_that_is_refused_says_why(void **state)
+{
+	char why[256];
+
+	(void)state;
+	assert_int_equal(store_file_open(&file), 0);
+	snprintf(why, sizeof(why), "another daemon has %s.lock", file.path);
+	must_say(-EBUSY, why);
+	assert_int_equal(store_file_close(&file), 0);
+	store_file_sql(&file, "PRAGMA user_version = 2");
+	must_say(-EPROTO, "made by a later version of the library");
+	store_file_sql(&file, "PRAGMA user_version = 0");
+	must_say(-EBADMSG, "not a store, or damaged");
+	strcat(file.path, "/below");
+	must_say(-ENOTDIR, "cannot be opened");
 }
 
 static void what_takes_the_place_of_a_file_has_its_mode(void **state)
@@ -370,6 +467,9 @@ int main(void)
 		TEST(nothing_is_left_beside_what_is_no_store),
 		TEST(a_store_whose_first_page_is_only_in_the_log_is_opened),
 		TEST(a_child_that_was_forked_does_not_keep_the_lock),
+		TEST(what_a_commit_or_the_checkpoint_thread_waited_for_is_copied_to_a_new_file),
+		TEST(a_new_file_that_is_ready_takes_its_place_at_the_next_opening),
+		TEST(an_opening_that_is_refused_says_why),
 		TEST(what_takes_the_place_of_a_file_has_its_mode),
 		TEST(what_root_makes_beside_a_file_is_its_owners),
 		TEST(a_lock_that_is_a_link_is_not_followed),
