@@ -3,10 +3,13 @@
  * where the disk fails; and that leaving out a sync would be seen.
  */
 #include <errno.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <taskmgr/taskmgr.h>
 
+#include "tests/support/child.h"
 #include "tests/support/leak.h"
 #include "tests/support/power_program.h"
 #include "tests/support/seeded.h"
@@ -89,6 +92,73 @@ static void leaving_out_the_sync_of_the_database_is_seen(void **state)
 	for (long n = 60; !end && lost == 0; n += 7)
 		lost = cut_at(n, seed, false, true, &end);
 	assert_true(lost > 0);
+}
+
+/* ---- Killed ---- */
+
+static int play_until_killed(void *moment)
+{
+	struct power_program program = { .random.seed = 1 };
+
+	power_kill_at(*(long *)moment);
+	child_check_equal(store_file_open(&file), 0);
+	power_program_play(&program, file.store, 24);
+	power_program_forget(&program);
+	return 0;
+}
+
+/* Of a commit, or of the checkpoint thread. */
+static bool is_marked(void)
+{
+	char lock[sizeof(file.path) + 8], marks[2] = { 0 };
+	FILE *from;
+
+	snprintf(lock, sizeof(lock), "%s.lock", file.path);
+	from = fopen(lock, "re");
+	assert_non_null(from);
+	assert_int_equal(fread(marks, 1, sizeof(marks), from), sizeof(marks));
+	fclose(from);
+	return marks[0] || marks[1];
+}
+
+static void set_limit_of_log(uint64_t bytes)
+{
+	file.options = power_program_options();
+	file.options.log_max_bytes = bytes;
+}
+
+static void kill_at_each(uint64_t log_max_bytes, unsigned seed)
+{
+	const char *each = getenv("KILL_EACH");
+	long step = each ? atol(each) : 5, n;
+	static struct child child;
+	int r = 1000 + SIGKILL;
+
+	set_limit_of_log(log_max_bytes);
+	/* The first makes the file, in which there is nothing. */
+	for (n = 2 + seed % step; r != 0; n += step) {
+		r = child_run(&child, play_until_killed, &n);
+		if (r != 0 && r != 1000 + SIGKILL)
+			fail_msg("%d: %s", r, child.text);
+		if (r != 0 && !is_marked())
+			fail_msg("killed at operation %ld: it is in no doubt", n);
+		store_file_fini(&file);
+		assert_int_equal(store_file_init(&file), 0);
+		set_limit_of_log(log_max_bytes);
+	}
+	print_message("killed at every %ldth of %ld operations\n", step, n);
+	assert_true(n > 50);
+}
+
+/* The kernel may have dropped it, and show it all the same: see store_sqlite_file.c. */
+static void what_is_written_or_synced_when_a_program_is_killed_is_in_doubt(void **state)
+{
+	unsigned seed = (unsigned)seed_of_this_run();
+
+	(void)state;
+	kill_at_each(0, seed);
+	/* A commit begins the log anew. */
+	kill_at_each(2 * file.options.log_bytes, seed);
 }
 
 /* ---- No room ---- */
@@ -212,6 +282,7 @@ int main(void)
 		TEST(nothing_acknowledged_is_lost_wherever_the_power_is_cut),
 		TEST(leaving_out_the_sync_of_the_log_is_seen),
 		TEST(leaving_out_the_sync_of_the_database_is_seen),
+		TEST(what_is_written_or_synced_when_a_program_is_killed_is_in_doubt),
 		TEST(a_batch_for_which_there_is_no_room_is_not_there_and_goes_on_later),
 		TEST(after_a_sync_that_failed_all_is_copied_to_a_new_file_before_anything_else),
 		TEST(a_write_that_fails_ends_the_store),
