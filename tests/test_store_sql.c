@@ -1,8 +1,7 @@
-/* The user's own statements in a step's transaction, and other programs that use the file. */
+/* The user's own statements in a step's transaction, and a program that writes to the file. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include <sqlite3.h>
 
@@ -190,6 +189,26 @@ static void nothing_temporary_stands_before_what_is_the_stores(void **state)
 	store_file_fini(&copy);
 }
 
+/* Text that is bound is the step's, and gone with it. */
+static void values_are_those_of_the_step_and_of_no_earlier_one(void **state)
+{
+	struct tmgr_sql_value values[] = { { .kind = TMGR_SQL_TEXT, .text = "one" },
+		{ .kind = TMGR_SQL_TEXT, .text = "two" } };
+	struct tmgr_sql_statement statement = { "INSERT INTO t VALUES (?1, ?2)", values, 2 };
+	struct tmgr_store_trial trial = { &statement, 1, 1, "" };
+
+	(void)state;
+	assert_int_equal(try("CREATE TABLE t (a, b)").result, 0);
+	for (size_t count = 3; count-- > 0;) {
+		statement.count = count;
+		assert_int_equal(file.store->ops->try_sql(file.store, &trial, 1), 0);
+		assert_int_equal(trial.result, 0);
+	}
+	assert_int_equal(commit(), 0);
+	assert_string_equal(
+		store_file_sql(&file, "SELECT a, b FROM t ORDER BY rowid"), "one|two\none|\n|");
+}
+
 /* One that would go on for ever, reading or writing, beside two that are good. */
 static void try_beside_an_endless_one(const char *endless)
 {
@@ -257,6 +276,34 @@ static void one_that_takes_those_of_another_call_with_it_ends_the_trial_and_not_
 	assert_int_equal(store_file_check(&file), 0);
 }
 
+static void what_the_store_does_itself_may_take_longer_than_a_steps_statements(void **state)
+{
+	(void)state;
+	assert_int_equal(store_file_close(&file), 0);
+	file.options.sql_ns = 1;
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(try("SELECT 1").result, 0);
+	/* It is asked for each few thousand instructions of one statement: that deletes so many rows. */
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(file.store->ops->commit(file.store, steps_next(&steps, 1000)), 0);
+	assert_int_equal(file.store->ops->checkpoint(file.store), 0);
+	assert_int_equal(health().journal_steps, 0);
+}
+
+/* What was given again has its statements too: they end with it, and hold up nobody. */
+static void a_batch_that_is_there_ends_the_transaction_of_its_statements(void **state)
+{
+	const struct tmgr_store_batch *batch = steps_next(&steps, 2);
+
+	(void)state;
+	assert_int_equal(file.store->ops->commit(file.store, batch), 0);
+	assert_int_equal(try("CREATE TABLE t (a)").result, 0);
+	assert_int_equal(file.store->ops->commit(file.store, batch), 0);
+	assert_string_equal(
+		store_file_sql(&file, "INSERT INTO t VALUES (1); SELECT a FROM t"), "1");
+	assert_int_equal(commit(), 0);
+}
+
 static void the_text_of_a_failure_is_utf8(void **state)
 {
 	char text[2 * TMGR_PROCESS_TEXT_SIZE] = "SELECT ";
@@ -317,138 +364,6 @@ static void a_program_that_writes_to_the_file_holds_steps_and_loses_none(void **
 	sqlite3_close(other);
 }
 
-static uint64_t size_of_log(void)
-{
-	char path[128];
-	struct stat about;
-
-	snprintf(path, sizeof(path), "%s-wal", file.path);
-	assert_int_equal(stat(path, &about), 0);
-	return (uint64_t)about.st_size;
-}
-
-/* Each page with 24 bytes in front of it is what the log grows by, while it is not begun anew. */
-static void bytes_that_are_written_to_the_log_are_counted_once(void **state)
-{
-	uint64_t log, bytes;
-
-	(void)state;
-	assert_int_equal(commit(), 0);
-	log = size_of_log();
-	bytes = health().bytes;
-	for (int i = 0; i < 10; i++) {
-		assert_int_equal(commit(), 0);
-		assert_true(file.store->ops->maintain(file.store, TMGR_SECOND, false) >= 0);
-	}
-	/* These are copied into the tables. */
-	while (file.store->ops->maintain(file.store, TMGR_SECOND, true) != 0)
-		tmgr_sleep(NULL, TMGR_MILLISECOND);
-	assert_int_equal(health().journal_steps, 0);
-	assert_int_equal(commit(), 0);
-	log = size_of_log() - log;
-	assert_int_equal(health().bytes - bytes, log / (4096 + 24) * 4096);
-	assert_true(log > 20 * (4096 + 24));
-}
-
-/* The salts in its header are others each time. */
-static uint64_t salts_of_log(void)
-{
-	char path[128];
-	uint64_t salts = 0;
-	FILE *log;
-
-	snprintf(path, sizeof(path), "%s-wal", file.path);
-	log = fopen(path, "re");
-	assert_non_null(log);
-	assert_int_equal(fseek(log, 16, SEEK_SET), 0);
-	assert_int_equal(fread(&salts, sizeof(salts), 1, log), 1);
-	fclose(log);
-	return salts;
-}
-
-static void the_log_is_begun_anew_above_its_size_and_long_before_its_limit(void **state)
-{
-	int64_t until = tmgr_after(30 * TMGR_SECOND);
-	uint64_t first;
-
-	(void)state;
-	assert_int_equal(store_file_close(&file), 0);
-	file.options.log_bytes = 65536;
-	assert_int_equal(store_file_open(&file), 0);
-	assert_int_equal(commit(), 0);
-	first = salts_of_log();
-	while (salts_of_log() == first && tmgr_now() < until) {
-		assert_int_equal(commit(), 0);
-		assert_true(file.store->ops->maintain(file.store, TMGR_SECOND, true) >= 0);
-	}
-	assert_true(salts_of_log() != first);
-}
-
-static void a_program_that_reads_for_long_lets_the_log_grow_to_its_limit_and_no_further(
-	void **state)
-{
-	sqlite3 *other;
-	uint64_t log = 0;
-	int64_t until;
-	int r = 0;
-
-	(void)state;
-	assert_int_equal(store_file_close(&file), 0);
-	file.options.log_bytes = 65536;
-	file.options.log_max_bytes = 1 << 20;
-	assert_int_equal(store_file_open(&file), 0);
-	/* Without one the log is begun anew, by a commit where the checkpoint thread is slow. */
-	for (int i = 0; i < 400; i++) {
-		assert_int_equal(commit(), 0);
-		assert_true(file.store->ops->maintain(file.store, TMGR_SECOND, true) >= 0);
-		log = health().log_bytes > log ? health().log_bytes : log;
-	}
-	assert_true(log < 2 << 20);
-	assert_int_equal(sqlite3_open(file.path, &other), SQLITE_OK);
-	assert_int_equal(
-		sqlite3_exec(other, "BEGIN; SELECT * FROM tmgr_processes", NULL, NULL, NULL),
-		SQLITE_OK);
-	for (int i = 0; i < 2000 && r == 0; i++) {
-		r = commit();
-		assert_true(file.store->ops->maintain(file.store, TMGR_SECOND, true) >= 0);
-	}
-	assert_int_equal(r, -ENOSPC);
-	assert_int_equal(health().error, -ENOSPC);
-	assert_non_null(strstr(health().text, "another program has been reading for long"));
-	assert_true(health().log_bytes >= 1 << 20 && health().log_bytes < 3 << 20);
-	assert_int_equal(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
-	sqlite3_close(other);
-	/* The checkpoint thread may be at its round, for as long as it takes. */
-	for (until = tmgr_after(30 * TMGR_SECOND); r < 0 && tmgr_now() < until;) {
-		r = file.store->ops->commit(file.store, &steps.batch);
-		assert_true(file.store->ops->maintain(file.store, TMGR_SECOND, true) >= 0);
-	}
-	assert_int_equal(r, 0);
-	assert_int_equal(health().error, 0);
-}
-
-static void a_program_that_reads_does_not_hold_up_the_end(void **state)
-{
-	int64_t began;
-	sqlite3 *other;
-
-	(void)state;
-	assert_int_equal(commit(), 0);
-	assert_int_equal(sqlite3_open(file.path, &other), SQLITE_OK);
-	assert_int_equal(
-		sqlite3_exec(other, "BEGIN; SELECT * FROM tmgr_processes", NULL, NULL, NULL),
-		SQLITE_OK);
-	assert_int_equal(commit(), 0);
-	began = tmgr_now();
-	assert_int_equal(store_file_close(&file), 0);
-	/* Not the five seconds that a commit would wait for one that writes. */
-	assert_true(tmgr_now() - began < 4 * TMGR_SECOND);
-	sqlite3_close(other);
-	assert_int_equal(store_file_open(&file), 0);
-	assert_true(file.opened.sequence == 4);
-	assert_false(file.opened.recovered);
-}
-
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_prestate_setup_teardown(function, set_up, tear_down, &file)
@@ -459,15 +374,14 @@ int main(void)
 		TEST(one_that_rolls_all_back_undoes_itself_and_no_other),
 		TEST(statements_cannot_touch_what_is_the_stores),
 		TEST(nothing_temporary_stands_before_what_is_the_stores),
+		TEST(values_are_those_of_the_step_and_of_no_earlier_one),
 		TEST(a_statement_that_never_ends_fails_its_step_and_no_other),
+		TEST(what_the_store_does_itself_may_take_longer_than_a_steps_statements),
+		TEST(a_batch_that_is_there_ends_the_transaction_of_its_statements),
 		TEST(one_that_takes_those_of_another_call_with_it_ends_the_trial_and_not_the_store),
 		TEST(the_text_of_a_failure_is_utf8),
 		TEST(more_texts_than_are_kept_are_prepared_again),
 		TEST(a_program_that_writes_to_the_file_holds_steps_and_loses_none),
-		TEST(a_program_that_reads_does_not_hold_up_the_end),
-		TEST(bytes_that_are_written_to_the_log_are_counted_once),
-		TEST(the_log_is_begun_anew_above_its_size_and_long_before_its_limit),
-		TEST(a_program_that_reads_for_long_lets_the_log_grow_to_its_limit_and_no_further),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
