@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <taskmgr/taskmgr.h>
 
@@ -202,6 +203,89 @@ static void a_batch_for_which_there_is_no_room_is_not_there_and_goes_on_later(vo
 	power_program_forget(&program);
 }
 
+/* Nothing of it waits for the disk any more: the file is in no doubt. */
+static void what_there_was_no_room_to_copy_is_copied_later_and_lost_by_no_end(void **state)
+{
+	struct power_program program = { .random.seed = (unsigned)seed_of_this_run() };
+	const struct tmgr_store_batch *batch;
+
+	(void)state;
+	file.options.log_bytes = 1 << 30; /* or the checkpoint thread may be at work */
+	assert_int_equal(store_file_open(&file), 0);
+	for (int i = 0; i < 20; i++) {
+		batch = random_steps_next(&program.random);
+		power_no_room(1);
+		assert_int_equal(file.store->ops->commit(file.store, batch), -ENOSPC);
+		assert_false(is_marked());
+		power_no_room(0);
+		assert_int_equal(file.store->ops->commit(file.store, batch), 0);
+		rows_apply_batch(&program.acknowledged, batch);
+	}
+	power_no_room(1);
+	assert_int_equal(file.store->ops->maintain(file.store, TMGR_MINUTE, true), 0);
+	assert_false(is_marked());
+	power_no_room(0);
+	assert_int_equal(file.store->ops->maintain(file.store, TMGR_MINUTE, true), 0);
+	assert_int_equal(store_file_close(&file), 0);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_false(file.opened.recovered);
+	store_file_must_have(&file, &program.acknowledged);
+	power_program_forget(&program);
+}
+
+/* More than is kept in memory, so that it is written before the transaction ends. */
+static void a_steps_statement_for_which_there_is_no_room_holds_steps_and_fails_none(void **state)
+{
+	struct tmgr_sql_statement statements[] = { { "CREATE TABLE much (text)", NULL, 0 },
+		{ "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 24)"
+		  " INSERT INTO much SELECT zeroblob(1 << 20) FROM n",
+			NULL, 0 } };
+	struct tmgr_store_trial trial = { statements, 2, 0, "" };
+	struct random_steps steps = { .seed = 1 };
+	struct tmgr_store_health health;
+
+	(void)state;
+	file.options.sql_ns = TMGR_HOUR;
+	file.options.log_bytes = 1 << 30;
+	assert_int_equal(store_file_open(&file), 0);
+	power_no_room(1);
+	assert_int_equal(file.store->ops->try_sql(file.store, &trial, 1), -ENOSPC);
+	file.store->ops->health(file.store, &health);
+	assert_int_equal(health.error, -ENOSPC);
+	assert_false(is_marked());
+	power_no_room(0);
+	assert_int_equal(file.store->ops->try_sql(file.store, &trial, 1), 0);
+	assert_int_equal(trial.result, 0);
+	assert_int_equal(file.store->ops->commit(file.store, random_steps_next(&steps)), 0);
+	file.store->ops->health(file.store, &health);
+	assert_int_equal(health.error, 0);
+	assert_string_equal(store_file_sql(&file, "SELECT count(*) FROM much"), "24");
+}
+
+/* ---- Backups ---- */
+
+static void a_backup_that_was_made_is_there_after_the_power_was_cut(void **state)
+{
+	struct power_program program = { .random.seed = (unsigned)seed_of_this_run() };
+	struct store_file survivor;
+	char path[128];
+	unsigned seed = 1;
+
+	(void)state;
+	assert_int_equal(store_file_open(&file), 0);
+	power_program_play(&program, file.store, 12);
+	snprintf(path, sizeof(path), "%s/backup.db", file.directory);
+	assert_int_equal(file.store->ops->backup(file.store, path, NULL, NULL), 0);
+	assert_int_equal(store_file_init(&survivor), 0);
+	power_survivors(survivor.directory, POWER_LOSES_ALL, &seed);
+	snprintf(survivor.path, sizeof(survivor.path), "%s/backup.db", survivor.directory);
+	assert_int_equal(access(survivor.path, F_OK), 0);
+	assert_int_equal(store_file_open(&survivor), 0);
+	store_file_must_have(&survivor, &program.acknowledged);
+	store_file_fini(&survivor);
+	power_program_forget(&program);
+}
+
 /* ---- Errors ---- */
 
 /* The n-th write or sync fails: nothing is acknowledged after it, all that was is there again. */
@@ -284,6 +368,9 @@ int main(void)
 		TEST(leaving_out_the_sync_of_the_database_is_seen),
 		TEST(what_is_written_or_synced_when_a_program_is_killed_is_in_doubt),
 		TEST(a_batch_for_which_there_is_no_room_is_not_there_and_goes_on_later),
+		TEST(what_there_was_no_room_to_copy_is_copied_later_and_lost_by_no_end),
+		TEST(a_steps_statement_for_which_there_is_no_room_holds_steps_and_fails_none),
+		TEST(a_backup_that_was_made_is_there_after_the_power_was_cut),
 		TEST(after_a_sync_that_failed_all_is_copied_to_a_new_file_before_anything_else),
 		TEST(a_write_that_fails_ends_the_store),
 	};
