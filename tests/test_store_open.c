@@ -271,6 +271,22 @@ static void what_a_commit_or_the_checkpoint_thread_waited_for_is_copied_to_a_new
 	}
 }
 
+/* It may be a later version's, which knows what it is in doubt of. */
+static void what_is_refused_is_left_as_it_is_also_in_doubt(void **state)
+{
+	struct stat before, after;
+
+	(void)state;
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(store_file_close(&file), 0);
+	store_file_sql(&file, "PRAGMA user_version = 2");
+	assert_int_equal(stat(file.path, &before), 0);
+	put_in_doubt();
+	assert_int_equal(store_file_open(&file), -EPROTO);
+	assert_int_equal(stat(file.path, &after), 0);
+	assert_int_equal(after.st_ino, before.st_ino);
+}
+
 /* It was killed before it had the name. The log beside it is the old file's, and not played into it. */
 static void a_new_file_that_is_ready_takes_its_place_at_the_next_opening(void **state)
 {
@@ -468,6 +484,7 @@ int main(void)
 		TEST(a_store_whose_first_page_is_only_in_the_log_is_opened),
 		TEST(a_child_that_was_forked_does_not_keep_the_lock),
 		TEST(what_a_commit_or_the_checkpoint_thread_waited_for_is_copied_to_a_new_file),
+		TEST(what_is_refused_is_left_as_it_is_also_in_doubt),
 		TEST(a_new_file_that_is_ready_takes_its_place_at_the_next_opening),
 		TEST(an_opening_that_is_refused_says_why),
 		TEST(what_takes_the_place_of_a_file_has_its_mode),

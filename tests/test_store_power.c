@@ -3,12 +3,17 @@
  * where the disk fails; and that leaving out a sync would be seen.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include <taskmgr/taskmgr.h>
+
+#include "tasks/process/store_sqlite.h"
+
+#include "taskmgr/base/check.h"
 
 #include "tests/support/child.h"
 #include "tests/support/leak.h"
@@ -347,6 +352,39 @@ static void after_a_sync_that_failed_all_is_copied_to_a_new_file_before_anything
 	assert_true(n > 20);
 }
 
+/* The file is in doubt from then on, not only when the next commit is told. */
+static void a_sync_that_failed_on_the_checkpoint_thread_leaves_its_mark(void **state)
+{
+	struct power_program program = { .random.seed = 1 };
+	struct sqlite_checkpointer *checkpointer;
+	bool ready = false;
+	int error = 0;
+
+	(void)state;
+	assert_int_equal(store_file_open(&file), 0);
+	checkpointer = &container_of(file.store, struct sqlite_store, store)->checkpointer;
+	while (!ready) {
+		const struct tmgr_store_batch *batch = random_steps_next(&program.random);
+
+		assert_int_equal(file.store->ops->commit(file.store, batch), 0);
+		power_fail_sync(1);
+		assert_true(file.store->ops->maintain(file.store, 0, false) >= 0);
+		pthread_mutex_lock(&checkpointer->lock);
+		while (checkpointer->wanted) {
+			pthread_mutex_unlock(&checkpointer->lock);
+			tmgr_sleep(NULL, TMGR_MILLISECOND);
+			pthread_mutex_lock(&checkpointer->lock);
+		}
+		ready = checkpointer->ready;
+		error = checkpointer->error;
+		pthread_mutex_unlock(&checkpointer->lock);
+		power_fail_sync(0);
+	}
+	assert_int_equal(error, -EIO);
+	assert_true(is_marked());
+	assert_int_equal(store_file_close(&file), -EIO);
+}
+
 static void a_write_that_fails_ends_the_store(void **state)
 {
 	unsigned seed = (unsigned)seed_of_this_run();
@@ -372,6 +410,7 @@ int main(void)
 		TEST(a_steps_statement_for_which_there_is_no_room_holds_steps_and_fails_none),
 		TEST(a_backup_that_was_made_is_there_after_the_power_was_cut),
 		TEST(after_a_sync_that_failed_all_is_copied_to_a_new_file_before_anything_else),
+		TEST(a_sync_that_failed_on_the_checkpoint_thread_leaves_its_mark),
 		TEST(a_write_that_fails_ends_the_store),
 	};
 

@@ -136,6 +136,39 @@ static void while_there_is_no_room_for_the_new_file_it_is_not_opened(void **stat
 	power_program_forget(&program);
 }
 
+/* The n-th of its own; whether there was one. What it had is there at the next opening. */
+static bool fails_with_sync(long n)
+{
+	struct power_program program = { .random.seed = (unsigned)seed_of_this_run() };
+	int r;
+
+	begin_anew();
+	leave_doubt(&program);
+	power_fail_file_sync(n);
+	r = store_file_open(&file);
+	power_fail_file_sync(0);
+	if (r == -EIO)
+		assert_int_equal(store_file_open(&file), 0);
+	else
+		assert_int_equal(r, 0);
+	if (file.opened.sequence == program.attempted_sequence)
+		store_file_must_have(&file, &program.attempted);
+	else
+		store_file_must_have(&file, &program.acknowledged);
+	power_program_forget(&program);
+	return r == -EIO;
+}
+
+/* The file's, and three of its directory. */
+static void where_a_sync_fails_it_is_not_opened(void **state)
+{
+	(void)state;
+	for (long n = 1; n <= 4; n++)
+		if (!fails_with_sync(n))
+			fail_msg("sync %ld: it is opened all the same", n);
+	assert_false(fails_with_sync(5));
+}
+
 static void leaving_out_the_sync_of_the_new_file_is_seen(void **state)
 {
 	unsigned seed = (unsigned)seed_of_this_run();
@@ -245,6 +278,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(nothing_acknowledged_is_lost_wherever_the_power_is_cut),
 		TEST(while_there_is_no_room_for_the_new_file_it_is_not_opened),
+		TEST(where_a_sync_fails_it_is_not_opened),
 		TEST(leaving_out_the_sync_of_the_new_file_is_seen),
 		TEST(leaving_out_the_sync_of_the_new_files_name_is_seen),
 		TEST(leaving_out_the_sync_of_the_old_logs_end_is_seen),

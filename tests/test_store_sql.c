@@ -63,6 +63,7 @@ static void statements_are_made_with_the_next_batch(void **state)
 	struct tmgr_sql_statement statements[] = { { "CREATE TABLE t (a, b, c, d, e, f)", NULL, 0 },
 		{ "INSERT INTO t VALUES (?1, ?2, ?3, ?4, ?5, ?6);", values, 6 } };
 	struct tmgr_store_trial trial = { statements, 2, 1, "" };
+	const struct tmgr_store_trim trim = { .before_ms = 1, .rows_max = 1 };
 
 	(void)state;
 	assert_int_equal(file.store->ops->try_sql(file.store, &trial, 1), 0);
@@ -71,6 +72,7 @@ static void statements_are_made_with_the_next_batch(void **state)
 		store_file_sql(&file, "SELECT count(*) FROM sqlite_schema WHERE name = 't'"), "0");
 	/* Nothing else uses the transaction. */
 	assert_int_equal(file.store->ops->maintain(file.store, TMGR_SECOND, true), 0);
+	assert_int_equal(file.store->ops->trim(file.store, &trim), 0);
 	assert_int_equal(commit(), 0);
 	assert_string_equal(
 		store_file_sql(&file, "SELECT a, b, c, hex(d), typeof(e), typeof(f) FROM t"),

@@ -89,6 +89,8 @@ static void what_was_committed_is_there_when_nothing_was_closed(void **state)
 		assert_int_equal(store_file_copy(&copy, &file), 0);
 		assert_int_equal(store_file_open(&copy), 0);
 		assert_true(copy.opened.sequence == random.sequence);
+		/* Time goes on from there. */
+		assert_true(copy.opened.now_ms == (int64_t)random.sequence * 10);
 		store_file_must_have(&copy, &model);
 		store_file_fini(&copy);
 	}
@@ -294,6 +296,51 @@ static void each_error_of_sqlite_is_one_of_ours(void **state)
 		assert_int_equal(tmgr__sqlite_error(NULL, rows[i].code), rows[i].error);
 }
 
+static void a_sync_that_fails_for_want_of_room_has_failed(void **state)
+{
+	static const int writes[] = { SQLITE_IOERR_WRITE, SQLITE_IOERR_TRUNCATE,
+		SQLITE_IOERR_SHMSIZE };
+	static const int room[] = { ENOSPC, EDQUOT, EFBIG };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(room) / sizeof(room[0]); i++) {
+		for (size_t j = 0; j < sizeof(writes) / sizeof(writes[0]); j++)
+			assert_true(tmgr__sqlite_no_room(writes[j], room[i]));
+		assert_false(tmgr__sqlite_no_room(SQLITE_IOERR_FSYNC, room[i]));
+		assert_false(tmgr__sqlite_no_room(SQLITE_IOERR_DIR_FSYNC, room[i]));
+		assert_false(tmgr__sqlite_no_room(SQLITE_BUSY, room[i]));
+	}
+	assert_false(tmgr__sqlite_no_room(SQLITE_IOERR_WRITE, EIO));
+	assert_false(tmgr__sqlite_no_room(SQLITE_IOERR_WRITE, 0));
+}
+
+/* Nor is the statement that was tried for it there, or in anybody's way. */
+static void a_batch_that_is_not_valid_ends_the_store_and_leaves_nothing(void **state)
+{
+	struct tmgr_sql_statement statement = { "CREATE TABLE t (a)", NULL, 0 };
+	struct tmgr_store_trial trial = { &statement, 1, 0, "" };
+	struct tmgr_store_change change = { TMGR_STORE_PUT, TMGR_STORE_EVENT,
+		.row.event = { .sequence = 1,
+			.kind = 999,
+			.process = "",
+			.goroutine = "",
+			.method = "",
+			.text = "" } };
+	const struct tmgr_store_step step = { 1, &change, 1 };
+	const struct tmgr_store_batch batch = { .now_ms = 1, .steps = &step, .count = 1 };
+
+	(void)state;
+	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(file.store->ops->try_sql(file.store, &trial, 1), 0);
+	assert_int_equal(commit(&batch), -EINVAL);
+	assert_int_equal(health().error, -EINVAL);
+	assert_string_equal(health().text, "a change is not valid");
+	change.row.event.kind = TMGR_PROCESS_EVENT_STEP;
+	assert_int_equal(commit(&batch), -EIO);
+	assert_string_equal(store_file_sql(&file, "CREATE TABLE t (a)"), "");
+	assert_int_equal(store_file_close(&file), -EINVAL);
+}
+
 static void bad_arguments_are_refused(void **state)
 {
 	static const struct tmgr_store_sqlite_options bad[] = {
@@ -337,6 +384,8 @@ int main(void)
 		TEST(a_limit_on_the_size_of_files_holds_steps_as_a_full_disk_does),
 		TEST(a_step_whose_checksum_is_wrong_is_not_replayed),
 		TEST(each_error_of_sqlite_is_one_of_ours),
+		TEST(a_sync_that_fails_for_want_of_room_has_failed),
+		TEST(a_batch_that_is_not_valid_ends_the_store_and_leaves_nothing),
 		TEST(bad_arguments_are_refused),
 	};
 

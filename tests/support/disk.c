@@ -71,7 +71,7 @@ static struct {
 	struct names now, synced;
 	struct change changes[CHANGES_MAX]; /* since the sync of the directory */
 	size_t changes_count;
-	long done, cut_at, kill_at, leave_out_directory, cut_after;
+	long done, cut_at, kill_at, leave_out_directory, cut_after, fail_sync;
 	bool leave_out_files;
 } disk = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -273,7 +273,7 @@ void disk_forget(void)
 	disk.files_count = disk.changes_count = 0;
 	disk.now.count = disk.synced.count = 0;
 	atomic_store(&disk.used, false);
-	disk.done = disk.cut_at = disk.kill_at = disk.leave_out_directory = 0;
+	disk.done = disk.cut_at = disk.kill_at = disk.leave_out_directory = disk.fail_sync = 0;
 	disk.leave_out_files = false;
 }
 
@@ -310,6 +310,11 @@ bool disk_is_cut(void)
 void disk_leave_out_file_syncs(bool on)
 {
 	disk.leave_out_files = on;
+}
+
+void disk_fail_file_sync(long n)
+{
+	disk.fail_sync = n;
 }
 
 void disk_leave_out_directory_sync(long n, long cut_after)
@@ -433,6 +438,8 @@ int __wrap_fsync(int fd)
 	disk_lock();
 	if (disk.directory[0] == '\0' || (strcmp(path, disk.directory) != 0 && !is_known(path))) {
 		r = __real_fsync(fd);
+	} else if (disk.fail_sync > 0 && --disk.fail_sync == 0) {
+		errno = EIO;
 	} else if (!refused()) {
 		sync_path(path);
 		r = 0;

@@ -50,6 +50,8 @@ bool disk_is_cut(void);
 /* Have syncs of files by fsync() do nothing and say that all is well; or the n-th sync of the
  * directory from now on, and the power be cut so many operations later. */
 void disk_leave_out_file_syncs(bool on);
+/* The n-th fsync() of a file or the directory from now on is an I/O error, once; 0: none. */
+void disk_fail_file_sync(long n);
 void disk_leave_out_directory_sync(long n, long cut_after);
 
 /* Write into a directory what would be there. seed is changed. */

@@ -348,6 +348,13 @@ void power_fail_sync(long n)
 	set(&power.fail_sync, n);
 }
 
+void power_fail_file_sync(long n)
+{
+	disk_lock();
+	disk_fail_file_sync(n);
+	disk_unlock();
+}
+
 void power_survivors(const char *directory, enum power_loss loss, unsigned *seed)
 {
 	disk_lock();

@@ -41,6 +41,8 @@ void power_no_room(long n);
 /* Have the n-th write, or the n-th sync, from now on be an I/O error, once; 0: none. */
 void power_fail_write(long n);
 void power_fail_sync(long n);
+/* The same for the library's own syncs, of files and of the directory. */
+void power_fail_file_sync(long n);
 
 /* Write into a directory what a disk would have that lost its power now. seed is changed. */
 void power_survivors(const char *directory, enum power_loss loss, unsigned *seed);
