@@ -34,6 +34,20 @@ static const enum tmgr_level levels[] = {
 	[TMGR_EVENT_RUN_ENDED] = TMGR_LEVEL_NOTICE,
 };
 
+/* Of one of its tasks; without a name its own, which is that of the task it runs in. */
+static void write_path(
+	const struct tmgr_manager *manager, const char *name, struct tmgr_event *event)
+{
+	size_t length;
+
+	event->path[0] = '\0';
+	if (!name[0] && !manager->path_prefix)
+		return;
+	length = tmgr__manager_path(manager, name, event->path, sizeof(event->path));
+	if (!name[0] && length < sizeof(event->path))
+		event->path[length - 1] = '\0';
+}
+
 static void put(struct tmgr_manager *manager, enum tmgr_level level, enum tmgr_event_kind kind,
 	const char *name, struct tmgr__told_error error)
 {
@@ -45,9 +59,7 @@ static void put(struct tmgr_manager *manager, enum tmgr_level level, enum tmgr_e
 	event.level = level;
 	event.time = tmgr__manager_now(manager);
 	event.code = error.code;
-	event.path[0] = '\0';
-	if (name[0])
-		tmgr__manager_path(manager, name, event.path, sizeof(event.path));
+	write_path(manager, name, &event);
 	tmgr__text_copy(event.text, sizeof(event.text), error.text);
 	tmgr__events_put(manager->events, &event);
 	manager->deferred |= TMGR__DEFER_WAKE_EVENTS;

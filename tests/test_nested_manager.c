@@ -252,6 +252,33 @@ static void a_task_that_runs_one_after_another_keeps_none_of_them(void **state)
 	tmgr_manager_destroy(outer);
 }
 
+static void record_stops_and_ends(void *self, const struct tmgr_event *event)
+{
+	if (event->kind == TMGR_EVENT_STOP_BEGUN)
+		recorder_add(self, "%s:stops", event->path);
+	if (event->kind == TMGR_EVENT_RUN_ENDED)
+		recorder_add(self, "%s:ended", event->path);
+}
+
+static void events_tell_the_inner_manager_from_the_outer_one(void **state)
+{
+	struct recorder recorder = RECORDER_INIT;
+	struct probe one = PROBE(.name = "one"), two = PROBE(.name = "two");
+	struct tmgr_manager *outer = tmgr_manager_create(NULL);
+	struct runner runner;
+
+	(void)state;
+	tmgr_manager_add_task(outer, "inner",
+		tmgr_manager_task(manager_of(&one, &two, TMGR_STRICT)), TMGR_STRICT);
+	tmgr_manager_observe(outer, TMGR_LEVEL_NOTICE, record_stops_and_ends, &recorder);
+	runner_start(&runner, outer, NULL);
+	assert_true(latch_arrived(&one.executing, 1) && latch_arrived(&two.executing, 1));
+	tmgr_manager_cancel(outer);
+	assert_int_equal(runner_join(&runner), 0);
+	tmgr_manager_destroy(outer);
+	assert_string_equal(recorder_text(&recorder), ":stops inner:stops inner:ended :ended");
+}
+
 /* A task that hosts a manager and, once it is told to stop, asks for its execute, or does not. */
 struct late_host {
 	struct tmgr_manager *manager;
@@ -338,6 +365,7 @@ int main(void)
 		leak_test(a_manager_that_could_not_be_created_is_out_of_memory),
 		leak_test(a_manager_runs_once_so_a_retry_of_it_ends_with_an_error),
 		leak_test(a_task_that_runs_one_after_another_keeps_none_of_them),
+		leak_test(events_tell_the_inner_manager_from_the_outer_one),
 		leak_test(
 			a_loop_outside_does_not_wait_for_tasks_that_the_stop_keeps_from_executing),
 	};

@@ -34,7 +34,8 @@ struct tmgr_event {
 	uint64_t sequence; /**< counts from 1; a gap is what the full ring dropped */
 	int64_t time;      /**< monotonic, nanoseconds */
 	int code;
-	char path[TMGR_EVENT_PATH_SIZE]; /**< of the task; empty for the manager */
+	/** of the task; for a manager that of the task it runs in, empty for the outermost */
+	char path[TMGR_EVENT_PATH_SIZE];
 	char text[TMGR_EVENT_TEXT_SIZE]; /**< may be empty */
 };
 
