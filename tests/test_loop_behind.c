@@ -49,7 +49,7 @@ static int leave_some_behind(void *argument)
 	static struct probe base = PROBE(.name = "base"), behind = PROBE(.name = "behind");
 	static struct probe early = PROBE(.name = "early"), late = PROBE(.name = "late");
 	static struct probe task = PROBE(.name = "task", .on_execute = hog, .user = &never);
-	struct tmgr_manager_options options = { .shutdown_ns = 200 * TMGR_MILLISECOND,
+	struct tmgr_manager_options options = { .shutdown_ns = 500 * TMGR_MILLISECOND,
 		.stop_order = *(const enum tmgr_stop_order *)argument };
 	struct tmgr_manager *manager = tmgr_manager_create(&options);
 	const struct tmgr_report *report;
