@@ -360,7 +360,7 @@ static void a_call_that_schedules_itself_for_now_does_not_keep_the_loop(void **s
 
 struct once_more {
 	struct tmgr_loop_call call, posted;
-	struct tmgr_future made;
+	struct tmgr_future made, late;
 };
 
 static void note_posted(void *self)
@@ -389,11 +389,13 @@ static int sleep_after_call(void *self, struct tmgr_context *context)
 	return 0;
 }
 
-static int sleep_and_record(void *self, struct tmgr_context *context)
+static int sleep_again(void *self, struct tmgr_context *context)
 {
-	/* Long enough for the call beside it to come first, on a machine that is busy, too. */
-	IS(tmgr_sleep(context, 50 * TMGR_MILLISECOND), 0);
-	record(self);
+	struct once_more *more = self;
+
+	IS(tmgr_await(context, &more->late, TMGR_NEVER, NULL), 0);
+	IS(tmgr_sleep(context, 2 * TMGR_MILLISECOND), 0);
+	recorder_add(&recorder, "again");
 	return 0;
 }
 
@@ -412,18 +414,21 @@ static int wait_idle(void *self, struct tmgr_context *context)
 	recorder_add(&recorder, "idle");
 	parked = spawned(context, "parked", wait_for_ever, NULL);
 	tmgr_future_init(&more.made);
+	tmgr_future_init(&more.late);
 	spawn(context, "sleeper", sleep_after_call, &more);
 	tmgr_loop_call_at(tmgr_loop_current(), &more.call, tmgr_after(TMGR_MILLISECOND),
 		post_once_more, &more);
 	IS(tmgr_loop_wait_idle(context, tmgr_after(TMGR_MINUTE)), 0);
 	recorder_add(&recorder, "idle");
-	spawn(context, "sleeper", sleep_and_record, "again");
+	spawn(context, "sleeper", sleep_again, &more);
 	IS(tmgr_loop_wait_idle(context, TMGR_NOW), -ETIMEDOUT);
 	recorder_add(&recorder, "late");
+	tmgr_future_complete(&more.late, 0, NULL);
 	IS(tmgr_loop_wait_idle(context, TMGR_NEVER), 0);
 	tmgr_coroutine_cancel(parked, 0, NULL);
 	IS(awaited(context, parked), -ECANCELED);
 	tmgr_future_fini(&more.made);
+	tmgr_future_fini(&more.late);
 	return 0;
 }
 
