@@ -50,28 +50,38 @@ void tmgr__changes_clear(struct tmgr__changes *changes)
 	changes->error = 0;
 }
 
-static void *copy(struct tmgr__changes *changes, const void *data, size_t size)
+/* A block with so much room is the first. */
+static int make_room(struct tmgr__changes *changes, size_t size)
 {
 	struct tmgr__changes_block *block = changes->blocks;
+	size_t wanted = size > BLOCK_SIZE ? size : BLOCK_SIZE;
+
+	if (block != NULL && block->size - block->used >= size)
+		return 0;
+	block = changes->spare;
+	if (block != NULL && wanted == BLOCK_SIZE)
+		changes->spare = block->next;
+	else
+		block = malloc(sizeof(*block) + wanted);
+	if (block == NULL)
+		return -ENOMEM;
+	block->used = 0;
+	block->size = wanted;
+	block->next = changes->blocks;
+	changes->blocks = block;
+	return 0;
+}
+
+static void *copy(struct tmgr__changes *changes, const void *data, size_t size)
+{
+	struct tmgr__changes_block *block;
 	char *to;
 
-	if (block == NULL || block->size - block->used < size) {
-		size_t wanted = size > BLOCK_SIZE ? size : BLOCK_SIZE;
-
-		block = changes->spare;
-		if (block != NULL && wanted == BLOCK_SIZE)
-			changes->spare = block->next;
-		else
-			block = malloc(sizeof(*block) + wanted);
-		if (block == NULL) {
-			changes->error = -ENOMEM;
-			return NULL;
-		}
-		block->used = 0;
-		block->size = wanted;
-		block->next = changes->blocks;
-		changes->blocks = block;
+	if (make_room(changes, size) != 0) {
+		changes->error = -ENOMEM;
+		return NULL;
 	}
+	block = changes->blocks;
 	to = block->data + block->used;
 	block->used += size;
 	changes->bytes += size;
@@ -101,23 +111,55 @@ struct tmgr_bytes tmgr__changes_bytes(struct tmgr__changes *changes, const void 
 	return bytes;
 }
 
+static int reserve_changes(struct tmgr__changes *changes, size_t count)
+{
+	size_t max = changes->max > 0 ? changes->max : 256;
+	struct tmgr_store_change *more;
+
+	if (changes->max - changes->count >= count)
+		return 0;
+	while (max - changes->count < count)
+		max *= 2;
+	more = reallocarray(changes->changes, max, sizeof(*more));
+	if (more == NULL)
+		return -ENOMEM;
+	changes->changes = more;
+	changes->max = max;
+	return 0;
+}
+
+static int reserve_step(struct tmgr__changes *changes)
+{
+	size_t max = changes->step_max > 0 ? 2 * changes->step_max : 64;
+	struct tmgr_store_step *more;
+
+	if (changes->step_count < changes->step_max)
+		return 0;
+	more = reallocarray(changes->steps, max, sizeof(*more));
+	if (more == NULL)
+		return -ENOMEM;
+	changes->steps = more;
+	changes->step_max = max;
+	return 0;
+}
+
+int tmgr__changes_reserve(struct tmgr__changes *changes, size_t count, size_t bytes)
+{
+	int r = reserve_changes(changes, count);
+
+	if (r == 0)
+		r = reserve_step(changes);
+	return r != 0 || bytes == 0 ? r : make_room(changes, bytes);
+}
+
 struct tmgr_store_change *tmgr__changes_add(
 	struct tmgr__changes *changes, enum tmgr_store_op op, enum tmgr_store_kind kind)
 {
 	struct tmgr_store_change *change = &changes->lost;
 
-	if (changes->count == changes->max) {
-		size_t max = changes->max > 0 ? 2 * changes->max : 256;
-		struct tmgr_store_change *more = reallocarray(changes->changes, max, sizeof(*more));
-
-		if (more == NULL) {
-			changes->error = -ENOMEM;
-		} else {
-			changes->changes = more;
-			changes->max = max;
-		}
-	}
-	if (changes->count < changes->max)
+	if (reserve_changes(changes, 1) != 0)
+		changes->error = -ENOMEM;
+	else
 		change = &changes->changes[changes->count++];
 	memset(change, 0, sizeof(*change));
 	change->op = op;
@@ -128,16 +170,9 @@ struct tmgr_store_change *tmgr__changes_add(
 
 void tmgr__changes_end_step(struct tmgr__changes *changes, uint64_t sequence)
 {
-	if (changes->step_count == changes->step_max) {
-		size_t max = changes->step_max > 0 ? 2 * changes->step_max : 64;
-		struct tmgr_store_step *more = reallocarray(changes->steps, max, sizeof(*more));
-
-		if (more == NULL) {
-			changes->error = -ENOMEM;
-			return;
-		}
-		changes->steps = more;
-		changes->step_max = max;
+	if (reserve_step(changes) != 0) {
+		changes->error = -ENOMEM;
+		return;
 	}
 	changes->steps[changes->step_count++] = (struct tmgr_store_step){
 		.sequence = sequence,

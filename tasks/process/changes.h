@@ -27,6 +27,9 @@ void tmgr__changes_fini(struct tmgr__changes *changes);
 /* Empty it; memory stays for the next use. */
 void tmgr__changes_clear(struct tmgr__changes *changes);
 
+/* Have room for so many changes with so many bytes, and for the end of their step; -ENOMEM. */
+int tmgr__changes_reserve(struct tmgr__changes *changes, size_t count, size_t bytes);
+
 /* One more change, all zero but its kind. */
 struct tmgr_store_change *tmgr__changes_add(
 	struct tmgr__changes *changes, enum tmgr_store_op op, enum tmgr_store_kind kind);

@@ -21,31 +21,12 @@ struct tmgr__engine *tmgr__engine_create(void)
 	engine->keep_keys_ms = 7 * DAY_MS;
 	engine->line_max = 10000;
 	engine->results_max = TMGR_PROCESS_RESULTS_MAX;
-	return engine;
-}
-
-void *tmgr__engine_memory(struct tmgr__engine *engine, size_t size)
-{
-	void *memory = calloc(1, size);
-
-	if (memory == NULL)
-		engine->broken = -ENOMEM;
-	return memory;
-}
-
-struct tmgr__blob *tmgr__blob(struct tmgr__engine *engine, struct tmgr_bytes bytes)
-{
-	struct tmgr__blob *blob = malloc(sizeof(*blob) + bytes.size + 1);
-
-	if (blob == NULL) {
-		engine->broken = -ENOMEM;
+	engine->prepared_last = &engine->prepared;
+	if (tmgr__tables_make(engine) != 0) {
+		tmgr__engine_destroy(engine);
 		return NULL;
 	}
-	blob->size = (uint32_t)bytes.size;
-	if (bytes.size > 0)
-		memcpy(blob->data, bytes.data, bytes.size);
-	blob->data[bytes.size] = '\0';
-	return blob;
+	return engine;
 }
 
 uint64_t tmgr__engine_number(struct tmgr__engine *engine)
@@ -376,18 +357,21 @@ static int apply_set(struct tmgr__engine *engine, const struct tmgr__apply *comm
 
 /* ---- All ------------------------------------------------------------------------------------- */
 
-static void forget_finished(struct tmgr__engine *engine)
+static int forget_finished(struct tmgr__engine *engine)
 {
 	for (int i = 0; i < 100 && engine->over_first != NULL; i++) {
 		struct tmgr__eprocess *process = engine->over_first;
 
 		if (engine->now_ms - tmgr__process_changed(process) < engine->keep_finished_ms)
 			break;
+		if (tmgr__reserve_one(engine) != 0)
+			return -ENOMEM;
 		engine->over_first = process->run_next;
 		if (engine->over_first == NULL)
 			engine->over_last = NULL;
 		tmgr__process_forget(engine, process);
 	}
+	return 0;
 }
 
 static int apply_to_process(struct tmgr__engine *engine, const struct tmgr__apply *command)
@@ -415,6 +399,10 @@ static int apply_to_process(struct tmgr__engine *engine, const struct tmgr__appl
 
 static int apply(struct tmgr__engine *engine, const struct tmgr__apply *command)
 {
+	int r = tmgr__engine_reserve(engine, command);
+
+	if (r != 0)
+		return r;
 	switch (command->kind) {
 	case TMGR__APPLY_START:
 		return tmgr__apply_start(engine, command->id, command->definition, command->value);
@@ -433,9 +421,8 @@ static int apply(struct tmgr__engine *engine, const struct tmgr__apply *command)
 	case TMGR__APPLY_CHANNEL_DELETE:
 		return apply_channel_delete(engine, command);
 	case TMGR__APPLY_TICK:
-		tmgr__tick(engine);
-		forget_finished(engine);
-		return 0;
+		r = tmgr__tick(engine);
+		return r != 0 ? r : forget_finished(engine);
 	default:
 		return apply_to_process(engine, command);
 	}
@@ -453,6 +440,7 @@ int tmgr__engine_apply(struct tmgr__engine *engine, const struct tmgr__apply *co
 	engine->wall_ms = command->wall_ms;
 	engine->changes = changes;
 	r = apply(engine, command);
+	tmgr__spare_release(engine, false);
 	tmgr__channel_drop_unused(engine, NULL);
 	if (changes->error != 0)
 		engine->broken = changes->error;

@@ -6,8 +6,10 @@
  *
  * Order comes from one sequence. Whatever becomes ready or waits takes the next number.
  *
- * Out of memory in the middle of a command leaves the engine broken: it applies nothing more. What the
- * store has is whole, since a step that was begun and not ended is not given to it.
+ * Memory for all that a command may do is there before it does anything (engine_reserve.c): where there is
+ * none it is refused with -ENOMEM, and nothing has happened. Were it short all the same, out of memory in the
+ * middle of a command leaves the engine broken: it applies nothing more. What the store has is whole, since
+ * a step that was begun and not ended is not given to it.
  */
 #ifndef TMGR__PROCESS_ENGINE_H
 #define TMGR__PROCESS_ENGINE_H
@@ -188,6 +190,12 @@ struct tmgr__ekey {
 	char key[];
 };
 
+/* A block that is kept for when it is needed. */
+struct tmgr__spare {
+	struct tmgr__spare *next;
+	size_t size;
+};
+
 /* Rows found by their texts: chains in an array that grows. */
 struct tmgr__table {
 	void **heads;
@@ -213,9 +221,12 @@ struct tmgr__engine {
 	uint64_t steps;
 	int64_t keep_finished_ms, keep_keys_ms;
 	uint32_t line_max;
-	size_t results_max;            /* bytes of one result for all its callers */
-	int broken;                    /* 0, or -ENOMEM: nothing more is applied */
-	struct tmgr__changes *changes; /* of the command that is being applied */
+	size_t results_max;        /* bytes of one result for all its callers */
+	int broken;                /* 0, or -ENOMEM: nothing more is applied */
+	struct tmgr__spare *spare; /* memory for what is small, where there is none otherwise */
+	size_t spare_count;
+	struct tmgr__spare *prepared, **prepared_last; /* for what the command has of the user's */
+	struct tmgr__changes *changes;                 /* of the command that is being applied */
 	void (*over)(
 		void *self, struct tmgr__eprocess *process); /* told of each end; may be NULL */
 	void *self;
@@ -324,7 +335,7 @@ int tmgr__engine_loaded(struct tmgr__engine *engine, struct tmgr__changes *chang
 
 /*
  * Apply a command. An error is what the command is refused with, and nothing has happened, except for
- * -ENOMEM with engine->broken.
+ * -ENOMEM with engine->broken. Of a TICK -ENOMEM says that some of what is due is left for another one.
  */
 int tmgr__engine_apply(struct tmgr__engine *engine, const struct tmgr__apply *command,
 	struct tmgr__changes *changes);
@@ -333,7 +344,7 @@ int tmgr__engine_apply(struct tmgr__engine *engine, const struct tmgr__apply *co
  * Whether the running goroutine's deed can be taken; else why not, with a text of
  * TMGR_PROCESS_TEXT_SIZE bytes. Changes nothing.
  */
-int tmgr__engine_judge(struct tmgr__engine *engine, const struct tmgr__eprocess *process,
+int tmgr__engine_judge(const struct tmgr__engine *engine, const struct tmgr__eprocess *process,
 	const struct tmgr__deed *deed, char *text);
 
 /* The store has all up to this: what it made ready can run. */

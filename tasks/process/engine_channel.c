@@ -51,26 +51,36 @@ void tmgr__channel_drop_unused(struct tmgr__engine *engine, struct tmgr__channel
 	engine->unused_count = 0;
 }
 
+int tmgr__channel_look(const struct tmgr__engine *engine, const char *id)
+{
+	const struct tmgr__eprocess *process;
+	char owner[TMGR_PROCESS_ID_MAX + 1];
+	size_t size = strcspn(id, "/");
+
+	if (tmgr__engine_channel(engine, id) != NULL)
+		return 0;
+	if (size == 0)
+		return -ENOENT;
+	memcpy(owner, id, size);
+	owner[size] = '\0';
+	process = tmgr__engine_process(engine, owner);
+	if (process == NULL)
+		return -ENOENT;
+	if (tmgr__process_is_over(process))
+		return -EPIPE;
+	return id[size + 1] == '@' ? -ENOENT : 0;
+}
+
 int tmgr__channel_resolve(
 	struct tmgr__engine *engine, const char *id, struct tmgr__channel **ret_channel)
 {
 	struct tmgr__channel *channel = tmgr__engine_channel(engine, id);
-	char owner[TMGR_PROCESS_ID_MAX + 1];
-	size_t size = strcspn(id, "/");
-	struct tmgr__eprocess *process;
+	int r;
 
 	if (channel == NULL) {
-		if (size == 0)
-			return -ENOENT;
-		memcpy(owner, id, size);
-		owner[size] = '\0';
-		process = tmgr__engine_process(engine, owner);
-		if (process == NULL)
-			return -ENOENT;
-		if (tmgr__process_is_over(process))
-			return -EPIPE;
-		if (id[size + 1] == '@')
-			return -ENOENT;
+		r = tmgr__channel_look(engine, id);
+		if (r != 0)
+			return r;
 		channel = tmgr__channel_add(engine, id);
 		if (channel == NULL)
 			return -ENOMEM;

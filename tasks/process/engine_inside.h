@@ -6,12 +6,26 @@
 
 #include "tasks/process/engine.h"
 
-/* engine.c: memory, which leaves the engine broken when there is none. */
+/* engine_memory.c: memory, which leaves the engine broken when there is none. */
 void *tmgr__engine_memory(struct tmgr__engine *engine, size_t size);
 struct tmgr__blob *tmgr__blob(struct tmgr__engine *engine, struct tmgr_bytes bytes);
+/* Have it there before: for so many small ones; for a blob, or what else is so large. -ENOMEM. */
+int tmgr__spare_reserve(struct tmgr__engine *engine, size_t count);
+int tmgr__prepare(struct tmgr__engine *engine, size_t size);
+int tmgr__prepare_blob(struct tmgr__engine *engine, size_t size);
+/* What was not used is given back; of the small ones some are kept, or none. */
+void tmgr__spare_release(struct tmgr__engine *engine, bool all);
+
+/* engine_reserve.c: all memory that a command may need; -ENOMEM. */
+int tmgr__engine_reserve(struct tmgr__engine *engine, const struct tmgr__apply *command);
+/* Likewise for one wait that is fired without a value, or one row that is deleted. */
+int tmgr__reserve_one(struct tmgr__engine *engine);
+
+/* engine.c */
 uint64_t tmgr__engine_number(struct tmgr__engine *engine);
 
 /* engine_table.c */
+int tmgr__tables_make(struct tmgr__engine *engine);
 uint32_t tmgr__hash(const char *text, size_t size);
 struct tmgr__ekey *tmgr__engine_key(const struct tmgr__engine *engine, const char *key);
 struct tmgr__ekey *tmgr__key_add(struct tmgr__engine *engine, const char *key, int64_t at_ms);
@@ -50,9 +64,11 @@ void tmgr__put_event(struct tmgr__engine *engine, enum tmgr_process_event_kind k
 	const char *text);
 
 /* engine_time.c */
+int tmgr__timers_reserve(struct tmgr__engine *engine, size_t after, size_t at);
 int tmgr__timer_arm(struct tmgr__engine *engine, struct tmgr__wait *wait, int64_t at);
 void tmgr__timer_disarm(struct tmgr__engine *engine, struct tmgr__wait *wait);
-void tmgr__tick(struct tmgr__engine *engine);
+/* -ENOMEM: something is left. */
+int tmgr__tick(struct tmgr__engine *engine);
 
 /* engine_ready.c */
 void tmgr__goroutine_ready(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine,
@@ -89,6 +105,8 @@ void tmgr__select(struct tmgr__engine *engine, struct tmgr__goroutine *goroutine
 	const struct tmgr__case *cases, size_t count);
 
 /* engine_channel.c */
+/* Whether there is one, or may be: 0, -ENOENT, -EPIPE. */
+int tmgr__channel_look(const struct tmgr__engine *engine, const char *id);
 /* The one that an id means to this process (NULL: outside), made where it may be; 0, -ENOENT, -EPIPE. */
 int tmgr__channel_resolve(
 	struct tmgr__engine *engine, const char *id, struct tmgr__channel **ret_channel);

@@ -138,10 +138,9 @@ static bool makes(const struct tmgr__action *action, const char *id)
 }
 
 /* Whether there is such a channel, or will be when the actions before this one are done, or it is gone as its process is. */
-static int look_for(struct tmgr__engine *engine, const struct tmgr__deed *deed,
+static int look_for(const struct tmgr__engine *engine, const struct tmgr__deed *deed,
 	const struct tmgr__action *end, const char *id)
 {
-	struct tmgr__channel *channel;
 	int r;
 
 	for (const struct tmgr__action *action = deed->actions; action != end;
@@ -149,7 +148,7 @@ static int look_for(struct tmgr__engine *engine, const struct tmgr__deed *deed,
 		if (makes(action, id))
 			return 0;
 	}
-	r = tmgr__channel_resolve(engine, id, &channel);
+	r = tmgr__channel_look(engine, id);
 	return r == -EPIPE ? 0 : r;
 }
 
@@ -181,7 +180,7 @@ static bool fits_all_callers(const struct tmgr__engine *engine,
 }
 
 /* Whether all that was declared can be done. On an error nothing has happened. */
-int tmgr__engine_judge(struct tmgr__engine *engine, const struct tmgr__eprocess *process,
+int tmgr__engine_judge(const struct tmgr__engine *engine, const struct tmgr__eprocess *process,
 	const struct tmgr__deed *deed, char *text)
 {
 	const char *name = "";

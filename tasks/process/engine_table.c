@@ -96,24 +96,28 @@ static int grow(struct tmgr__table *table, const struct kind *kind)
 	return 0;
 }
 
-/* Takes the object: it is freed when there is no memory for the table. */
-static void *add(struct tmgr__engine *engine, struct tmgr__table *table, const struct kind *kind,
-	void *object)
+int tmgr__tables_make(struct tmgr__engine *engine)
+{
+	int r = grow(&engine->processes, &process_kind);
+
+	if (r == 0)
+		r = grow(&engine->channels, &channel_kind);
+	return r != 0 ? r : grow(&engine->keys, &key_kind);
+}
+
+/* A table that cannot grow has longer chains. */
+static void add(struct tmgr__table *table, const struct kind *kind, void *object)
 {
 	const char *text = (const char *)object + kind->text;
 	void **head;
 
-	if (table->count >= 2 * table->max && grow(table, kind) != 0 && table->max == 0) {
-		engine->broken = -ENOMEM;
-		free(object);
-		return NULL;
-	}
+	if (table->count >= 2 * table->max)
+		grow(table, kind);
 	*hash_of(kind, object) = tmgr__hash(text, strlen(text));
 	head = &table->heads[*hash_of(kind, object) & (table->max - 1)];
 	*next_of(kind, object) = *head;
 	*head = object;
 	table->count++;
-	return object;
 }
 
 static void drop(struct tmgr__table *table, const struct kind *kind, void *object)
@@ -142,9 +146,7 @@ struct tmgr__ekey *tmgr__key_add(struct tmgr__engine *engine, const char *key, i
 		return NULL;
 	memcpy(added->key, key, size);
 	added->at_ms = at_ms;
-	added = add(engine, &engine->keys, &key_kind, added);
-	if (added == NULL)
-		return NULL;
+	add(&engine->keys, &key_kind, added);
 	if (engine->key_last != NULL)
 		engine->key_last->next = added;
 	else
@@ -183,11 +185,9 @@ struct tmgr__eprocess *tmgr__process_add(
 	memcpy(process->id, id, size);
 	process->definition = definition;
 	process->status = TMGR_PROCESS_ACTIVE;
-	process = add(engine, &engine->processes, &process_kind, process);
-	if (process != NULL) {
-		engine->live++;
-		definition->processes++;
-	}
+	add(&engine->processes, &process_kind, process);
+	engine->live++;
+	definition->processes++;
 	return process;
 }
 
@@ -293,8 +293,8 @@ struct tmgr__channel *tmgr__channel_add(struct tmgr__engine *engine, const char 
 		return NULL;
 	memcpy(channel->id, id, size);
 	tmgr__list_init(&channel->line);
-	channel = add(engine, &engine->channels, &channel_kind, channel);
-	if (channel == NULL || owner == 0)
+	add(&engine->channels, &channel_kind, channel);
+	if (owner == 0)
 		return channel;
 	channel->process = find(&engine->processes, &process_kind, id, owner);
 	if (channel->process != NULL) {
@@ -394,5 +394,6 @@ void tmgr__engine_destroy(struct tmgr__engine *engine)
 	free(engine->after.timers);
 	free(engine->at.timers);
 	free(engine->unused);
+	tmgr__spare_release(engine, true);
 	free(engine);
 }

@@ -52,22 +52,37 @@ static struct tmgr__heap_of_timers *heap_of(
 	return wait->kind == TMGR_PROCESS_WAIT_AT ? &engine->at : &engine->after;
 }
 
+static int reserve(struct tmgr__heap_of_timers *heap, size_t count)
+{
+	size_t max = heap->max > 0 ? heap->max : 64;
+	struct tmgr__timer *more;
+
+	if (heap->max - heap->count >= count)
+		return 0;
+	while (max - heap->count < count)
+		max *= 2;
+	more = max < UINT32_MAX ? reallocarray(heap->timers, max, sizeof(*more)) : NULL;
+	if (more == NULL)
+		return -ENOMEM;
+	heap->timers = more;
+	heap->max = max;
+	return 0;
+}
+
+int tmgr__timers_reserve(struct tmgr__engine *engine, size_t after, size_t at)
+{
+	int r = reserve(&engine->after, after);
+
+	return r != 0 ? r : reserve(&engine->at, at);
+}
+
 int tmgr__timer_arm(struct tmgr__engine *engine, struct tmgr__wait *wait, int64_t at)
 {
 	struct tmgr__heap_of_timers *heap = heap_of(engine, wait);
 
-	if (heap->count == heap->max) {
-		size_t max = heap->max > 0 ? 2 * heap->max : 64;
-		struct tmgr__timer *more = max < UINT32_MAX
-						   ? reallocarray(heap->timers, max, sizeof(*more))
-						   : NULL;
-
-		if (more == NULL) {
-			engine->broken = -ENOMEM;
-			return -ENOMEM;
-		}
-		heap->timers = more;
-		heap->max = max;
+	if (reserve(heap, 1) != 0) {
+		engine->broken = -ENOMEM;
+		return -ENOMEM;
 	}
 	move_up(heap, heap->count++,
 		(struct tmgr__timer){
@@ -97,11 +112,13 @@ void tmgr__timer_disarm(struct tmgr__engine *engine, struct tmgr__wait *wait)
 		move_down(heap, index, last);
 }
 
-static void fire_due(struct tmgr__engine *engine, struct tmgr__heap_of_timers *heap, int64_t now)
+static int fire_due(struct tmgr__engine *engine, struct tmgr__heap_of_timers *heap, int64_t now)
 {
 	while (engine->broken == 0 && heap->count > 0 && heap->timers[0].at <= now) {
 		struct tmgr__wait *wait = heap->timers[0].wait;
 
+		if (tmgr__reserve_one(engine) != 0)
+			return -ENOMEM;
 		if (wait->kind != 0) {
 			tmgr__fire(engine, wait, TMGR_ARRIVED_TIMEOUT, NULL, 0);
 			continue;
@@ -109,9 +126,10 @@ static void fire_due(struct tmgr__engine *engine, struct tmgr__heap_of_timers *h
 		tmgr__timer_disarm(engine, wait);
 		tmgr__goroutine_wait_for_turn(engine, wait->goroutine);
 	}
+	return 0;
 }
 
-static void forget_keys(struct tmgr__engine *engine)
+static int forget_keys(struct tmgr__engine *engine)
 {
 	/* So many in one commit; what is left goes with the next tick. */
 	for (int i = 0; i < 1000 && engine->key_first != NULL; i++) {
@@ -119,19 +137,24 @@ static void forget_keys(struct tmgr__engine *engine)
 
 		if (engine->now_ms - key->at_ms < engine->keep_keys_ms)
 			break;
+		if (tmgr__reserve_one(engine) != 0)
+			return -ENOMEM;
 		tmgr__changes_add(engine->changes, TMGR_STORE_DELETE, TMGR_STORE_KEY)->row.key =
 			(struct tmgr_store_key){
 				.key = tmgr__changes_text(engine->changes, key->key),
 			};
 		tmgr__key_forget_first(engine);
 	}
+	return 0;
 }
 
-void tmgr__tick(struct tmgr__engine *engine)
+int tmgr__tick(struct tmgr__engine *engine)
 {
-	fire_due(engine, &engine->after, engine->now_ms);
-	fire_due(engine, &engine->at, engine->wall_ms);
-	forget_keys(engine);
+	int r = fire_due(engine, &engine->after, engine->now_ms);
+
+	if (r == 0)
+		r = fire_due(engine, &engine->at, engine->wall_ms);
+	return r != 0 ? r : forget_keys(engine);
 }
 
 static void sooner(int64_t *timeout, int64_t at, int64_t now)

@@ -122,6 +122,7 @@ struct tmgr_processes {
 	int64_t retry_at;              /* of a batch that found no room; monotonic, ns; 0: none */
 	bool no_room, told_no_room;    /* since then, until one was committed; the log says so */
 	int64_t check_at;              /* when a method may be late; monotonic, ns */
+	int64_t memory_at; /* of what found no memory, and is held; likewise; 0: nothing is */
 	int64_t trim_at;
 	bool stopping;  /* no more methods are called */
 	bool recovered; /* the store had something to do at its opening */
@@ -179,6 +180,8 @@ int tmgr__request_put(struct tmgr_processes *processes, struct tmgr_process_requ
 void tmgr__request_answer(struct tmgr_process_request *request, int error);
 
 /* runtime_turn.c */
+/* There was no memory for something that can wait: it is tried again soon. When: monotonic, ns. */
+int64_t tmgr__runtime_hold(struct tmgr_processes *processes);
 void tmgr__runtime_tell_over(void *self, struct tmgr__eprocess *process);
 /* Take what came in. */
 void tmgr__runtime_take(struct tmgr_processes *processes);

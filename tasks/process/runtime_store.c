@@ -117,11 +117,18 @@ static bool give_trials(struct tmgr_processes *processes, const struct tmgr__lis
 	processes->orders_trials = calloc(
 		processes->trial_count + 1, sizeof(*processes->orders_trials));
 	if (processes->orders_trials == NULL || !fill_trials(processes, jobs)) {
-		processes->failed = -ENOMEM;
+		processes->retry_at = tmgr__runtime_hold(processes);
 		return false;
 	}
 	give(processes, TMGR__ORDER_TRY);
 	return true;
+}
+
+/* They stand before those that came meanwhile. */
+static void put_back(struct tmgr_processes *processes)
+{
+	tmgr__list_splice(&processes->trying, &processes->trials);
+	tmgr__list_splice(&processes->trials, &processes->trying);
 }
 
 /* Statements that were tried and not committed stand before their batch again. */
@@ -165,7 +172,10 @@ bool tmgr__runtime_order(struct tmgr_processes *processes)
 	if (!tmgr__list_empty(&processes->trials) &&
 		tmgr__runtime_ns(processes) >= processes->retry_at) {
 		take_trials(processes);
-		return give_trials(processes, &processes->trying);
+		if (give_trials(processes, &processes->trying))
+			return true;
+		put_back(processes);
+		return false;
 	}
 	if (processes->batches[processes->building].step_count > 0) {
 		processes->building = !processes->building;
@@ -245,7 +255,8 @@ static void commit_done(struct tmgr_processes *processes, int result)
 		processes->failed = result;
 }
 
-static void take_tried(struct tmgr_processes *processes, struct tmgr__job *job)
+/* Whether there was memory for it; else nothing has happened. */
+static bool take_tried(struct tmgr_processes *processes, struct tmgr__job *job)
 {
 	struct tmgr__apply command = {
 		.kind = TMGR__APPLY_STEP,
@@ -255,12 +266,18 @@ static void take_tried(struct tmgr_processes *processes, struct tmgr__job *job)
 		.deed = &job->step.deed,
 	};
 
-	tmgr__engine_apply(processes->engine, &command, &processes->batches[processes->building]);
+	if (tmgr__engine_apply(processes->engine, &command,
+		    &processes->batches[processes->building]) != -ENOMEM)
+		return true;
 	if (processes->engine->broken != 0)
 		processes->failed = processes->engine->broken;
+	return processes->failed != 0;
 }
 
-/* Some have failed: those fail as if their methods had; the others are tried without them. */
+/*
+ * Some have failed: those fail as if their methods had; the others are tried without them. So are those for
+ * whose failing there was no memory now.
+ */
 static bool drop_failed(struct tmgr_processes *processes)
 {
 	struct tmgr__list *link = processes->trying.next;
@@ -286,41 +303,62 @@ static bool drop_failed(struct tmgr_processes *processes)
 		deed->late = job->late;
 		if (r != 0)
 			deed->result = r;
+		if (!take_tried(processes, job)) {
+			deed->result = 0;
+			processes->retry_at = tmgr__runtime_hold(processes);
+			undo = true;
+			continue;
+		}
 		tmgr__list_remove(&job->link);
-		take_tried(processes, job);
 		tmgr__job_recycle(processes, job);
 	}
 	return undo;
 }
 
-/* They stand before those that came meanwhile. */
-static void put_back(struct tmgr_processes *processes)
+/*
+ * All were judged: what one of them does must not have another's rows stand without its step. Where there is
+ * no memory for one, what was written is undone, and is written again for those that were taken before it.
+ */
+static bool take_all(struct tmgr_processes *processes)
 {
-	tmgr__list_splice(&processes->trying, &processes->trials);
-	tmgr__list_splice(&processes->trials, &processes->trying);
+	struct tmgr__list *link;
+
+	while ((link = tmgr__list_first(&processes->trying)) != NULL) {
+		job_of(link)->step.deed.judged = true;
+		if (!take_tried(processes, job_of(link))) {
+			job_of(link)->step.deed.judged = false;
+			processes->retry_at = tmgr__runtime_hold(processes);
+			return false;
+		}
+		tmgr__list_remove(link);
+		tmgr__list_append(&processes->tried, link);
+	}
+	return true;
 }
 
 /* The first time; what follows is a batch with these steps, and all that was applied meanwhile. */
 static void tried(struct tmgr_processes *processes)
 {
+	bool whole;
+
 	processes->retry_at = 0;
 	if (drop_failed(processes)) {
 		put_back(processes);
 		give(processes, TMGR__ORDER_ABANDON);
 		return;
 	}
-	/* All were judged: what one of them does must not have another's rows stand without its step. */
-	for (struct tmgr__list *link = processes->trying.next; link != &processes->trying;
-		link = link->next) {
-		job_of(link)->step.deed.judged = true;
-		take_tried(processes, job_of(link));
+	whole = take_all(processes);
+	if (!whole) {
+		put_back(processes);
+		give(processes, TMGR__ORDER_ABANDON);
 	}
-	tmgr__list_splice(&processes->tried, &processes->trying);
-	if (processes->failed != 0 || processes->batches[processes->building].step_count == 0)
+	if (processes->failed != 0 || processes->batches[processes->building].step_count == 0 ||
+		(!whole && tmgr__list_empty(&processes->tried)))
 		return;
 	processes->building = !processes->building;
 	processes->in_flight = true;
-	give_batch(processes);
+	if (whole)
+		give_batch(processes);
 }
 
 /*

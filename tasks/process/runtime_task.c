@@ -113,6 +113,9 @@ static int64_t next_turn(const struct tmgr_processes *processes)
 		at = now + ms * TMGR_MILLISECOND - passed % TMGR_MILLISECOND;
 	else if (ms == 0 && !processes->stopping)
 		at = now;
+	/* What is due may be what is held. */
+	if (processes->memory_at != 0)
+		at = processes->memory_at;
 	if (processes->check_at < at)
 		at = processes->check_at;
 	if (processes->retry_at != 0 && processes->retry_at < at)

@@ -7,6 +7,8 @@
 
 #include "tasks/process/runtime.h"
 
+#define HOLD_NS (10 * TMGR_MILLISECOND)
+
 static struct tmgr__changes *changes_of(struct tmgr_processes *processes)
 {
 	return &processes->batches[processes->building];
@@ -30,6 +32,21 @@ static int apply(struct tmgr_processes *processes, struct tmgr__apply *command)
 		&processes->unsaved, processes->batches[0].bytes + processes->batches[1].bytes);
 	mix(processes, (uint64_t)command->kind << 32 ^ processes->engine->sequence);
 	return r;
+}
+
+/* Where nothing happens by itself, it is with the next call. */
+int64_t tmgr__runtime_hold(struct tmgr_processes *processes)
+{
+	int64_t wait = processes->options.single_threaded ? 0 : HOLD_NS;
+
+	processes->memory_at = tmgr__runtime_ns(processes) + wait;
+	return processes->memory_at;
+}
+
+/* Whether a command found no memory, and nothing has happened. */
+static bool is_short(const struct tmgr_processes *processes, int result)
+{
+	return result == -ENOMEM && processes->failed == 0;
 }
 
 /* ---- Answers --------------------------------------------------------------------------------- */
@@ -221,8 +238,14 @@ static void take_deed(struct tmgr_processes *processes, struct tmgr__job *job)
 		tmgr__list_append(&processes->trials, &job->link);
 		return;
 	}
-	apply(processes, &command);
-	tmgr__job_recycle(processes, job);
+	if (!is_short(processes, apply(processes, &command))) {
+		tmgr__job_recycle(processes, job);
+		return;
+	}
+	tmgr__runtime_hold(processes);
+	tmgr__lock_acquire(&processes->lock);
+	tmgr__list_append(&processes->returned, &job->link);
+	tmgr__lock_release(&processes->lock);
 }
 
 void tmgr__runtime_take(struct tmgr_processes *processes)
@@ -231,6 +254,7 @@ void tmgr__runtime_take(struct tmgr_processes *processes)
 
 	tmgr__list_init(&inbox);
 	tmgr__list_init(&returned);
+	processes->memory_at = 0;
 	tmgr__lock_acquire(&processes->lock);
 	tmgr__list_splice(&inbox, &processes->inbox);
 	tmgr__list_splice(&returned, &processes->returned);
@@ -249,8 +273,9 @@ void tmgr__runtime_tick(struct tmgr_processes *processes)
 	struct tmgr__apply tick = { .kind = TMGR__APPLY_TICK };
 
 	if (tmgr__engine_timeout(processes->engine, tmgr__runtime_now_ms(processes),
-		    tmgr__runtime_wall_ms(processes)) == 0)
-		apply(processes, &tick);
+		    tmgr__runtime_wall_ms(processes)) == 0 &&
+		is_short(processes, apply(processes, &tick)))
+		tmgr__runtime_hold(processes);
 }
 
 /* ---- Workers --------------------------------------------------------------------------------- */
@@ -328,7 +353,10 @@ void tmgr__runtime_look_for_late(struct tmgr_processes *processes)
 			.process = job->step.process,
 		};
 
-		apply(processes, &stuck);
 		processes->check_at = now;
+		if (!is_short(processes, apply(processes, &stuck)))
+			continue;
+		job->late = false;
+		processes->check_at = tmgr__runtime_hold(processes);
 	}
 }

@@ -161,6 +161,9 @@ static int act(struct tmgr_processes *processes, enum choice choice)
 	else
 		tmgr__runtime_refuse_all(processes, processes->failed);
 	tmgr__runtime_count(processes);
+	if (r == 0 && processes->memory_at != 0)
+		r = -ENOMEM;
+	processes->memory_at = 0;
 	return processes->failed != 0 ? processes->failed : r;
 }
 

@@ -245,7 +245,7 @@ TMGR_API void tmgr_process_request_release(struct tmgr_process_request *request)
  * @retval -ESHUTDOWN  it was told to stop, or is not open
  * @retval -EIO        the store has ended; or backup: it could not be written, or what
  *                     opening a new file there gives
- * @retval -ENOMEM     out of memory
+ * @retval -ENOMEM     out of memory: nothing has happened
  * @retval other       start: what tmgr_state_encode() says of the state
  *
  * @thread the task's; may block; cancellation point

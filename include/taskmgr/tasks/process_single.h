@@ -42,7 +42,8 @@ TMGR_API int tmgr_processes_open(struct tmgr_processes *processes);
  * @retval 0        there is nothing to do before time passes or something is asked for
  * @retval -EINVAL  processes is NULL, of the other kind, or not open
  * @retval -EIO     the store has ended
- * @retval -ENOMEM  out of memory: it has ended
+ * @retval -ENOMEM  out of memory: what found none is held, and tried again by the next call; it has ended
+ *                  only where the store has
  *
  * @thread one thread at a time
  */
@@ -57,7 +58,8 @@ TMGR_API int tmgr_processes_drive(struct tmgr_processes *processes);
  * @retval -EINVAL  processes is NULL, of the other kind, or not open
  * @retval -ENOSPC  the store is full
  * @retval -EIO     the store has ended
- * @retval -ENOMEM  out of memory: it has ended
+ * @retval -ENOMEM  out of memory: what found none is held, and tried again by the next call; it has ended
+ *                  only where the store has
  *
  * @thread one thread at a time
  */
@@ -74,7 +76,8 @@ TMGR_API int tmgr_processes_settle(struct tmgr_processes *processes);
  *                  all that has passed would be more than 200 years
  * @retval -ENOSPC  the store is full
  * @retval -EIO     the store has ended
- * @retval -ENOMEM  out of memory: it has ended
+ * @retval -ENOMEM  out of memory: what found none is held, and tried again by the next call; it has ended
+ *                  only where the store has
  *
  * @thread one thread at a time
  */
