@@ -208,8 +208,9 @@ static int open_store(const char *path, struct tmgr_store **ret_store)
 	struct tmgr_store_opened opened;
 	int r = look_first(path);
 
-	if (r == 0)
-		r = tmgr_store_sqlite_create(path, NULL, ret_store);
+	if (r < 0)
+		return r;
+	r = tmgr_store_sqlite_create(path, NULL, ret_store);
 	if (r < 0)
 		return r;
 	r = (*ret_store)->ops->open(*ret_store, &opened);
