@@ -1,19 +1,14 @@
 /*
- * The store on SQLite where the power is cut at each write and sync, where there is no room, and
- * where the disk fails; and that leaving out a sync would be seen.
+ * The store on SQLite where the power is cut or the program killed at each write and sync, and where there is
+ * no room; and that leaving out a sync would be seen.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include <taskmgr/taskmgr.h>
-
-#include "tasks/process/store_sqlite.h"
-
-#include "taskmgr/base/check.h"
 
 #include "tests/support/child.h"
 #include "tests/support/leak.h"
@@ -113,20 +108,6 @@ static int play_until_killed(void *moment)
 	return 0;
 }
 
-/* Of a commit, or of the checkpoint thread. */
-static bool is_marked(void)
-{
-	char lock[sizeof(file.path) + 8], marks[2] = { 0 };
-	FILE *from;
-
-	snprintf(lock, sizeof(lock), "%s.lock", file.path);
-	from = fopen(lock, "re");
-	assert_non_null(from);
-	assert_int_equal(fread(marks, 1, sizeof(marks), from), sizeof(marks));
-	fclose(from);
-	return marks[0] || marks[1];
-}
-
 static void set_limit_of_log(uint64_t bytes)
 {
 	file.options = power_program_options();
@@ -146,7 +127,7 @@ static void kill_at_each(uint64_t log_max_bytes, unsigned seed)
 		r = child_run(&child, play_until_killed, &n);
 		if (r != 0 && r != 1000 + SIGKILL)
 			fail_msg("%d: %s", r, child.text);
-		if (r != 0 && !is_marked())
+		if (r != 0 && !store_file_in_doubt(&file))
 			fail_msg("killed at operation %ld: it is in no doubt", n);
 		store_file_fini(&file);
 		assert_int_equal(store_file_init(&file), 0);
@@ -221,14 +202,14 @@ static void what_there_was_no_room_to_copy_is_copied_later_and_lost_by_no_end(vo
 		batch = random_steps_next(&program.random);
 		power_no_room(1);
 		assert_int_equal(file.store->ops->commit(file.store, batch), -ENOSPC);
-		assert_false(is_marked());
+		assert_false(store_file_in_doubt(&file));
 		power_no_room(0);
 		assert_int_equal(file.store->ops->commit(file.store, batch), 0);
 		rows_apply_batch(&program.acknowledged, batch);
 	}
 	power_no_room(1);
 	assert_int_equal(file.store->ops->maintain(file.store, TMGR_MINUTE, true), 0);
-	assert_false(is_marked());
+	assert_false(store_file_in_doubt(&file));
 	power_no_room(0);
 	assert_int_equal(file.store->ops->maintain(file.store, TMGR_MINUTE, true), 0);
 	assert_int_equal(store_file_close(&file), 0);
@@ -257,7 +238,7 @@ static void a_steps_statement_for_which_there_is_no_room_holds_steps_and_fails_n
 	assert_int_equal(file.store->ops->try_sql(file.store, &trial, 1), -ENOSPC);
 	file.store->ops->health(file.store, &health);
 	assert_int_equal(health.error, -ENOSPC);
-	assert_false(is_marked());
+	assert_false(store_file_in_doubt(&file));
 	power_no_room(0);
 	assert_int_equal(file.store->ops->try_sql(file.store, &trial, 1), 0);
 	assert_int_equal(trial.result, 0);
@@ -291,112 +272,6 @@ static void a_backup_that_was_made_is_there_after_the_power_was_cut(void **state
 	power_program_forget(&program);
 }
 
-/* ---- Errors ---- */
-
-/* The n-th write or sync fails: nothing is acknowledged after it, all that was is there again. */
-static bool fail_at(long n, unsigned seed, void (*inject)(long n))
-{
-	struct power_program program = { .random.seed = seed };
-	const struct tmgr_store_trim trim = { .events_max = 1, .rows_max = 1 };
-	struct tmgr_store_health health;
-	bool ended;
-	int closed;
-
-	power_reset();
-	assert_int_equal(store_file_open(&file), 0);
-	inject(n);
-	power_program_play(&program, file.store, 24);
-	file.store->ops->health(file.store, &health);
-	ended = health.error != 0;
-	if (ended) {
-		assert_int_equal(health.error, -EIO);
-		assert_int_equal(
-			file.store->ops->commit(file.store, random_steps_next(&program.random)),
-			-EIO);
-		assert_int_equal(file.store->ops->maintain(file.store, 0, true), -EIO);
-		assert_int_equal(file.store->ops->checkpoint(file.store), -EIO);
-		assert_int_equal(file.store->ops->trim(file.store, &trim), -EIO);
-		assert_int_equal(file.store->ops->backup(file.store, "/nowhere", NULL, NULL), -EIO);
-	}
-	inject(0);
-	/* The last checkpoint may have met it on its own thread. */
-	closed = store_file_close(&file);
-	assert_true(closed == -EIO || (closed == 0 && !ended));
-	ended = closed == -EIO;
-	assert_int_equal(store_file_open(&file), 0);
-	/* What was in doubt stands in a new file. */
-	assert_int_equal(file.opened.recovered, ended);
-	if (file.opened.sequence == program.acknowledged_sequence)
-		store_file_must_have(&file, &program.acknowledged);
-	else
-		store_file_must_have(&file, &program.attempted);
-	assert_true(file.opened.sequence == program.acknowledged_sequence ||
-		    (ended && file.opened.sequence == program.attempted_sequence));
-	assert_int_equal(store_file_close(&file), 0);
-	power_program_forget(&program);
-	store_file_fini(&file);
-	assert_int_equal(store_file_init(&file), 0);
-	file.options = power_program_options();
-	return ended;
-}
-
-static void after_a_sync_that_failed_all_is_copied_to_a_new_file_before_anything_else(void **state)
-{
-	unsigned seed = (unsigned)seed_of_this_run();
-	long n = 1;
-
-	(void)state;
-	while (fail_at(n, seed, power_fail_sync))
-		n++;
-	print_message("%ld syncs\n", n - 1);
-	assert_true(n > 20);
-}
-
-/* The file is in doubt from then on, not only when the next commit is told. */
-static void a_sync_that_failed_on_the_checkpoint_thread_leaves_its_mark(void **state)
-{
-	struct power_program program = { .random.seed = 1 };
-	struct sqlite_checkpointer *checkpointer;
-	bool ready = false;
-	int error = 0;
-
-	(void)state;
-	assert_int_equal(store_file_open(&file), 0);
-	checkpointer = &container_of(file.store, struct sqlite_store, store)->checkpointer;
-	while (!ready) {
-		const struct tmgr_store_batch *batch = random_steps_next(&program.random);
-
-		assert_int_equal(file.store->ops->commit(file.store, batch), 0);
-		power_fail_sync(1);
-		assert_true(file.store->ops->maintain(file.store, 0, false) >= 0);
-		pthread_mutex_lock(&checkpointer->lock);
-		while (checkpointer->wanted) {
-			pthread_mutex_unlock(&checkpointer->lock);
-			tmgr_sleep(NULL, TMGR_MILLISECOND);
-			pthread_mutex_lock(&checkpointer->lock);
-		}
-		ready = checkpointer->ready;
-		error = checkpointer->error;
-		pthread_mutex_unlock(&checkpointer->lock);
-		power_fail_sync(0);
-	}
-	assert_int_equal(error, -EIO);
-	assert_true(is_marked());
-	assert_int_equal(store_file_close(&file), -EIO);
-}
-
-static void a_write_that_fails_ends_the_store(void **state)
-{
-	unsigned seed = (unsigned)seed_of_this_run();
-	long n = 1;
-
-	(void)state;
-	while (fail_at(n, seed, power_fail_write))
-		n += 7;
-	print_message("%ld writes\n", n - 1);
-	assert_true(n > 50);
-}
-
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_prestate_setup_teardown(function, set_up, tear_down, &file)
@@ -409,9 +284,6 @@ int main(void)
 		TEST(what_there_was_no_room_to_copy_is_copied_later_and_lost_by_no_end),
 		TEST(a_steps_statement_for_which_there_is_no_room_holds_steps_and_fails_none),
 		TEST(a_backup_that_was_made_is_there_after_the_power_was_cut),
-		TEST(after_a_sync_that_failed_all_is_copied_to_a_new_file_before_anything_else),
-		TEST(a_sync_that_failed_on_the_checkpoint_thread_leaves_its_mark),
-		TEST(a_write_that_fails_ends_the_store),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,7 @@
 #include <sqlite3.h>
 
 static struct {
-	long no_room, fail_write, fail_sync;
+	long no_room, fail_read, fail_write, fail_sync;
 	bool leave_out_log, leave_out_database;
 } power;
 
@@ -43,7 +43,12 @@ static int power_close(sqlite3_file *file)
 
 static int power_read(sqlite3_file *file, void *to, int size, sqlite3_int64 offset)
 {
-	return REAL(file)->xRead(real_of(file), to, size, offset);
+	bool fails;
+
+	disk_lock();
+	fails = counts_down(&power.fail_read);
+	disk_unlock();
+	return fails ? SQLITE_IOERR_READ : REAL(file)->xRead(real_of(file), to, size, offset);
 }
 
 static int power_write(sqlite3_file *file, const void *from, int size, sqlite3_int64 offset)
@@ -336,6 +341,11 @@ void power_leave_out_directory_sync(long n, long cut_after)
 void power_no_room(long n)
 {
 	set(&power.no_room, n);
+}
+
+void power_fail_read(long n)
+{
+	set(&power.fail_read, n);
 }
 
 void power_fail_write(long n)

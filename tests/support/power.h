@@ -38,7 +38,8 @@ void power_leave_out_directory_sync(long n, long cut_after);
 
 /* Have the n-th write from now on, and all that follow, find no room; 0: there is room. */
 void power_no_room(long n);
-/* Have the n-th write, or the n-th sync, from now on be an I/O error, once; 0: none. */
+/* Have the n-th read, write or sync from now on be an I/O error, once; 0: none. */
+void power_fail_read(long n);
 void power_fail_write(long n);
 void power_fail_sync(long n);
 /* The same for the library's own syncs, of files and of the directory. */

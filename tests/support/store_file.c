@@ -99,6 +99,19 @@ int store_file_copy(struct store_file *copy, const struct store_file *file)
 	return r == 0 ? system(command) : r;
 }
 
+bool store_file_in_doubt(const struct store_file *file)
+{
+	char lock[sizeof(file->path) + 8], marks[2] = { 0 };
+	FILE *from;
+
+	snprintf(lock, sizeof(lock), "%s.lock", file->path);
+	from = fopen(lock, "re");
+	assert_non_null(from);
+	assert_int_equal(fread(marks, 1, sizeof(marks), from), sizeof(marks));
+	fclose(from);
+	return marks[0] || marks[1];
+}
+
 static int print_finding(void *self, const char *line)
 {
 	print_message("%s\n", line);

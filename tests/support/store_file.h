@@ -43,6 +43,8 @@ bool store_file_has(
 void store_file_must_have(struct store_file *file, struct rows_model *model);
 /* Make another of what stands on the disk now, as if the program had been killed. */
 int store_file_copy(struct store_file *copy, const struct store_file *file);
+/* Whether its lock has the mark of a commit, or of the checkpoint thread, that waits for the disk. */
+bool store_file_in_doubt(const struct store_file *file);
 /* What the checker says: how many findings; each is printed. */
 int store_file_check(struct store_file *file);
 /* Execute with the command line tool; its output. */
