@@ -5,8 +5,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <sqlite3.h>
+
 #include <taskmgr/taskmgr.h>
 
+#include "tests/support/disk.h"
 #include "tests/support/leak.h"
 #include "tests/support/random_steps.h"
 #include "tests/support/store_file.h"
@@ -209,6 +212,35 @@ static void a_name_that_was_taken_meanwhile_is_left_alone(void **state)
 	assert_string_equal(text, "mine");
 }
 
+static void where_the_file_system_knows_no_such_rename_it_is_the_same(void **state)
+{
+	(void)state;
+	fill();
+	disk_knows_no_flags(true);
+	assert_int_equal(back_up(NULL, NULL), 0);
+	must_be_whole();
+	assert_int_equal(unlink(copy.path), 0);
+	assert_int_equal(back_up(take_name, NULL), -EEXIST);
+	disk_knows_no_flags(false);
+	assert_false(is_there(part));
+}
+
+/* It reads only; the batch that is held is not in it. */
+static void one_is_made_while_steps_are_held(void **state)
+{
+	sqlite3 *other;
+
+	(void)state;
+	file.options.busy_ns = TMGR_MILLISECOND;
+	fill();
+	assert_int_equal(sqlite3_open(file.path, &other), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(file.store->ops->commit(file.store, random_steps_next(&steps)), -ENOSPC);
+	assert_int_equal(back_up(NULL, NULL), 0);
+	sqlite3_close(other);
+	must_be_whole();
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_prestate_setup_teardown(function, set_up, tear_down, &file)
@@ -220,6 +252,8 @@ int main(void)
 		TEST(one_that_is_cancelled_leaves_nothing),
 		TEST(it_has_its_name_only_when_it_is_whole),
 		TEST(a_name_that_was_taken_meanwhile_is_left_alone),
+		TEST(where_the_file_system_knows_no_such_rename_it_is_the_same),
+		TEST(one_is_made_while_steps_are_held),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

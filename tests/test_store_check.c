@@ -195,6 +195,8 @@ static void steps_in_the_journal_count_and_their_checksums_are_checked(void **st
 	int error = -ECANCELED;
 	struct steps steps;
 	struct store_file copy;
+	struct stat before, after;
+	char log[128];
 
 	(void)state;
 	assert_int_equal(steps_init(&steps, 3), 0);
@@ -203,6 +205,12 @@ static void steps_in_the_journal_count_and_their_checksums_are_checked(void **st
 	assert_int_equal(file.store->ops->commit(file.store, steps_next(&steps, 5)), 0);
 	assert_int_equal(check_file(), 0);
 	assert_int_equal(store_file_copy(&copy, &file), 0);
+	/* Who is the last to close it leaves its log to the next daemon. */
+	snprintf(log, sizeof(log), "%s-wal", copy.path);
+	assert_int_equal(stat(log, &before), 0);
+	assert_int_equal(tmgr_store_sqlite_check(copy.path, note, NULL), 0);
+	assert_int_equal(stat(log, &after), 0);
+	assert_int_equal(after.st_size, before.st_size);
 	store_file_sql(&copy, "UPDATE tmgr_journal SET now_ms = now_ms + 1 WHERE sequence = 11");
 	store_file_sql(&copy, "UPDATE tmgr_journal SET changes = x'0102' WHERE sequence > 12");
 	assert_int_equal(tmgr_store_sqlite_check(copy.path, note, NULL), 3);

@@ -1,6 +1,6 @@
 /*
- * A store on SQLite of which a page is damaged that is only come to when most was read: what was read until
- * then is not taken for all.
+ * A store on SQLite of which a page is damaged or missing, also one that is only come to when most was read:
+ * what was read until then is not taken for all.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -102,6 +102,23 @@ static void a_journal_with_a_page_that_cannot_be_read_is_not_replayed_in_part(vo
 	store_file_fini(&copy);
 }
 
+/* A power cut may leave it so; what is there has all. */
+static void a_file_that_has_lost_its_first_page_is_a_store_where_a_new_one_is_ready(void **state)
+{
+	char command[512];
+
+	(void)state;
+	commit_all();
+	assert_int_equal(store_file_close(&file), 0);
+	snprintf(command, sizeof(command),
+		"mv %s %s.ready && rm %s.lock && head -c 4096 /dev/zero >%s", file.path, file.path,
+		file.path, file.path);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(store_file_open(&file), 0);
+	assert_true(file.opened.recovered);
+	assert_int_equal(file.opened.sequence, PROCESSES);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -110,6 +127,9 @@ int main(void)
 		store_file_test(events_after_a_page_that_cannot_be_read_are_an_error, &file),
 		store_file_test(
 			a_journal_with_a_page_that_cannot_be_read_is_not_replayed_in_part, &file),
+		store_file_test(
+			a_file_that_has_lost_its_first_page_is_a_store_where_a_new_one_is_ready,
+			&file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

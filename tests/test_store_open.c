@@ -1,5 +1,6 @@
 /* Who may open the file of a store on SQLite: one daemon, and only what is a store, or becomes one. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -223,6 +224,42 @@ static void a_child_that_was_forked_does_not_keep_the_lock(void **state)
 	assert_int_equal(store_file_close(&file), 0);
 	close(held[1]);
 	assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
+static void no_descriptor_of_a_store_is_left_to_another_program(void **state)
+{
+	bool before[256];
+
+	(void)state;
+	for (int fd = 0; fd < 256; fd++)
+		before[fd] = fcntl(fd, F_GETFD) >= 0;
+	assert_int_equal(store_file_open(&file), 0);
+	for (int fd = 0; fd < 256; fd++)
+		if (!before[fd] && fcntl(fd, F_GETFD) == 0)
+			fail_msg("%d is", fd);
+}
+
+/* What stands beside it has a longer name. */
+static void a_path_that_is_too_long_is_refused_however_it_is_given(void **state)
+{
+	char target[4040], link[128];
+	struct tmgr_store_opened opened;
+	struct tmgr_store *store;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(target); i++)
+		target[i] = i % 2 ? '/' : '.';
+	target[sizeof(target) - 1] = '\0';
+	snprintf(link, sizeof(link), "%s/link", file.directory);
+	assert_int_equal(symlink(target, link), 0);
+	assert_int_equal(tmgr_store_sqlite_create(link, NULL, &store), 0);
+	assert_int_equal(store->ops->open(store, &opened), -ENAMETOOLONG);
+	tmgr_store_destroy(store);
+	/* From whatever directory. */
+	target[4000] = '\0';
+	assert_int_equal(tmgr_store_sqlite_create(target, NULL, &store), 0);
+	assert_int_equal(store->ops->open(store, &opened), -ENAMETOOLONG);
+	tmgr_store_destroy(store);
 }
 
 /* As after a kill while a commit, or 1: the checkpoint thread, waited for the disk. */
@@ -483,6 +520,8 @@ int main(void)
 		TEST(nothing_is_left_beside_what_is_no_store),
 		TEST(a_store_whose_first_page_is_only_in_the_log_is_opened),
 		TEST(a_child_that_was_forked_does_not_keep_the_lock),
+		TEST(no_descriptor_of_a_store_is_left_to_another_program),
+		TEST(a_path_that_is_too_long_is_refused_however_it_is_given),
 		TEST(what_a_commit_or_the_checkpoint_thread_waited_for_is_copied_to_a_new_file),
 		TEST(what_is_refused_is_left_as_it_is_also_in_doubt),
 		TEST(a_new_file_that_is_ready_takes_its_place_at_the_next_opening),

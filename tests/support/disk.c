@@ -373,10 +373,21 @@ int __wrap_open(const char *path, int flags, ...)
 	return fd;
 }
 
+static atomic_bool knows_no_flags;
+
+void disk_knows_no_flags(bool on)
+{
+	atomic_store(&knows_no_flags, on);
+}
+
 int __wrap_renameat2(int from_at, const char *from, int to_at, const char *to, unsigned flags)
 {
 	int r = -1;
 
+	if (flags != 0 && atomic_load(&knows_no_flags)) {
+		errno = EINVAL;
+		return -1;
+	}
 	if (!atomic_load(&disk.used))
 		return __real_renameat2(from_at, from, to_at, to, flags);
 	disk_lock();

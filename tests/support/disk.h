@@ -5,7 +5,7 @@
  *
  * SQLite's files tell it what is done by power.c; open(), rename(), renameat2(), unlink() and fsync() of
  * the library are told by stand-ins, see the Makefile. All functions but those are called under
- * disk_lock().
+ * disk_lock(), where nothing else is said.
  */
 #ifndef TESTS_SUPPORT_DISK_H
 #define TESTS_SUPPORT_DISK_H
@@ -53,6 +53,9 @@ void disk_leave_out_file_syncs(bool on);
 /* The n-th fsync() of a file or the directory from now on is an I/O error, once; 0: none. */
 void disk_fail_file_sync(long n);
 void disk_leave_out_directory_sync(long n, long cut_after);
+
+/* Have renameat2() know no flags, as on some file systems. Without disk_lock(). */
+void disk_knows_no_flags(bool on);
 
 /* Write into a directory what would be there. seed is changed. */
 void disk_write_survivors(const char *directory, enum power_loss loss, unsigned *seed);
