@@ -140,6 +140,31 @@ static void what_was_submitted_or_decided_has_no_limit_any_more(void **state)
 	durable_end(&durable);
 }
 
+static bool lives(struct durable *durable, const char *goroutine)
+{
+	const struct tmgr_process_info *info = durable_get(durable, "o");
+
+	for (size_t i = 0; i < info->goroutine_count; i++)
+		if (strcmp(info->goroutines[i].name, goroutine) == 0)
+			return true;
+	return false;
+}
+
+/* They would stand there for days, and wake it for nothing. */
+static void who_waits_for_a_limit_ends_when_there_is_none_any_more(void **state)
+{
+	struct durable durable;
+
+	begin(&durable);
+	assert_true(lives(&durable, "Cart"));
+	submit(&durable);
+	assert_false(lives(&durable, "Cart"));
+	assert_true(lives(&durable, "Limit"));
+	assert_int_equal(command(&durable, "3", APPROVE), 200);
+	assert_false(lives(&durable, "Limit"));
+	durable_end(&durable);
+}
+
 static void a_refused_order_is_over(void **state)
 {
 	struct durable durable;
@@ -221,6 +246,48 @@ static void an_order_that_is_cancelled_before_its_first_step_is_booked(void **st
 	assert_string_equal(
 		store_file_sql(&file, "SELECT order_id, event FROM ledger"), "o|cancelled");
 	store_file_fini(&file);
+}
+
+/* What it was worth, and what was paid and went back. */
+static void each_status_of_an_order_is_in_the_ledger(void **state)
+{
+	struct durable durable = { .options = { .seed = 1 } };
+	const struct order order = { .customer = (char[]){ "Ada" },
+		.cart_ms = DAY / TMGR_MILLISECOND,
+		.approval_ms = DAY / TMGR_MILLISECOND,
+		.delivery_ms = TMGR_HOUR / TMGR_MILLISECOND };
+	struct tmgr_store *store;
+	struct store_file file;
+
+	assert_int_equal(store_file_init(&file), 0);
+	assert_int_equal(tmgr_store_sqlite_create(file.path, NULL, &store), 0);
+	orders_set_ledger(true);
+	durable_begin_on(&durable, store, definitions);
+	assert_int_equal(durable_start_with(&durable, &order__definition, "o", &order), 0);
+	submit(&durable);
+	assert_int_equal(command(&durable, "3", APPROVE), 200);
+	assert_int_equal(command(&durable, "4", CANCEL), 202);
+	is(&durable, "cancelled");
+	durable_end(&durable);
+	assert_string_equal(store_file_sql(&file, "SELECT event, amount FROM ledger ORDER BY id"),
+		"cart|0\napproval|900\npayment|900\npaid|900\ndelivery|900\nrefund|900\n"
+		"refunded|-900\ncancelled|900");
+	store_file_fini(&file);
+}
+
+static void a_line_that_is_taken_out_leaves_the_others(void **state)
+{
+	struct durable durable;
+
+	begin(&durable);
+	assert_int_equal(command(&durable, "1", ADD), 200);
+	assert_int_equal(command(&durable, "2",
+				 "\"kind\":\"add\",\"sku\":\"cup\",\"quantity\":1,\"price\":5"),
+		200);
+	assert_int_equal(command(&durable, "3", "\"kind\":\"remove\",\"sku\":\"tea\""), 200);
+	has(&durable, "\"lines\":[{\"sku\":\"cup\",\"quantity\":1,\"price\":5}],\"total\":5");
+	assert_int_equal(command(&durable, "4", "\"kind\":\"remove\",\"sku\":\"tea\""), 404);
+	durable_end(&durable);
 }
 
 static void a_command_that_comes_at_the_wrong_time_is_refused_and_changes_nothing(void **state)
@@ -307,10 +374,13 @@ int main(void)
 		order_test(approval_has_a_day_even_if_the_daemon_is_killed_in_it),
 		order_test(a_cart_that_is_left_alone_expires),
 		order_test(what_was_submitted_or_decided_has_no_limit_any_more),
+		order_test(who_waits_for_a_limit_ends_when_there_is_none_any_more),
 		order_test(a_refused_order_is_over),
 		order_test(what_was_paid_is_paid_back_after_a_cancel),
 		order_test(an_operator_cancels_with_the_same_compensation),
 		order_test(an_order_that_is_cancelled_before_its_first_step_is_booked),
+		order_test(each_status_of_an_order_is_in_the_ledger),
+		order_test(a_line_that_is_taken_out_leaves_the_others),
 		order_test(a_command_that_comes_at_the_wrong_time_is_refused_and_changes_nothing),
 		order_test(a_command_with_a_key_that_was_used_is_not_obeyed_again),
 		order_test(what_is_no_command_is_dropped_and_said_in_the_history),

@@ -464,6 +464,22 @@ static void stand(struct durable *durable, const struct standing *standing, uint
 	is(durable, standing->status);
 }
 
+/* He was told that it is cancelled if it has not left the house. */
+static void one_that_the_customer_cancels_while_it_is_paid_does_not_leave(void **state)
+{
+	static const struct standing paying = { "payment", "payment.charged",
+		{ ADD, SUBMIT, APPROVE, CANCEL }, false, NULL, NULL };
+	struct durable durable;
+
+	stand(&durable, &paying, 1);
+	holds = NULL;
+	durable_advance(&durable, TMGR_HOUR);
+	is(&durable, "cancelled");
+	assert_int_equal(count_told("delivery.shipped"), 0);
+	all_is_well(&durable);
+	durable_end(&durable);
+}
+
 static void what_is_on_its_way_is_still_so(void **state)
 {
 	for (size_t i = 0; i < sizeof(standings) / sizeof(standings[0]); i++) {
@@ -570,6 +586,7 @@ int main(void)
 		leak_test(the_delivery_of_one_whose_answers_are_lost),
 		leak_test(the_refund_of_one_that_the_customer_cancels),
 		leak_test(one_whose_daemon_is_killed_after_that),
+		leak_test(one_that_the_customer_cancels_while_it_is_paid_does_not_leave),
 		leak_test(what_is_on_its_way_is_still_so),
 		leak_test(what_is_on_its_way_has_failed),
 		leak_test(what_was_on_its_way_is_over_and_the_order_does_not_know_yet),
