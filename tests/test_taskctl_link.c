@@ -1,4 +1,4 @@
-/* taskctl process at a socket behind which the test is: for how long it waits for an answer. */
+/* taskctl process at a socket behind which the test is: for how long it waits for an answer, and for all of it. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -15,14 +15,15 @@
 
 /* ---- What stands beside the program's main ---------------------------------------------------- */
 
+static char said[256]; /* the last error */
+
 void taskctl_error(const char *format, ...)
 {
 	va_list arguments;
 
 	va_start(arguments, format);
-	vprintf(format, arguments);
+	vsnprintf(said, sizeof(said), format, arguments);
 	va_end(arguments);
-	putchar('\n');
 }
 
 int taskctl_bad_usage(const char *usage)
@@ -47,6 +48,7 @@ struct daemon {
 	struct sockaddr_un address;
 	int listener;
 	pthread_t thread;
+	const char *answer;
 	struct timeval silence; /* after which the client gives up; zero: never */
 	int r;
 };
@@ -85,7 +87,6 @@ static int client_of(const struct daemon *daemon)
 /* Look at the client while it waits, and answer. */
 static void *answer(void *self)
 {
-	static const char end[] = "{\"kind\":\"end\",\"error\":0,\"text\":\"\",\"sequence\":0}\n";
 	struct daemon *daemon = self;
 	socklen_t size = sizeof(daemon->silence);
 	char request[512];
@@ -95,26 +96,41 @@ static void *answer(void *self)
 	if (recv(fd, request, sizeof(request), 0) > 0)
 		daemon->r = getsockopt(
 			client_of(daemon), SOL_SOCKET, SO_RCVTIMEO, &daemon->silence, &size);
-	send(fd, end, strlen(end), MSG_NOSIGNAL);
+	send(fd, daemon->answer, strlen(daemon->answer), MSG_NOSIGNAL);
 	close(fd);
 	return NULL;
 }
 
-static struct timeval silence_of(char *command, char *word)
+#define END "{\"kind\":\"end\",\"error\":0,\"text\":\"\",\"sequence\":0}\n"
+
+/* A command, to a daemon that answers so: what it gives, and for how long it would have waited. */
+static int run(const char *answer_text, char *command, char *word, struct timeval *ret_silence)
 {
-	struct daemon daemon = { .listener = -1 };
+	struct daemon daemon = { .listener = -1, .answer = answer_text };
+	int r;
 	char option[] = "--socket";
 	char *argv[] = { command, option, daemon.path, word, NULL };
 
 	assert_int_equal(listen_at(&daemon), 0);
 	assert_int_equal(pthread_create(&daemon.thread, NULL, answer, &daemon), 0);
-	assert_int_equal(taskctl_process(4, argv), TASKCTL_DONE);
+	said[0] = '\0';
+	r = taskctl_process(4, argv);
 	assert_int_equal(pthread_join(daemon.thread, NULL), 0);
 	assert_int_equal(daemon.r, 0);
 	close(daemon.listener);
 	unlink(daemon.path);
 	assert_int_equal(rmdir(daemon.directory), 0);
-	return daemon.silence;
+	*ret_silence = daemon.silence;
+	return r;
+}
+
+static struct timeval silence_of(char *command, char *word)
+{
+	struct timeval silence;
+
+	assert_int_equal(run(END, command, word, &silence), TASKCTL_DONE);
+	assert_string_equal(said, "");
+	return silence;
 }
 
 static void a_backup_is_waited_for_until_it_is_made_and_nothing_else(void **state)
@@ -126,10 +142,26 @@ static void a_backup_is_waited_for_until_it_is_made_and_nothing_else(void **stat
 	assert_int_equal(silence_of(other, channel).tv_sec, 30);
 }
 
+/* It may have been killed: nobody knows what has become of the request. */
+static void a_daemon_that_closes_before_the_end_of_its_answer_is_an_error(void **state)
+{
+	static const char *const answers[] = { "", "{\"kind\":\"channel\"}\n",
+		"{\"kind\":\"end\"" };
+	char close_word[] = "close", channel[] = "/in";
+	struct timeval silence;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		assert_int_equal(run(answers[i], close_word, channel, &silence), TASKCTL_FAILED);
+		assert_string_not_equal(said, "");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		leak_test(a_backup_is_waited_for_until_it_is_made_and_nothing_else),
+		leak_test(a_daemon_that_closes_before_the_end_of_its_answer_is_an_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

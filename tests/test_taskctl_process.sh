@@ -249,6 +249,9 @@ a_failed_one_is_tried_again_or_sent_elsewhere()
 	says err 'f is paused: only resume has it go on'
 	on_socket 0 why f
 	says out '^f is paused since .*: for the night$'
+	on_socket 1 retry nobody
+	says err 'there is no such process'
+	! grep -q 'has not failed' "$dir/err" || die 'it says that it has not failed'
 	on_socket 1 goto f Close Nothing_There
 	says err 'there is no such process, channel, goroutine or method'
 	on_socket 0 goto f Close Limit_Off
@@ -293,7 +296,30 @@ the_file_is_checked_and_backed_up()
 	[ ! -e "$dir/none.db" ] || die 'it has a copy'
 	run 1 check "$dir/nothing"
 	says err 'No such file'
+	run 1 backup "$dir/copy3.db" --file "$dir/nothing"
+	says err 'No such file'
 	[ ! -e "$dir/nothing" ] || die 'it was made'
+	cp "$dir/copy.db" "$dir/later.db"
+	sqlite3 "$dir/later.db" 'PRAGMA user_version = 2'
+	for command in list "backup $dir/copy3.db"; do
+		# shellcheck disable=SC2086 # several words
+		run 1 $command --file "$dir/later.db"
+		says err '/later.db: made by a later version of the library$'
+	done
+	[ ! -e "$dir/copy3.db" ] || die 'there is a copy'
+}
+
+# It comes in parts, and goes back whole.
+a_long_state_is_changed_in_one_place()
+{
+	name=$(head -c 100000 /dev/zero | tr '\0' n)
+	on_socket 0 start order long "{\"customer\":\"$name\",\"cart_ms\":3600000,\"approval_ms\":1000}"
+	wait_until 'it is a cart' sh -c "'$taskctl' process show long --socket '$dir/control' | grep -q '\"status\":\"cart\"'"
+	on_socket 0 set long approval_ms 2000 --revision "$(revision_of long)"
+	on_socket 0 show long
+	says out '"approval_ms":2000'
+	says out "\"customer\":\"n*\""
+	[ "$(sed -n 's/^state.*"customer":"\(n*\)".*/\1/p' "$dir/out" | wc -c)" -eq 100001 ] || die 'not the whole name'
 }
 
 # The same is said of the file as the daemon said.
@@ -391,10 +417,33 @@ names_that_are_not_utf8_are_shown_all_the_same()
 	run 0 why d --file "$dir/copy2.db"
 }
 
+# More than are asked for at a time.
+long_lists_and_histories_are_shown_whole()
+{
+	cp "$dir/copy.db" "$dir/many.db"
+	sqlite3 "$dir/many.db" "CREATE TEMP TABLE n AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)
+		SELECT i FROM n;
+		CREATE TEMP TABLE p AS SELECT n.i, p.* FROM n, tmgr_processes AS p WHERE p.id = 'a';
+		UPDATE p SET id = printf('many%05d', i); ALTER TABLE p DROP COLUMN i;
+		INSERT INTO tmgr_processes SELECT * FROM p;
+		INSERT INTO tmgr_events SELECT 1000000 + i, 0, 'log', 0, 'a', '', '', 'text ' || i FROM n"
+	run 0 list --file "$dir/many.db"
+	[ "$(grep -c '^many' "$dir/out")" -eq 2500 ] || die "$(grep -c '^many' "$dir/out") processes"
+	[ -z "$(sort "$dir/out" | uniq -d)" ] || die 'some are there twice'
+	run 0 list --max 1500 --after many --file "$dir/many.db"
+	[ "$(grep -c '^many' "$dir/out")" -eq 1500 ] || die 'not 1500 processes'
+	run 0 events --file "$dir/many.db"
+	[ "$(grep -c ' log a: text ' "$dir/out")" -eq 2500 ] || die "$(grep -c ' log a: text ' "$dir/out") events"
+	[ -z "$(sort "$dir/out" | uniq -d)" ] || die 'some are there twice'
+	run 0 events a --max 1500 --file "$dir/many.db"
+	[ "$(wc -l <"$dir/out")" -eq 1500 ] || die 'not 1500 events'
+}
+
 bad_usage_gives_2()
 {
 	for arguments in '' nonsense list 'list --socket' "list --file $file --socket $dir/control" 'show --file x' \
-		'list --status nothing --file x' 'list --max 0 --file x' 'list --max -1 --file x' 'list --key k --file x' \
+		'list --status nothing --file x' 'list --max 0 --file x' 'list --max -1 --file x' \
+		'list --max 4294967297 --file x' 'list --key k --file x' \
 		'why a b --file x' 'set a b --file x' 'set a b 1 --revision x --file x' 'events --since -1 --file x' check \
 		'start a --socket x'; do
 		# shellcheck disable=SC2086 # several words
@@ -423,7 +472,9 @@ for test in \
 	one_is_paused_resumed_changed_and_cancelled \
 	one_is_started_and_sent_to \
 	a_failed_one_is_tried_again_or_sent_elsewhere \
+	a_long_state_is_changed_in_one_place \
 	the_file_is_checked_and_backed_up \
+	long_lists_and_histories_are_shown_whole \
 	the_file_is_read_when_the_daemon_is_down \
 	the_file_is_repaired_when_the_daemon_is_down \
 	a_file_that_another_program_writes_to_is_not_changed \
