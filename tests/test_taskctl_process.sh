@@ -315,11 +315,13 @@ a_long_state_is_changed_in_one_place()
 	name=$(head -c 100000 /dev/zero | tr '\0' n)
 	on_socket 0 start order long "{\"customer\":\"$name\",\"cart_ms\":3600000,\"approval_ms\":1000}"
 	wait_until 'it is a cart' sh -c "'$taskctl' process show long --socket '$dir/control' | grep -q '\"status\":\"cart\"'"
+	on_socket 0 set long reason "\"$name\"" --revision "$(revision_of long)"
 	on_socket 0 set long approval_ms 2000 --revision "$(revision_of long)"
 	on_socket 0 show long
 	says out '"approval_ms":2000'
-	says out "\"customer\":\"n*\""
-	[ "$(sed -n 's/^state.*"customer":"\(n*\)".*/\1/p' "$dir/out" | wc -c)" -eq 100001 ] || die 'not the whole name'
+	for field in customer reason; do
+		[ "$(sed -n "s/^state.*\"$field\":\"\(n*\)\".*/\1/p" "$dir/out" | wc -c)" -eq 100001 ] || die "not the whole $field"
+	done
 }
 
 # The same is said of the file as the daemon said.
