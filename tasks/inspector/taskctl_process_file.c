@@ -164,8 +164,7 @@ int taskctl_file_open(const char *path, bool changes, struct tmgr_processes **re
 /* Without room a store also is while another program writes to the file. */
 static int say_no_room(const struct tmgr_store_health *store)
 {
-	taskctl_error(
-		"it is not done: %s", store->text[0] ? store->text : tmgr_strerror(-ENOSPC));
+	taskctl_error("it is not done: %s", store->text[0] ? store->text : tmgr_strerror(-ENOSPC));
 	return -ENOSPC;
 }
 
