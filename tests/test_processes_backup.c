@@ -102,6 +102,16 @@ static void a_stop_gives_up_the_backup_that_is_made_and_those_that_wait(void **s
 	daemon_release(&daemon);
 }
 
+static char store_thread[16];
+static atomic_bool commits_fail;
+
+/* Whose thread it is, which began early, or came from the pool. */
+static int commit_named(struct tmgr_store *store, const struct tmgr_store_batch *batch)
+{
+	pthread_getname_np(pthread_self(), store_thread, sizeof(store_thread));
+	return atomic_load(&commits_fail) ? -EIO : own_store_real->commit(store, batch);
+}
+
 static void a_store_that_ends_gives_up_the_backup_that_is_made(void **state)
 {
 	struct tmgr_process_request *request;
@@ -109,12 +119,12 @@ static void a_store_that_ends_gives_up_the_backup_that_is_made(void **state)
 
 	begin(&daemon);
 	own_store.backup = backup_until_cancelled;
+	own_store.commit = commit_named;
+	atomic_store(&commits_fail, false);
 	daemon_start(&daemon);
 	request = daemon_submit(&daemon, &backup_of_all);
 	assert_true(latch_arrived(&copying, 1));
-	daemon.store->ops = own_store_real;
-	assert_int_equal(tmgr_store_memory_fail(daemon.store, -EIO), 0);
-	daemon.store->ops = &own_store;
+	atomic_store(&commits_fail, true);
 	assert_int_equal(daemon_start_sum(&daemon, "s", 1), -EIO);
 	assert_int_equal(runner_join(&daemon.runner), -EIO);
 	assert_int_equal(daemon_answer(request), -ESHUTDOWN);
@@ -164,16 +174,6 @@ static void a_backup_that_no_thread_can_be_made_for_is_refused_and_ends_nothing(
 	while (!is_refused_without_a_thread() && tries < 1000)
 		tries++;
 	assert_true(tries < 1000);
-}
-
-static char store_thread[16];
-static atomic_bool commits_fail;
-
-/* Whose thread it is, which began early, or came from the pool. */
-static int commit_named(struct tmgr_store *store, const struct tmgr_store_batch *batch)
-{
-	pthread_getname_np(pthread_self(), store_thread, sizeof(store_thread));
-	return atomic_load(&commits_fail) ? -EIO : own_store_real->commit(store, batch);
 }
 
 static int hold(void *self, struct tmgr_context *context)
