@@ -267,6 +267,14 @@ static void a_step_whose_checksum_is_wrong_is_not_replayed(void **state)
 	steps_fini(&steps);
 }
 
+/* Files are read by later versions: it is the sum that others give. */
+static void the_checksum_is_crc_32c(void **state)
+{
+	(void)state;
+	assert_int_equal(tmgr__sqlite_checksum(0, "", 0), 0);
+	assert_int_equal(tmgr__sqlite_checksum(0, "123456789", 9), 0xe3069283);
+}
+
 static void each_error_of_sqlite_is_one_of_ours(void **state)
 {
 	static const struct {
@@ -383,6 +391,7 @@ int main(void)
 		TEST(a_few_steps_are_left_in_the_journal_for_a_second_for_others_to_join_them),
 		TEST(a_limit_on_the_size_of_files_holds_steps_as_a_full_disk_does),
 		TEST(a_step_whose_checksum_is_wrong_is_not_replayed),
+		TEST(the_checksum_is_crc_32c),
 		TEST(each_error_of_sqlite_is_one_of_ours),
 		TEST(a_sync_that_fails_for_want_of_room_has_failed),
 		TEST(a_batch_that_is_not_valid_ends_the_store_and_leaves_nothing),

@@ -176,6 +176,15 @@ one_is_paused_resumed_changed_and_cancelled()
 	on_socket 0 pause a 'the price is wrong'
 	on_socket 0 why a
 	says out '^a is paused since .*: the price is wrong$'
+	# A terminal is given no control characters of others.
+	on_socket 0 pause b "$(printf 'red \033[31m')"
+	for command in list 'why b' 'show b' 'events b'; do
+		# shellcheck disable=SC2086 # several words
+		on_socket 0 $command
+		says out 'red '
+		! grep -q "$(printf '\033')" "$dir/out" || die "$command gives an escape to the terminal"
+	done
+	on_socket 0 resume b
 	# What is sent meanwhile waits.
 	on_socket 0 send a/commands '{"kind":"cancel","key":"k","text":"enough"}' --key k
 	old=$(revision_of a)
