@@ -47,6 +47,7 @@ void tmgr__changes_clear(struct tmgr__changes *changes)
 		changes->spare = block;
 	}
 	changes->count = changes->step_count = changes->begun = changes->bytes = 0;
+	changes->troubles = 0;
 	changes->error = 0;
 }
 

@@ -17,8 +17,9 @@ struct tmgr__changes {
 	size_t begun;                       /* the first change of the step that is being made */
 	struct tmgr__changes_block *blocks; /* the first is being filled */
 	struct tmgr__changes_block *spare;
-	size_t bytes; /* copied */
-	int error;    /* 0 or -ENOMEM */
+	size_t bytes;    /* copied */
+	size_t troubles; /* events that somebody should be told of */
+	int error;       /* 0 or -ENOMEM */
 	struct tmgr_store_change lost;
 };
 

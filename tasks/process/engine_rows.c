@@ -180,4 +180,5 @@ void tmgr__put_event(struct tmgr__engine *engine, enum tmgr_process_event_kind k
 	};
 
 	tmgr__changes_add(changes, TMGR_STORE_PUT, TMGR_STORE_EVENT)->row.event = row;
+	changes->troubles += kind == TMGR_PROCESS_EVENT_FAILED || kind == TMGR_PROCESS_EVENT_STUCK;
 }

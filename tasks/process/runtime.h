@@ -124,9 +124,12 @@ struct tmgr_processes {
 	int64_t check_at;              /* when a method may be late; monotonic, ns */
 	int64_t memory_at; /* of what found no memory, and is held; likewise; 0: nothing is */
 	int64_t trim_at;
-	bool stopping;  /* no more methods are called */
-	bool recovered; /* the store had something to do at its opening */
-	int failed;     /* what has ended it */
+	bool stopping;                /* no more methods are called */
+	bool recovered;               /* the store had something to do at its opening */
+	int failed;                   /* what has ended it */
+	struct tmgr_context *context; /* of its task, while that executes */
+	int64_t lines_until;  /* of the second in which so many lines were logged; monotonic, ns */
+	size_t lines, untold; /* and so many were too many */
 
 	/* The order: given by the engine's thread, done by the store's. */
 	enum tmgr__order order;
@@ -206,6 +209,13 @@ void tmgr__runtime_obey(struct tmgr_processes *processes);
 void tmgr__runtime_order_done(struct tmgr_processes *processes);
 bool tmgr__runtime_store_idle(const struct tmgr_processes *processes);
 int tmgr__runtime_store_main(void *self, struct tmgr_context *context, void **ret_value);
+
+/* runtime_trouble.c: the log. */
+/* Of a batch that is durable. */
+void tmgr__runtime_tell_troubles(
+	struct tmgr_processes *processes, const struct tmgr__changes *changes);
+/* How many there were no lines for, when their second is over; or now. */
+void tmgr__runtime_tell_untold(struct tmgr_processes *processes, bool now);
 
 /* runtime_backup.c */
 /* Begin backups that were asked for, one at a time, and answer for what was made. No context: make them here. */

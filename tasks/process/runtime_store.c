@@ -239,6 +239,7 @@ static void committed(struct tmgr_processes *processes)
 				   (uint64_t)batch->count << 40) *
 			   1099511628211u;
 	processes->in_flight = false;
+	tmgr__runtime_tell_troubles(processes, flying(processes));
 	tmgr__changes_clear(flying(processes));
 	atomic_store(&processes->unsaved, processes->batches[processes->building].bytes);
 	while ((link = tmgr__list_pop(&processes->tried)) != NULL)

@@ -84,6 +84,7 @@ static void turn(struct tmgr_processes *processes, struct tmgr_context *context)
 {
 	tmgr__runtime_order_done(processes);
 	tell_no_room(processes, context);
+	tmgr__runtime_tell_untold(processes, false);
 	if (processes->failed == 0)
 		tmgr__runtime_take(processes);
 	if (processes->failed == 0 && !processes->stopping)
@@ -237,11 +238,14 @@ static int processes_execute(void *self, struct tmgr_context *context)
 	if (r != 0)
 		return r;
 	tmgr_ready(context);
+	processes->context = context;
 	r = serve(processes, context);
 	if (r == -ECANCELED)
 		r = drain(processes, context);
 	else
 		begin_stop(processes);
+	tmgr__runtime_tell_untold(processes, true);
+	processes->context = NULL;
 	tmgr__runtime_cancel_backup(processes);
 	quit_store(processes, context, &call);
 	tmgr__runtime_end_backup(processes, context);

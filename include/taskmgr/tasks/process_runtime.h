@@ -169,7 +169,9 @@ TMGR_API const struct tmgr_process_definition *tmgr_processes_definition(
  * The runtime's task, which keeps the processes and has them stored. It can run once.
  *
  * Initialize opens the store and reads it, with the errors that the store's open gives; it says in the
- * log which methods the program lacks. Told to stop, it refuses what comes from outside, waits for
+ * log which methods the program lacks. While it executes the log has a warning for each method that has
+ * failed for the last time, or has not returned by its deadline; of more than twenty in a second only how
+ * many there were. Told to stop, it refuses what comes from outside, waits for
  * the methods that run until its deadline, and has everything stored; cleanup closes the store. It ends
  * with -EIO when the store has ended.
  *
