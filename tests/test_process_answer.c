@@ -127,6 +127,8 @@ static void list_has_its_filters(void **state)
 	assert_int_equal(
 		answers_ask(&durable, &answers, "{\"ask\":\"list\",\"status\":\"nothing\"}"),
 		-EINVAL);
+	assert_int_equal(
+		answers_ask(&durable, &answers, "{\"ask\":\"channels\",\"id\":\"n\"}"), -ENOENT);
 	assert_int_equal(answers_ask(&durable, &answers, "{\"ask\":\"channels\",\"id\":\"b\"}"), 0);
 	assert_int_equal(answers_record(&answers, "channel", NULL)->capacity, 0);
 	answers_drop(&answers);

@@ -47,6 +47,7 @@ static void a_method_past_its_deadline_is_stuck_and_what_it_returns_late_is_refu
 			&(struct tmgr_process_command){ .kind = TMGR_PROCESS_GET, .id = "s" },
 			DAEMON_SOON, &request),
 		0);
+	assert_true(tmgr_process_request_infos(request, NULL)->stuck);
 	assert_true(tmgr_process_request_infos(request, NULL)->goroutines[0].stuck);
 	assert_non_null(
 		strstr(tmgr_process_request_infos(request, NULL)->goroutines[0].why, "is stuck"));

@@ -157,11 +157,49 @@ static void a_daemon_that_closes_before_the_end_of_its_answer_is_an_error(void *
 	}
 }
 
+/* What a command printed of this answer. */
+static const char *shown(const char *answer_text, char *command, char *word)
+{
+	static char text[1024];
+	FILE *file = tmpfile();
+	struct timeval silence;
+	int out = dup(STDOUT_FILENO);
+
+	fflush(stdout);
+	dup2(fileno(file), STDOUT_FILENO);
+	assert_int_equal(run(answer_text, command, word, &silence), TASKCTL_DONE);
+	fflush(stdout);
+	dup2(out, STDOUT_FILENO);
+	close(out);
+	rewind(file);
+	text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+	fclose(file);
+	return text;
+}
+
+#define PROCESS(more) "{\"kind\":\"process\",\"id\":\"p\",\"status\":\"active\"" more "}\n" END
+
+/* However it stands in the file: that is what somebody looks for. */
+static void a_process_whose_method_does_not_return_is_shown_as_stuck(void **state)
+{
+	char show[] = "show", id[] = "p";
+
+	(void)state;
+	assert_non_null(strstr(shown(PROCESS(""), show, id), "status      active since "));
+	assert_non_null(
+		strstr(shown(PROCESS(",\"stuck\":true"), show, id), "status      stuck since "));
+	assert_non_null(strstr(
+		shown(PROCESS(",\"cancelled\":true"), show, id), "status      cancelling since "));
+	assert_non_null(strstr(shown(PROCESS(",\"stuck\":true,\"cancelled\":true"), show, id),
+		"status      stuck since "));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		leak_test(a_backup_is_waited_for_until_it_is_made_and_nothing_else),
 		leak_test(a_daemon_that_closes_before_the_end_of_its_answer_is_an_error),
+		leak_test(a_process_whose_method_does_not_return_is_shown_as_stuck),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -89,6 +89,7 @@ static int emit_process(struct answer *answer, const struct tmgr_process_info *i
 		.version = info->version,
 		.status = tmgr__borrowed(tmgr__process_status_word(info->status)),
 		.cancelled = info->cancelled,
+		.stuck = info->stuck,
 		.error = info->error,
 		.text = tmgr__borrowed(info->text),
 		.revision = info->revision,

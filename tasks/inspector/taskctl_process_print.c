@@ -52,7 +52,11 @@ static const char *status_of(const struct tmgr__process_record *record)
 {
 	const char *status = record->status ? record->status : "?";
 
-	return record->cancelled && strcmp(status, "active") == 0 ? "cancelling" : status;
+	if (strcmp(status, "active") != 0)
+		return status;
+	if (record->stuck)
+		return "stuck";
+	return record->cancelled ? "cancelling" : status;
 }
 
 void taskctl_print_process(const struct tmgr__process_record *record)

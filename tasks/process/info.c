@@ -268,6 +268,7 @@ static void fill_process(
 	info->version = process->version;
 	info->status = process->status;
 	info->cancelled = process->cancelled;
+	info->stuck = process->stuck;
 	info->has_result = process->has_result;
 	info->error = ending != NULL ? ending->error : 0;
 	info->text = ending != NULL ? text(answer, ending->text) : "";
@@ -419,14 +420,18 @@ static int channels(struct answer *answer, struct tmgr_process_request *request)
 	const struct tmgr__table *table = &answer->processes->engine->channels;
 	struct tmgr_process_channel_info *infos = tmgr_state_take(
 		answer->memory, table->count * sizeof(*infos));
+	const char *id = request->apply.id;
 	size_t count = 0;
 
 	if (infos == NULL)
 		return -ENOMEM;
+	if (id != NULL && id[0] != '\0' &&
+		tmgr__engine_process(answer->processes->engine, id) == NULL)
+		return -ENOENT;
 	for (size_t i = 0; i < table->max; i++) {
 		for (const struct tmgr__channel *channel = table->heads[i]; channel != NULL;
 			channel = channel->hash_next) {
-			if (!is_of(channel, request->apply.id))
+			if (!is_of(channel, id))
 				continue;
 			infos[count++] = (struct tmgr_process_channel_info){
 				.id = text(answer, channel->id),

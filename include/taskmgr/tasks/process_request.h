@@ -106,6 +106,7 @@ struct tmgr_process_info {
 	uint32_t version;
 	enum tmgr_process_status status;
 	bool cancelled; /**< cancel was asked for */
+	bool stuck;     /**< a method has not returned by its deadline */
 	bool has_result;
 	int error;        /**< of a failed one; or of a paused one whose goroutine has failed */
 	const char *text; /**< why it is paused, or what failed; "" */
