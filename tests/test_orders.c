@@ -275,15 +275,15 @@ static void each_status_of_an_order_is_in_the_ledger(void **state)
 	store_file_fini(&file);
 }
 
+#define ADD_CUP "\"kind\":\"add\",\"sku\":\"cup\",\"quantity\":1,\"price\":5"
+
 static void a_line_that_is_taken_out_leaves_the_others(void **state)
 {
 	struct durable durable;
 
 	begin(&durable);
 	assert_int_equal(command(&durable, "1", ADD), 200);
-	assert_int_equal(command(&durable, "2",
-				 "\"kind\":\"add\",\"sku\":\"cup\",\"quantity\":1,\"price\":5"),
-		200);
+	assert_int_equal(command(&durable, "2", ADD_CUP), 200);
 	assert_int_equal(command(&durable, "3", "\"kind\":\"remove\",\"sku\":\"tea\""), 200);
 	has(&durable, "\"lines\":[{\"sku\":\"cup\",\"quantity\":1,\"price\":5}],\"total\":5");
 	assert_int_equal(command(&durable, "4", "\"kind\":\"remove\",\"sku\":\"tea\""), 404);
@@ -314,15 +314,11 @@ static void a_command_with_a_key_that_was_used_is_not_obeyed_again(void **state)
 
 	begin(&durable);
 	assert_int_equal(command(&durable, "1", ADD), 200);
-	assert_int_equal(command(&durable, "2",
-				 "\"kind\":\"add\",\"sku\":\"cup\",\"quantity\":1,\"price\":5"),
-		200);
+	assert_int_equal(command(&durable, "2", ADD_CUP), 200);
 	assert_int_equal(command(&durable, "3", "\"kind\":\"remove\",\"sku\":\"cup\""), 200);
 	has(&durable, "\"total\":900");
 	/* Not by its key at the channel, which is another matter, but by the order. */
-	assert_int_equal(command(&durable, "2",
-				 "\"kind\":\"add\",\"sku\":\"cup\",\"quantity\":1,\"price\":5"),
-		200);
+	assert_int_equal(command(&durable, "2", ADD_CUP), 200);
 	has(&durable, "\"total\":900");
 	durable_end(&durable);
 }

@@ -16,22 +16,6 @@
 
 static struct store_file file;
 
-static int set_up(void **state)
-{
-	int r = store_file_setup(state);
-
-	power_reset();
-	file.options = power_program_options();
-	return r;
-}
-
-static int tear_down(void **state)
-{
-	store_file_fini(&file);
-	power_fini();
-	return leak_teardown(state);
-}
-
 /* The n-th write or sync fails: nothing is acknowledged after it, all that was is there again. */
 static bool fail_at(long n, unsigned seed, void (*inject)(long n))
 {
@@ -250,7 +234,7 @@ static void a_write_that_fails_ends_the_store(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_prestate_setup_teardown(function, set_up, tear_down, &file)
+#define TEST(function) power_program_test(function, &file)
 	const struct CMUnitTest tests[] = {
 		TEST(after_a_sync_that_failed_all_is_copied_to_a_new_file_before_anything_else),
 		TEST(a_write_that_fails_is_not_taken_for_one_that_found_no_room_before),

@@ -13,37 +13,21 @@
 #include "taskmgr/base/check.h"
 
 #include "tests/support/leak.h"
-#include "tests/support/steps.h"
-#include "tests/support/store_file.h"
+#include "tests/support/stepped.h"
 
-static struct store_file file;
-static struct steps steps;
-
-static int set_up(void **state)
-{
-	int r = store_file_setup(state);
-
-	if (r == 0)
-		r = steps_init(&steps, 3);
-	return r ? r : store_file_open(&file);
-}
-
-static int tear_down(void **state)
-{
-	steps_fini(&steps);
-	return store_file_teardown(state);
-}
+static struct stepped stepped;
+static struct store_file *const file = &stepped.file;
 
 static int commit(void)
 {
-	return file.store->ops->commit(file.store, steps_next(&steps, 2));
+	return stepped_commit(&stepped);
 }
 
 static struct tmgr_store_health health(void)
 {
 	struct tmgr_store_health health;
 
-	file.store->ops->health(file.store, &health);
+	file->store->ops->health(file->store, &health);
 	return health;
 }
 
@@ -52,7 +36,7 @@ static uint64_t size_of_log(void)
 	char path[128];
 	struct stat about;
 
-	snprintf(path, sizeof(path), "%s-wal", file.path);
+	snprintf(path, sizeof(path), "%s-wal", file->path);
 	assert_int_equal(stat(path, &about), 0);
 	return (uint64_t)about.st_size;
 }
@@ -68,10 +52,10 @@ static void bytes_that_are_written_to_the_log_are_counted_once(void **state)
 	bytes = health().bytes;
 	for (int i = 0; i < 10; i++) {
 		assert_int_equal(commit(), 0);
-		assert_true(file.store->ops->maintain(file.store, TMGR_SECOND, false) >= 0);
+		assert_true(file->store->ops->maintain(file->store, TMGR_SECOND, false) >= 0);
 	}
 	/* These are copied into the tables. */
-	while (file.store->ops->maintain(file.store, TMGR_SECOND, true) != 0)
+	while (file->store->ops->maintain(file->store, TMGR_SECOND, true) != 0)
 		tmgr_sleep(NULL, TMGR_MILLISECOND);
 	assert_int_equal(health().journal_steps, 0);
 	assert_int_equal(commit(), 0);
@@ -87,7 +71,7 @@ static uint64_t salts_of_log(void)
 	uint64_t salts = 0;
 	FILE *log;
 
-	snprintf(path, sizeof(path), "%s-wal", file.path);
+	snprintf(path, sizeof(path), "%s-wal", file->path);
 	log = fopen(path, "re");
 	assert_non_null(log);
 	assert_int_equal(fseek(log, 16, SEEK_SET), 0);
@@ -102,14 +86,14 @@ static void the_log_is_begun_anew_above_its_size_and_long_before_its_limit(void 
 	uint64_t first;
 
 	(void)state;
-	assert_int_equal(store_file_close(&file), 0);
-	file.options.log_bytes = 65536;
-	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(store_file_close(file), 0);
+	file->options.log_bytes = 65536;
+	assert_int_equal(store_file_open(file), 0);
 	assert_int_equal(commit(), 0);
 	first = salts_of_log();
 	while (salts_of_log() == first && tmgr_now() < until) {
 		assert_int_equal(commit(), 0);
-		assert_true(file.store->ops->maintain(file.store, TMGR_SECOND, true) >= 0);
+		assert_true(file->store->ops->maintain(file->store, TMGR_SECOND, true) >= 0);
 	}
 	assert_true(salts_of_log() != first);
 }
@@ -123,24 +107,24 @@ static void a_program_that_reads_for_long_lets_the_log_grow_to_its_limit_and_no_
 	int r = 0;
 
 	(void)state;
-	assert_int_equal(store_file_close(&file), 0);
-	file.options.log_bytes = 65536;
-	file.options.log_max_bytes = 1 << 20;
-	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(store_file_close(file), 0);
+	file->options.log_bytes = 65536;
+	file->options.log_max_bytes = 1 << 20;
+	assert_int_equal(store_file_open(file), 0);
 	/* Without one the log is begun anew, by a commit where the checkpoint thread is slow. */
 	for (int i = 0; i < 400; i++) {
 		assert_int_equal(commit(), 0);
-		assert_true(file.store->ops->maintain(file.store, TMGR_SECOND, true) >= 0);
+		assert_true(file->store->ops->maintain(file->store, TMGR_SECOND, true) >= 0);
 		log = health().log_bytes > log ? health().log_bytes : log;
 	}
 	assert_true(log < 2 << 20);
-	assert_int_equal(sqlite3_open(file.path, &other), SQLITE_OK);
+	assert_int_equal(sqlite3_open(file->path, &other), SQLITE_OK);
 	assert_int_equal(
 		sqlite3_exec(other, "BEGIN; SELECT * FROM tmgr_processes", NULL, NULL, NULL),
 		SQLITE_OK);
 	for (int i = 0; i < 2000 && r == 0; i++) {
 		r = commit();
-		assert_true(file.store->ops->maintain(file.store, TMGR_SECOND, true) >= 0);
+		assert_true(file->store->ops->maintain(file->store, TMGR_SECOND, true) >= 0);
 	}
 	assert_int_equal(r, -ENOSPC);
 	assert_int_equal(health().error, -ENOSPC);
@@ -150,8 +134,8 @@ static void a_program_that_reads_for_long_lets_the_log_grow_to_its_limit_and_no_
 	sqlite3_close(other);
 	/* The checkpoint thread may be at its round, for as long as it takes. */
 	for (until = tmgr_after(30 * TMGR_SECOND); r < 0 && tmgr_now() < until;) {
-		r = file.store->ops->commit(file.store, &steps.batch);
-		assert_true(file.store->ops->maintain(file.store, TMGR_SECOND, true) >= 0);
+		r = file->store->ops->commit(file->store, &stepped.steps.batch);
+		assert_true(file->store->ops->maintain(file->store, TMGR_SECOND, true) >= 0);
 	}
 	assert_int_equal(r, 0);
 	assert_int_equal(health().error, 0);
@@ -163,12 +147,12 @@ static void a_limit_that_is_less_than_two_logs_is_two(void **state)
 	sqlite3 *other;
 
 	(void)state;
-	assert_int_equal(store_file_close(&file), 0);
-	file.options.log_bytes = 1 << 20;
-	file.options.log_max_bytes = 1;
-	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(store_file_close(file), 0);
+	file->options.log_bytes = 1 << 20;
+	file->options.log_max_bytes = 1;
+	assert_int_equal(store_file_open(file), 0);
 	assert_int_equal(commit(), 0);
-	assert_int_equal(sqlite3_open(file.path, &other), SQLITE_OK);
+	assert_int_equal(sqlite3_open(file->path, &other), SQLITE_OK);
 	assert_int_equal(
 		sqlite3_exec(other, "BEGIN; SELECT * FROM tmgr_processes", NULL, NULL, NULL),
 		SQLITE_OK);
@@ -179,7 +163,7 @@ static void a_limit_that_is_less_than_two_logs_is_two(void **state)
 
 static int64_t busy_ms(void)
 {
-	struct sqlite_store *self = container_of(file.store, struct sqlite_store, store);
+	struct sqlite_store *self = container_of(file->store, struct sqlite_store, store);
 	int64_t ms = -1;
 
 	assert_int_equal(tmgr__sqlite_integer(self->main, "PRAGMA busy_timeout", &ms), 0);
@@ -192,14 +176,14 @@ static void after_a_checkpoint_commits_wait_for_programs_as_before(void **state)
 	struct sqlite_store *self;
 
 	(void)state;
-	assert_int_equal(store_file_close(&file), 0);
-	file.options.busy_ns = 7 * TMGR_SECOND;
-	assert_int_equal(store_file_open(&file), 0);
+	assert_int_equal(store_file_close(file), 0);
+	file->options.busy_ns = 7 * TMGR_SECOND;
+	assert_int_equal(store_file_open(file), 0);
 	assert_int_equal(busy_ms(), 7000);
 	assert_int_equal(commit(), 0);
-	assert_int_equal(file.store->ops->checkpoint(file.store), 0);
+	assert_int_equal(file->store->ops->checkpoint(file->store), 0);
 	assert_int_equal(busy_ms(), 7000);
-	self = container_of(file.store, struct sqlite_store, store);
+	self = container_of(file->store, struct sqlite_store, store);
 	assert_int_equal(tmgr__sqlite_begin_log(self), 0);
 	assert_int_equal(busy_ms(), 7000);
 }
@@ -211,24 +195,24 @@ static void a_program_that_reads_does_not_hold_up_the_end(void **state)
 
 	(void)state;
 	assert_int_equal(commit(), 0);
-	assert_int_equal(sqlite3_open(file.path, &other), SQLITE_OK);
+	assert_int_equal(sqlite3_open(file->path, &other), SQLITE_OK);
 	assert_int_equal(
 		sqlite3_exec(other, "BEGIN; SELECT * FROM tmgr_processes", NULL, NULL, NULL),
 		SQLITE_OK);
 	assert_int_equal(commit(), 0);
 	began = tmgr_now();
-	assert_int_equal(store_file_close(&file), 0);
+	assert_int_equal(store_file_close(file), 0);
 	/* Not the five seconds that a commit would wait for one that writes. */
 	assert_true(tmgr_now() - began < 4 * TMGR_SECOND);
 	sqlite3_close(other);
-	assert_int_equal(store_file_open(&file), 0);
-	assert_true(file.opened.sequence == 4);
-	assert_false(file.opened.recovered);
+	assert_int_equal(store_file_open(file), 0);
+	assert_true(file->opened.sequence == 4);
+	assert_false(file->opened.recovered);
 }
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_prestate_setup_teardown(function, set_up, tear_down, &file)
+#define TEST(function) stepped_test(function, &stepped)
 	const struct CMUnitTest tests[] = {
 		TEST(bytes_that_are_written_to_the_log_are_counted_once),
 		TEST(the_log_is_begun_anew_above_its_size_and_long_before_its_limit),

@@ -17,22 +17,6 @@
 
 static struct store_file file;
 
-static int set_up(void **state)
-{
-	int r = store_file_setup(state);
-
-	power_reset();
-	file.options = power_program_options();
-	return r;
-}
-
-static int tear_down(void **state)
-{
-	store_file_fini(&file);
-	power_fini();
-	return leak_teardown(state);
-}
-
 /* Cut at the n-th operation; the number of losses that were not survived. 0 past the end: *ret_end. */
 static int cut_at(long n, unsigned seed, bool no_log, bool no_database, bool *ret_end)
 {
@@ -274,7 +258,7 @@ static void a_backup_that_was_made_is_there_after_the_power_was_cut(void **state
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_prestate_setup_teardown(function, set_up, tear_down, &file)
+#define TEST(function) power_program_test(function, &file)
 	const struct CMUnitTest tests[] = {
 		TEST(nothing_acknowledged_is_lost_wherever_the_power_is_cut),
 		TEST(leaving_out_the_sync_of_the_log_is_seen),

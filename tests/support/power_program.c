@@ -29,6 +29,23 @@ static int commit(struct power_program *program, struct tmgr_store *store,
 	return 0;
 }
 
+int power_program_setup(void **state)
+{
+	struct store_file *file = *state;
+	int r = store_file_setup(state);
+
+	power_reset();
+	file->options = power_program_options();
+	return r;
+}
+
+int power_program_teardown(void **state)
+{
+	store_file_fini(*state);
+	power_fini();
+	return leak_teardown(state);
+}
+
 void power_program_play(struct power_program *program, struct tmgr_store *store, int batches)
 {
 	for (int i = 0; i < batches && !power_is_cut(); i++) {

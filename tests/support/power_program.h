@@ -15,6 +15,13 @@ struct power_program {
 	uint64_t acknowledged_sequence, attempted_sequence;
 };
 
+/* The fixture of a test with a file that such a program does a lot to: *state is the file. */
+int power_program_setup(void **state);
+int power_program_teardown(void **state);
+#define power_program_test(function, file)        \
+	cmocka_unit_test_prestate_setup_teardown( \
+		function, power_program_setup, power_program_teardown, file)
+
 /* Options that make such a program do a lot to the disk. */
 struct tmgr_store_sqlite_options power_program_options(void);
 /* Run it until it ends or the disk does. */
