@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <taskmgr/tasks/process_store.h>
+
 #include "tests/support/durable.h"
 #include "tests/support/leak.h"
 
@@ -275,6 +277,65 @@ static void a_result_is_not_too_much_for_all_that_wait_for_it(void **state)
 	free(much);
 }
 
+/* ---- Many timers at once --------------------------------------------------------------------- */
+
+static int main_sleep(struct tmgr_process *process, void *state, const struct tmgr_message *message)
+{
+	if (message->arrival == TMGR_ARRIVED_TIMEOUT)
+		return tmgr_process_finish(process, bytes_of("woken"));
+	return tmgr_process_after(process, TMGR_HOUR, main_sleep);
+}
+
+static const struct tmgr_process_definition sleeping_definition = {
+	.name = "sleeping",
+	.version = 1,
+	.start = main_sleep,
+	.methods = (const struct tmgr_process_method[]){ { .name = "Main_Sleep",
+								 .function = main_sleep },
+		{ 0 } },
+};
+
+static const struct tmgr_store_ops *real_ops;
+static size_t most_changes;
+
+static int commit_and_look(struct tmgr_store *store, const struct tmgr_store_batch *batch)
+{
+	for (size_t i = 0; i < batch->count; i++)
+		if (batch->steps[i].count > most_changes)
+			most_changes = batch->steps[i].count;
+	return real_ops->commit(store, batch);
+}
+
+#define SLEEPERS 25000
+
+/* A row of a journal has a limit too: after a long time many are due. */
+static void timers_that_are_due_together_fire_in_steps_that_are_not_too_large(void **state)
+{
+	struct tmgr_store_ops ops;
+	struct durable durable = { 0 };
+	struct tmgr_store *store;
+
+	assert_int_equal(tmgr_store_memory_create(&store), 0);
+	real_ops = store->ops;
+	ops = *real_ops;
+	ops.commit = commit_and_look;
+	store->ops = &ops;
+	durable_begin_on(&durable, store,
+		(const struct tmgr_process_definition *const[]){ &sleeping_definition, NULL });
+	for (int i = 0; i < SLEEPERS; i++) {
+		char id[16];
+
+		snprintf(id, sizeof(id), "s%d", i);
+		assert_int_equal(durable_start(&durable, &sleeping_definition, id), 0);
+	}
+	most_changes = 0;
+	durable_advance(&durable, TMGR_HOUR);
+	assert_in_range(most_changes, 1000, SLEEPERS);
+	assert_int_equal(durable_events(&durable, NULL, TMGR_PROCESS_EVENT_FINISHED), SLEEPERS);
+	store->ops = real_ops;
+	durable_end(&durable);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -282,6 +343,7 @@ int main(void)
 		leak_test(a_select_has_so_many_cases),
 		leak_test(a_step_declares_so_much),
 		leak_test(a_result_is_not_too_much_for_all_that_wait_for_it),
+		leak_test(timers_that_are_due_together_fire_in_steps_that_are_not_too_large),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

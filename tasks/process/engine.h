@@ -352,6 +352,8 @@ void tmgr__engine_committed(struct tmgr__engine *engine, uint64_t sequence);
 /* The process whose first ready goroutine is to run next; it runs from now on. NULL: none. */
 struct tmgr__eprocess *tmgr__engine_next(struct tmgr__engine *engine);
 bool tmgr__engine_runnable(const struct tmgr__engine *engine);
+/* Whether there are timers for TICK to fire: it fires so many in one step, and the others in the next. */
+bool tmgr__engine_is_due(const struct tmgr__engine *engine, int64_t now_ms, int64_t wall_ms);
 /* When TICK has something to do: ms from now, 0 for at once; -1: never. */
 int64_t tmgr__engine_timeout(const struct tmgr__engine *engine, int64_t now_ms, int64_t wall_ms);
 

@@ -69,6 +69,9 @@ static int reserve(struct tmgr__heap_of_timers *heap, size_t count)
 	return 0;
 }
 
+/* In one step, for what it writes has to fit into one row of a store. */
+#define FIRED_MAX 10000
+
 int tmgr__timers_reserve(struct tmgr__engine *engine, size_t after, size_t at)
 {
 	int r = reserve(&engine->after, after);
@@ -112,9 +115,14 @@ void tmgr__timer_disarm(struct tmgr__engine *engine, struct tmgr__wait *wait)
 		move_down(heap, index, last);
 }
 
+static bool is_due(const struct tmgr__heap_of_timers *heap, int64_t now)
+{
+	return heap->count > 0 && heap->timers[0].at <= now;
+}
+
 static int fire_due(struct tmgr__engine *engine, struct tmgr__heap_of_timers *heap, int64_t now)
 {
-	while (engine->broken == 0 && heap->count > 0 && heap->timers[0].at <= now) {
+	for (int i = 0; i < FIRED_MAX && engine->broken == 0 && is_due(heap, now); i++) {
 		struct tmgr__wait *wait = heap->timers[0].wait;
 
 		if (tmgr__reserve_one(engine) != 0)
@@ -155,6 +163,11 @@ int tmgr__tick(struct tmgr__engine *engine)
 	if (r == 0)
 		r = fire_due(engine, &engine->at, engine->wall_ms);
 	return r != 0 ? r : forget_keys(engine);
+}
+
+bool tmgr__engine_is_due(const struct tmgr__engine *engine, int64_t now_ms, int64_t wall_ms)
+{
+	return is_due(&engine->after, now_ms) || is_due(&engine->at, wall_ms);
 }
 
 static void sooner(int64_t *timeout, int64_t at, int64_t now)

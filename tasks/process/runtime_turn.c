@@ -271,11 +271,17 @@ void tmgr__runtime_take(struct tmgr_processes *processes)
 void tmgr__runtime_tick(struct tmgr_processes *processes)
 {
 	struct tmgr__apply tick = { .kind = TMGR__APPLY_TICK };
+	bool more = tmgr__engine_timeout(processes->engine, tmgr__runtime_now_ms(processes),
+			    tmgr__runtime_wall_ms(processes)) == 0;
 
-	if (tmgr__engine_timeout(processes->engine, tmgr__runtime_now_ms(processes),
-		    tmgr__runtime_wall_ms(processes)) == 0 &&
-		is_short(processes, apply(processes, &tick)))
-		tmgr__runtime_hold(processes);
+	/* All in one batch: no file has a timer that was due long before its last step. */
+	while (more && processes->failed == 0) {
+		if (is_short(processes, apply(processes, &tick))) {
+			tmgr__runtime_hold(processes);
+			break;
+		}
+		more = tmgr__engine_is_due(processes->engine, tick.now_ms, tick.wall_ms);
+	}
 }
 
 /* ---- Workers --------------------------------------------------------------------------------- */
