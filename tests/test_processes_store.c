@@ -237,7 +237,7 @@ static void a_stop_that_finds_no_room_says_that_what_is_held_is_lost(void **stat
 		&daemon, &(struct tmgr_process_command){ .kind = TMGR_PROCESS_START,
 				 .child = { &sum_definition, "s", &(struct sum){ 0, 1 } } });
 	assert_true(eventually(was_tried, NULL));
-	assert_int_equal(daemon_stop(&daemon), -ETIMEDOUT);
+	assert_int_equal(daemon_stop(&daemon), -ENOSPC);
 	assert_int_equal(daemon_answer(request), -ESHUTDOWN);
 	daemon_release(&daemon);
 }

@@ -207,7 +207,8 @@ static int drain(struct tmgr_processes *processes, struct tmgr_context *context)
 	if (processes->failed != 0)
 		return processes->failed;
 	if (unstored(processes))
-		return tmgr_fail(context, -ETIMEDOUT, "what was not stored is lost");
+		return tmgr_fail(context, processes->no_room ? -ENOSPC : -ETIMEDOUT,
+			"what was not stored is lost, and was not acknowledged");
 	if (methods_run(processes))
 		tmgr_log(context, TMGR_LEVEL_WARNING,
 			"methods still run: what they return is dropped, and they are called "

@@ -173,7 +173,8 @@ TMGR_API const struct tmgr_process_definition *tmgr_processes_definition(
  * failed for the last time, or has not returned by its deadline; of more than twenty in a second only how
  * many there were. Told to stop, it refuses what comes from outside, waits for
  * the methods that run until its deadline, and has everything stored; cleanup closes the store. It ends
- * with -EIO when the store has ended.
+ * with -EIO when the store has ended, with -ENOSPC when there was no room until its time was up, and
+ * with -ETIMEDOUT when it was up for another reason; what was not stored then was not acknowledged.
  *
  * @param processes  a reference is taken, and given back with the task
  *
