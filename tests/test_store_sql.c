@@ -156,8 +156,8 @@ static void nothing_temporary_stands_before_what_is_the_stores(void **state)
 {
 	static const char *const texts[] = { "CREATE TEMP TABLE tmgr_journal (a, b, c, d)",
 		"CREATE TEMP TABLE t (a, b, c, d)", "CREATE TEMP VIEW tmgr_journal AS SELECT 1",
-		"CREATE TEMP TRIGGER t AFTER INSERT ON main.tmgr_journal BEGIN"
-		" DELETE FROM tmgr_journal; END" };
+		("CREATE TEMP TRIGGER t AFTER INSERT ON main.tmgr_journal BEGIN"
+		 " DELETE FROM tmgr_journal; END") };
 	struct store_file copy;
 
 	(void)state;
