@@ -202,10 +202,10 @@ static bool is_done(const struct tmgr_process_command *command, int already)
 	{                                                                               \
 		.kind = TMGR_PROCESS_##what, .id = name, .text = "by hand", __VA_ARGS__ \
 	}
-#define SEND(id, number)                                                                    \
-	(struct tmgr_process_command)                                                       \
-	{                                                                                   \
-		.kind = TMGR_PROCESS_SEND, .channel = id, .key = number, .value = { id, 3 } \
+#define SEND(id, number)                                                                         \
+	(struct tmgr_process_command)                                                            \
+	{                                                                                        \
+		.kind = TMGR_PROCESS_SEND, .channel = (id), .key = (number), .value = {(id), 3 } \
 	}
 
 static bool runs(void)
