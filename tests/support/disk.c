@@ -94,6 +94,16 @@ static void *must_allocate(void *piece)
 
 /* ---- What a file has ------------------------------------------------------------------------- */
 
+/* What is allocated for so much grows by doubling: much is written in small pieces. */
+static size_t room_for(size_t size)
+{
+	size_t room = 4096;
+
+	while (room < size)
+		room *= 2;
+	return room;
+}
+
 static void apply(unsigned char **image, size_t *size, const struct operation *operation)
 {
 	size_t end = operation->offset + operation->size;
@@ -104,7 +114,8 @@ static void apply(unsigned char **image, size_t *size, const struct operation *o
 		return;
 	}
 	if (end > *size) {
-		*image = must_allocate(realloc(*image, end));
+		if (!*image || room_for(end) > room_for(*size))
+			*image = must_allocate(realloc(*image, room_for(end)));
 		memset(*image + *size, 0, end - *size);
 		*size = end;
 	}
@@ -506,7 +517,7 @@ static void keep_some(unsigned char **image, size_t *size, const struct disk_fil
 static void write_file(
 	const char *path, const struct disk_file *file, enum power_loss loss, unsigned *seed)
 {
-	unsigned char *image = must_allocate(malloc(file->synced_size + 1));
+	unsigned char *image = must_allocate(malloc(room_for(file->synced_size)));
 	size_t size = file->synced_size;
 	FILE *to;
 
