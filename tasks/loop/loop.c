@@ -10,8 +10,8 @@
  * compare-and-swap from 0, and nobody can hold what is closed.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
